@@ -1,0 +1,1 @@
+"""All that learns: photographs teach a field, a field teaches a field."""

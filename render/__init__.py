@@ -1,0 +1,1 @@
+"""Rays in, pixels out."""

@@ -1,0 +1,1 @@
+"""The window. May import every other folder; nothing imports it."""
