@@ -1,1 +1,17 @@
 """What a field is: an architecture that maps points to features, under a head that gives them meaning."""
+
+import difflib
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+NAMES = tuple(sorted(p.stem for p in (Path(__file__).parent / "arch").glob("*.py") if p.stem != "__init__"))
+
+
+def module(name: str) -> ModuleType:
+    """The file `fields/arch/NAME.py`: its `Config`, `PRESETS` and `Network`. ValueError, with the nearest name."""
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, 1, 0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no architecture is named {name!r}{hint} (there are: {', '.join(NAMES)})")
+    return importlib.import_module(f"fields.arch.{name}")

@@ -1,0 +1,43 @@
+"""What features mean. Radiance: the first is log-density, the rest feed a view-dependent colour network."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from fields.encodings import COEFFICIENTS, spherical_harmonics
+from fields.perceptron import Perceptron
+
+FEATURES = 16
+LARGEST = 15.0  # log-density at which the gradient of exp is held
+
+
+class TruncatedExp(torch.autograd.Function):
+    """exp whose gradient is that of exp(clamp(x)): forward values stay exact, gradients stay finite."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ANN001
+        ctx.save_for_backward(x)
+        return x.exp()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # noqa: ANN001
+        (x,) = ctx.saved_tensors
+        return grad * x.clamp(-LARGEST, LARGEST).exp()
+
+
+@final
+class RadianceHead(nn.Module):
+    """sigma = exp(F[0]) per scene unit; RGB = sigmoid(network(F[1:], spherical harmonics of the direction))."""
+
+    def __init__(self, generator: torch.Generator, width: int = 64) -> None:
+        super().__init__()
+        self.network = Perceptron((FEATURES - 1 + COEFFICIENTS, width, width, 3), generator)
+
+    def density(self, features: Tensor) -> Tensor:
+        """(N, 16) -> sigma (N,). Never depends on direction: occupancy, meshing and distillation need that."""
+        return TruncatedExp.apply(features[:, 0].float())  # type: ignore[return-value]
+
+    def color(self, features: Tensor, d: Tensor) -> Tensor:
+        """(N, 16), unit directions (N, 3) -> RGB (N, 3) in [0, 1], sRGB as in the photographs."""
+        return self.network(torch.cat([features[:, 1:], spherical_harmonics(d)], -1)).sigmoid()

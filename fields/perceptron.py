@@ -1,0 +1,28 @@
+"""The small fully connected network of decoders: no bias, ReLU between, last layer in float32."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Perceptron(nn.Module):
+    """Layers of the given widths. Hidden layers follow autocast (bf16 where the renderer asks for it); the last one
+    stays float32, because 8 bits of mantissa on a log-density are steps of 1 % in density."""
+
+    def __init__(self, widths: tuple[int, ...], generator: torch.Generator) -> None:
+        super().__init__()
+        self.layers = nn.ParameterList()
+        for inputs, outputs in pairwise(widths):
+            bound = (6 / inputs) ** 0.5 if outputs != widths[-1] else (3 / inputs) ** 0.5  # He; plain at the end
+            weight = torch.rand(outputs, inputs, generator=generator) * 2 * bound - bound
+            self.layers.append(nn.Parameter(weight))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, first width) -> (N, last width) float32."""
+        *hidden, last = self.layers
+        for weight in hidden:
+            x = functional.relu(functional.linear(x, weight), inplace=True)
+        with torch.autocast(x.device.type, enabled=False):
+            return functional.linear(x.to(last.dtype), last)
