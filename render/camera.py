@@ -195,6 +195,40 @@ def fisheye_directions(plane: Tensor, radial: Tensor) -> Tensor:
     return torch.stack([x * ratio, -y * ratio, -theta.cos()], -1).to(plane.dtype)
 
 
+def project(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Where points (N, 3) in scene units appear: pixels (N, 2), column and row, and distance (N,) along the axis.
+
+    Pixels are NaN where the lens shows no such point: behind a pinhole, or past the angle where its distortion folds.
+    """
+    pose, lens = camera.pose.to(points), camera.intrinsics
+    local = (points - pose[:3, 3]) @ pose[:3, :3]
+    x, y, depth = local[:, 0], -local[:, 1], -local[:, 2]
+    radius = torch.hypot(x, y)
+    if lens.model == "fisheye":
+        theta = torch.atan2(radius, depth)
+        t2 = theta * theta
+        k1, k2, k3, k4 = lens.radial
+        ratio = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))) / radius.clamp(min=1e-12)
+        plane, sees = torch.stack([x * ratio, y * ratio], -1), theta < unfolded(lens)
+    else:
+        plane = torch.stack([x, y], -1) / depth.clamp(min=1e-12)[:, None]
+        sees = (depth > 0) & (radius < depth * unfolded(lens))
+        if lens.distorted:
+            plane = distort(plane, plane.new_tensor([*lens.radial, *lens.tangential]).expand(len(plane), 6))
+    pixels = plane * plane.new_tensor([lens.fx, lens.fy]) + plane.new_tensor([lens.cx, lens.cy])
+    return torch.where(sees[:, None], pixels, torch.nan), depth
+
+
+def unfolded(lens: Intrinsics) -> float:
+    """Up to where radial distortion grows outward: an angle in radians (fisheye) or its tangent (opencv)."""
+    if not any(lens.radial):
+        return math.pi if lens.model == "fisheye" else math.inf
+    r2 = torch.linspace(0, math.pi if lens.model == "fisheye" else 8, 2048, dtype=torch.float64).square()
+    k1, k2, k3, k4 = lens.radial
+    folds = (1 + r2 * (3 * k1 + r2 * (5 * k2 + r2 * (7 * k3 + r2 * 9 * k4))) <= 0).nonzero()
+    return float(r2[folds[0, 0]].sqrt()) if len(folds) else float(r2[-1].sqrt())
+
+
 def look_at(eye: Tensor, target: Tensor, up: Tensor) -> Tensor:
     """Pose (4, 4) float32 of a camera at `eye` that looks at `target`; `up` must not be parallel to the view."""
     back = torch.nn.functional.normalize(eye - target, dim=0)
