@@ -1,0 +1,66 @@
+"""Composite on the CPU in Numba: one ray at a time, forward from the front, backward from the back."""
+
+import math
+
+import torch
+from numba import njit, prange
+from torch import Tensor
+
+from render.kernels.composite import composite, composite_grad
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def forward(sigma, rgb, t, dt, offsets, color, opacity, distance, weights):
+    """Each task takes one ray from its first sample to its last."""
+    for r in prange(offsets.shape[0] - 1):
+        depth = 0.0  # optical thickness so far
+        red = green = blue = total = far = 0.0
+        for i in range(offsets[r], offsets[r + 1]):
+            tau = float(sigma[i]) * float(dt[i])
+            w = math.exp(-depth) * -math.expm1(-tau)
+            depth += tau
+            weights[i] = w
+            red, green, blue = red + w * rgb[i, 0], green + w * rgb[i, 1], blue + w * rgb[i, 2]
+            total, far = total + w, far + w * t[i]
+        color[r, 0], color[r, 1], color[r, 2] = red, green, blue
+        opacity[r], distance[r] = total, far
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def reverse(for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets, for_tau, for_rgb):
+    """Each task takes one ray from its last sample to its first; `behind` is the sum of w_j u_j over j > i."""
+    for r in prange(offsets.shape[0] - 1):
+        depth = 0.0
+        for i in range(offsets[r], offsets[r + 1]):
+            depth += float(sigma[i]) * float(dt[i])
+        red, green, blue = for_color[r, 0], for_color[r, 1], for_color[r, 2]
+        behind = 0.0
+        for i in range(offsets[r + 1] - 1, offsets[r] - 1, -1):
+            u = red * rgb[i, 0] + green * rgb[i, 1] + blue * rgb[i, 2]
+            u += for_opacity[r] + for_distance[r] * t[i] + for_weights[i]
+            for_tau[i] = u * math.exp(-depth) - behind  # depth still holds this sample: T_{i+1}
+            depth -= float(sigma[i]) * float(dt[i])
+            behind += weights[i] * u
+            for_rgb[i, 0], for_rgb[i, 1], for_rgb[i, 2] = weights[i] * red, weights[i] * green, weights[i] * blue
+
+
+def arrays(*tensors: Tensor):
+    """NumPy views, contiguous so that one compiled form serves all callers."""
+    return [x.detach().contiguous().numpy() for x in tensors]
+
+
+@composite.register_kernel("cpu")
+def _(sigma, rgb, t, dt, offsets):
+    rays = len(offsets) - 1
+    outputs = (torch.empty(rays, 3, dtype=sigma.dtype), torch.empty(rays, dtype=sigma.dtype),
+               torch.empty(rays, dtype=sigma.dtype), torch.empty(len(sigma), dtype=sigma.dtype))  # fmt: skip
+    forward(*arrays(sigma, rgb, t, dt, offsets), *(o.numpy() for o in outputs))
+    return outputs
+
+
+@composite_grad.register_kernel("cpu")
+def _(for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets):
+    for_tau, for_rgb = torch.empty(len(sigma), dtype=sigma.dtype), torch.empty(len(sigma), 3, dtype=sigma.dtype)
+    inputs = arrays(for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets)
+    reverse(*inputs, for_tau.numpy(), for_rgb.numpy())
+    return for_tau, for_rgb
