@@ -12,7 +12,8 @@ from fields.heads import RadianceHead
 
 class Architecture(nn.Module, ABC):
     """Maps points to features. Final subclasses are named `Network`, one in each file of fields/arch, each with a
-    frozen `Config` beside it; they are built as `Network(config, dims, generator)`."""
+    frozen `Config` beside it; they are built as `Network(config, dims, generator)`, where a generator of None leaves the weights to PyTorch's own
+    (under the meta device, where nothing is drawn: how a file's shapes are checked before memory is taken)."""
 
     config: Any  # the frozen Config that the network was built from
 

@@ -30,7 +30,7 @@ class TruncatedExp(torch.autograd.Function):
 class RadianceHead(nn.Module):
     """sigma = exp(F[0]) per scene unit; RGB = sigmoid(network(F[1:], spherical harmonics of the direction))."""
 
-    def __init__(self, generator: torch.Generator, width: int = 64) -> None:
+    def __init__(self, generator: torch.Generator | None, width: int = 64) -> None:
         super().__init__()
         self.network = Perceptron((FEATURES - 1 + COEFFICIENTS, width, width, 3), generator)
 

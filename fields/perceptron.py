@@ -11,11 +11,11 @@ class Perceptron(nn.Module):
     """Layers of the given widths. Hidden layers follow autocast (bf16 where the renderer asks for it); the last one
     stays float32, because 8 bits of mantissa on a log-density are steps of 1 % in density."""
 
-    def __init__(self, widths: tuple[int, ...], generator: torch.Generator) -> None:
+    def __init__(self, widths: tuple[int, ...], generator: torch.Generator | None) -> None:
         super().__init__()
         self.layers = nn.ParameterList()
-        for inputs, outputs in pairwise(widths):
-            bound = (6 / inputs) ** 0.5 if outputs != widths[-1] else (3 / inputs) ** 0.5  # He; plain at the end
+        for layer, (inputs, outputs) in enumerate(pairwise(widths), start=2):
+            bound = ((3 if layer == len(widths) else 6) / inputs) ** 0.5  # He et al. 2015; no ReLU follows the last
             weight = torch.rand(outputs, inputs, generator=generator) * 2 * bound - bound
             self.layers.append(nn.Parameter(weight))
 

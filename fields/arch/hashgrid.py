@@ -52,7 +52,7 @@ class Network(Architecture):
     vertices: Tensor
     offsets: Tensor
 
-    def __init__(self, config: Config, dims: int, generator: torch.Generator) -> None:
+    def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:
         super().__init__()
         self.config = config
         plan = layout(dims, config.levels, config.table_bits, config.coarsest, config.finest)

@@ -35,7 +35,7 @@ def layout(dims: int, levels: int, table_bits: int, coarsest: int, finest: int) 
         scales.append(scale)
         vertices.append(count if dense else 0)
         offsets.append(offsets[-1] + (-(-(count**dims) // 8) * 8 if dense else 2**table_bits))
-    return Layout(torch.tensor(scales), torch.tensor(vertices), torch.tensor(offsets))
+    return Layout(*(torch.tensor(values, device="cpu") for values in (scales, vertices, offsets)))
 
 
 def corners(x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

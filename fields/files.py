@@ -1,0 +1,193 @@
+"""One file is one field: safetensors with weights and occupancy bits, and a JSON header. No pickle, no code.
+
+Tensors: `weights.NAME` for every parameter of the field, `occupancy` (K, G^3 / 8) uint8.
+Metadata: one entry `polyfield`, JSON, whose keys are the fields of `Header`.
+Sizes are checked against the header before anything is allocated; files are written beside and renamed.
+"""
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import fields
+from fields.base import Field
+from fields.heads import RadianceHead
+
+VERSION = 1
+KEY = "polyfield"
+LARGEST_HEADER = 16 << 20  # bytes
+LARGEST_FILE = 16 << 30  # bytes
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+
+class ModelError(ValueError):
+    """A file that is no model, or not one that this version can open."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that a model file says besides its tensors. Plain JSON values."""
+
+    architecture: str
+    config: dict[str, Any]  # entries of the architecture's Config
+    box: list[list[float]]  # low and high corner, scene units
+    step: float  # sampling step, scene units
+    cone: float  # growth of steps with distance
+    resolution: int  # occupancy cells per axis and cascade
+    transform: list[list[float]]  # 4 x 4 similarity, input coordinates to scene units
+    background: list[float]  # RGB that metrics were taken on
+    train_cameras: list[dict[str, Any]] = field(default_factory=list)  # Camera.to_record of every training view
+    test_cameras: list[dict[str, Any]] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)  # data, command line, versions, seed, date
+    metrics: dict[str, Any] = field(default_factory=dict)
+    thumbnail: str = ""  # PNG, base64
+    head: str = "radiance"
+    version: int = VERSION
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a file holds."""
+
+    field: Field
+    occupancy: Tensor  # (K, G^3 / 8) uint8
+    header: Header
+
+
+def config_record(config: Any) -> dict[str, Any]:  # noqa: ANN401
+    """An architecture's Config as JSON values."""
+    return asdict(config)
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: into a neighbour, then renamed over `path`. OSError leaves the old file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~umask())
+        Path(name).replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def save(path: Path, model: Model) -> int:
+    """Write a model; returns its size in bytes."""
+    tensors = {f"weights.{k}": v.detach().cpu().contiguous() for k, v in model.field.state_dict().items()}
+    tensors["occupancy"] = model.occupancy.cpu().contiguous()
+    content = safetensors.torch.save(tensors, {KEY: json.dumps(asdict(model.header), allow_nan=False)})
+    write_beside(path, content)
+    return len(content)
+
+
+def read_header(path: Path) -> Header:
+    """The JSON header alone. ModelError names the file and what is wrong."""
+    with opened(path) as file:
+        return parse_header(path, (file.metadata() or {}).get(KEY))
+
+
+def opened(path: Path):  # noqa: ANN201
+    """An open safetensors file, after the checks that need no allocation."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[:4].startswith(PICKLES) or start[:2] in PICKLES:
+        raise ModelError(f"{path}: is a pickle (torch.save), which can run code; wanted a Polyfield .safetensors file")
+    if size < 8 or size > LARGEST_FILE:
+        raise ModelError(f"{path}: {size} bytes; wanted a Polyfield .safetensors file")
+    header = int.from_bytes(start, "little")
+    if header > LARGEST_HEADER:
+        raise ModelError(f"{path}: not a Polyfield model (header of {header} bytes; at most {LARGEST_HEADER})")
+    if header + 8 > size:
+        raise ModelError(f"{path}: truncated or not a model: header of {header} bytes in a file of {size}")
+    try:
+        return safetensors.safe_open(str(path), framework="pt")
+    except safetensors.SafetensorError as error:
+        raise ModelError(f"{path}: truncated or damaged: {error}") from None
+
+
+def parse_header(path: Path, text: str | None) -> Header:
+    """Header from its JSON."""
+    if text is None:
+        raise ModelError(f"{path}: safetensors without a '{KEY}' entry; wanted a Polyfield model")
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{path}: header is not JSON: {error}") from None
+    version = record.get("version") if isinstance(record, dict) else None
+    if not isinstance(version, int) or version < 1:
+        raise ModelError(f"{path}: header has no format version")
+    if version > VERSION:
+        raise ModelError(f"{path}: format version {version}; this Polyfield reads up to {VERSION}: upgrade it")
+    try:
+        return Header(**record)
+    except TypeError as error:
+        raise ModelError(f"{path}: header does not fit: {error}") from None
+
+
+def load(path: Path) -> Model:
+    """Read a model onto the CPU. ModelError for a file that is no model; OSError where it cannot be read."""
+    with opened(path) as file:
+        header = parse_header(path, (file.metadata() or {}).get(KEY))
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        empty = skeleton(path, header)
+        expected = {f"weights.{k}": tuple(v.shape) for k, v in empty.state_dict().items()}
+        cascades = shapes.get("occupancy", (0,))[0]
+        expected["occupancy"] = (cascades, header.resolution**3 // 8)
+        for name in sorted(expected.keys() | shapes.keys()):
+            if expected.get(name) != shapes.get(name):
+                raise ModelError(f"{path}: tensor '{name}' is {shapes.get(name)}; the header wants {expected.get(name)}")
+        if not 1 <= cascades <= 8:
+            raise ModelError(f"{path}: {cascades} occupancy cascades; wanted 1 to 8")
+        weights = {name: file.get_tensor(f"weights.{name}") for name in empty.state_dict()}
+        occupancy = file.get_tensor("occupancy")
+    result = build_unset(header)
+    result.load_state_dict(weights)
+    if occupancy.dtype != torch.uint8:
+        raise ModelError(f"{path}: tensor 'occupancy' is {occupancy.dtype}; wanted uint8")
+    if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
+        raise ModelError(f"{path}: weights are not all finite numbers")
+    return Model(result, occupancy, header)
+
+
+def skeleton(path: Path, header: Header) -> Field:
+    """The field without memory behind it, to compare shapes; every entry of the header is checked here."""
+    box = torch.tensor(header.box, device="cpu")
+    numbers = [header.step, header.cone, *(n for row in header.transform for n in row), *box.flatten().tolist()]
+    if not all(math.isfinite(n) for n in numbers) or header.resolution not in (32, 64, 128, 256):
+        raise ModelError(f"{path}: header holds impossible numbers (step, cone, box, transform or resolution)")
+    if header.head != "radiance":
+        raise ModelError(f"{path}: head '{header.head}' is not known to this version")
+    try:
+        with torch.device("meta"):
+            return build_unset(header)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def build_unset(header: Header) -> Field:
+    """A field of the header's architecture and config, its weights about to be overwritten."""
+    module = fields.module(header.architecture)
+    network = module.Network(module.Config(**header.config), 3, None)
+    return Field(network, RadianceHead(None), torch.tensor(header.box, device="cpu"))
