@@ -1,0 +1,141 @@
+"""The renderer: rays to samples, samples to pixels. It never asks which architecture it is looking at."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fields.base import Field
+from render.camera import Camera
+from render.kernels import composite_cpu  # noqa: F401  (registers the CPU kernels)
+from render.kernels.composite import composite, transmittance
+from render.occupancy import OccupancyGrid
+from render.rays import RayBatch, Samples
+
+UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
+WAVE = 1 << 17  # samples asked at once while drawing a frame
+BUNCH = 1 << 15  # rays drawn together
+FAINT = 1e-4  # weights below this get no colour in frames
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What rays saw. A picture has its shape (H, W) where a batch has (R,)."""
+
+    rgb: Tensor  # (..., 3) float32, multiplied by opacity, without background
+    opacity: Tensor  # (...) float32 in [0, 1]
+    depth: Tensor  # (...) float32, mean distance along the ray in scene units; 0 where nothing was seen
+
+    def over(self, background: Tensor) -> Tensor:
+        """RGB (..., 3) in front of a background (3,) or (..., 3)."""
+        return self.rgb + (1 - self.opacity)[..., None] * background
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A drawn picture and what it took."""
+
+    pixels: Pixels  # (H, W)
+    samples: int  # points at which the field's density was asked
+
+
+def precision(device: torch.device) -> AbstractContextManager:
+    """bf16 arithmetic for the decoders' hidden layers where the hardware multiplies it faster than float32."""
+    native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """How rays are sampled."""
+
+    step: float = UNIT_STEP  # scene units, shortest interval
+    cone: float = 0.0  # growth of intervals with distance; 1/256 where the scene exceeds the unit cube
+    stop: float = 1e-4  # light left at which a ray ends
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step < 1 or not 0 <= self.cone < 0.1 or not 0 <= self.stop < 1:
+            raise ValueError(f"renderer wants 0 < step < 1, 0 <= cone < 0.1, 0 <= stop < 1; found {self}")
+
+    def rays(self, field: Field, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator) -> Pixels:
+        """Differentiable pixels (R,) with jittered samples."""
+        return self.shade(field, rays, self.visible(field, grid, rays, generator))
+
+    @torch.no_grad()
+    def visible(
+        self, field: Field, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator, *, prune: bool = True
+    ) -> Samples:
+        """Jittered samples that light reaches. Pruning asks the density of all marched samples first, without
+        gradients, and drops those that less than `stop` of the light reaches."""
+        jitter = torch.rand(len(rays), generator=generator, device=rays.origins.device)
+        samples = grid.march(rays, self.step, self.cone, jitter=jitter)
+        if not prune or not len(samples):
+            return samples
+        with precision(rays.origins.device):
+            sigma, _ = field.density(samples.positions(rays))
+        return kept(samples, transmittance(sigma * samples.dt, samples.offsets) > self.stop)
+
+    def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
+        """Differentiable pixels (R,) of given samples."""
+        with precision(rays.origins.device):
+            sigma, features = field.density(samples.positions(rays))
+            rgb = field.color(features, rays.directions[samples.ray])
+        color, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
+        return Pixels(color, opacity, distance / opacity.clamp(min=1e-6))
+
+    @torch.no_grad()
+    def image(self, field: Field, grid: OccupancyGrid, camera: Camera) -> Frame:
+        """A picture, without jitter, on the device of the grid."""
+        rays = camera.rays().to(grid.bits.device)
+        parts = [self.bunch(field, grid, rays[i : i + BUNCH]) for i in range(0, len(rays), BUNCH)]
+        width, height = camera.size
+        rgb = torch.cat([p.pixels.rgb for p in parts]).view(height, width, 3)
+        opacity = torch.cat([p.pixels.opacity for p in parts]).view(height, width)
+        depth = torch.cat([p.pixels.depth for p in parts]).view(height, width)
+        return Frame(Pixels(rgb, opacity, depth), sum(p.samples for p in parts))
+
+    @torch.no_grad()
+    def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch) -> Frame:
+        """Rays drawn in waves of a few samples each; rays that have ended leave the next wave."""
+        device = rays.origins.device
+        rgb, opacity = torch.zeros(len(rays), 3, device=device), torch.zeros(len(rays), device=device)
+        distance, near = torch.zeros_like(opacity), torch.zeros_like(opacity)
+        alive, asked = torch.arange(len(rays), device=device), 0
+        while len(alive):
+            limit = min(max(WAVE // len(alive), 4), 64)
+            live = rays[alive]
+            samples = grid.march(live, self.step, self.cone, near=near[alive], limit=limit)
+            if not len(samples):
+                break
+            light = 1 - opacity[alive]
+            color, solid, far = self.wave(field, live, samples, light)
+            rgb[alive] += light[:, None] * color
+            distance[alive] += light * far
+            opacity[alive] += light * solid
+            counts = samples.offsets[1:] - samples.offsets[:-1]
+            last = (samples.offsets[1:] - 1).clamp(min=0)
+            near[alive] = samples.t[last] + samples.dt[last] / 2
+            alive = alive[(counts == limit) & (opacity[alive] < 1 - self.stop)]
+            asked += len(samples)
+        return Frame(Pixels(rgb, opacity, distance / opacity.clamp(min=1e-6)), asked)
+
+    def wave(self, field: Field, rays: RayBatch, samples: Samples, light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour, opacity and distance that these samples add to rays with `light` (R,) left. Samples that can hardly
+        be seen get no colour."""
+        with precision(rays.origins.device):
+            sigma, features = field.density(samples.positions(rays))
+            tau = sigma * samples.dt
+            weights = transmittance(tau, samples.offsets) * -torch.expm1(-tau)
+            seen = (weights * light[samples.ray] > FAINT).nonzero()[:, 0]
+            rgb = sigma.new_zeros(len(samples), 3)
+            rgb[seen] = field.color(features[seen], rays.directions[samples.ray[seen]])
+        color, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
+        return color, opacity, distance
+
+
+def kept(samples: Samples, mask: Tensor) -> Samples:
+    """The samples where `mask` (N,) is true."""
+    before = torch.nn.functional.pad(mask.long().cumsum(0), (1, 0))
+    index = mask.nonzero()[:, 0]
+    return Samples(samples.ray[index], samples.t[index], samples.dt[index], before[samples.offsets])
