@@ -62,10 +62,14 @@ class Scene:
 
 def load(data: str, options: ReadOptions) -> Scene:
     """Read a data set: a folder, a JSON file, or `builtin[:SIZE]`. SceneError where it cannot be used."""
+    return importlib.import_module(f"scenes.{format_of(data)}").read(data, options)
+
+
+def format_of(data: str) -> str:
+    """The reader that knows this data set, one of READERS. SceneError where none does."""
     for name in READERS:
-        reader = importlib.import_module(f"scenes.{name}")
-        if reader.matches(data):
-            return reader.read(data, options)
+        if importlib.import_module(f"scenes.{name}").matches(data):
+            return name
     raise SceneError(unknown(Path(data)))
 
 
