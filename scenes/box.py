@@ -7,6 +7,7 @@ visual hull finds its bounds. All other scenes have surroundings, so that their 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ MARGIN = 0.02  # added around an object's hull on each side, as a share of its l
 FRAMING = (0.25, 0.0)  # shares that the hull is asked for, the second when the first cuts something off
 CAUGHT = 0.999  # share of the rays showing an object that must cross its box
 PROBES = 24  # rays per picture side for the shares in the facts
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def solve(shots: Sequence[Shot], *, transparent: bool, aabb_scale: float | None)
         side, why = _side(poses, transform, aabb_scale) if converge else (16, "as the cameras do not look at one point")
         box = cube(side)
         facts.append(f"box: {side} times the core, {why}")
-    facts.append(_shares(shots, transform, box, transparent=transparent))
+    core, inside = ray_shares([shot.placed(transform) for shot in shots], box)
+    facts.append(f"rays: {core:.1%} cross the core, {inside:.1%} the box")
     return Fit(transform, box, tuple(facts))
 
 
@@ -183,7 +187,7 @@ def _object(shots: Sequence[Shot], region: Region) -> tuple[Tensor, Tensor, str]
             break
         transform, box = _fitted(bounds.double(), first)
         if _caught(shots, transform, box) >= CAUGHT:
-            return transform, box, "box: the object's visual hull; there is no background, as pictures have empty parts"
+            return transform, box, "box: the object's visual hull, which all that the pictures show lies in"
     return first, cube(1), "box: the silhouettes have no solid place in common (wrong poses?), so it is all they frame"
 
 
@@ -219,20 +223,19 @@ def _caught(shots: Sequence[Shot], transform: Tensor, box: Tensor) -> float:
     return caught / solid if solid else 1.0
 
 
-def _shares(shots: Sequence[Shot], transform: Tensor, box: Tensor, *, transparent: bool) -> str:
-    """How many rays cross core and box, and how many of those that show an object."""
+def ray_shares(cameras: Sequence[Camera], box: Tensor) -> tuple[float, float]:
+    """Shares of the cameras' rays that cross the core, and that cross `box` (2, 3)."""
     core, inside, total = 0, 0, 0
-    for shot in _some(shots):
-        rays, _ = probes(shot.placed(transform))
+    for camera in _some(cameras):
+        rays, _ = probes(camera)
         core, inside = core + int(crosses(rays, cube(1)).sum()), inside + int(crosses(rays, box).sum())
         total += len(rays)
-    told = f"rays: {core / total:.1%} cross the core, {inside / total:.1%} the box"
-    return f"{told}, {_caught(shots, transform, box):.1%} of those that show something" if transparent else told
+    return core / total, inside / total
 
 
-def _some(shots: Sequence[Shot]) -> Sequence[Shot]:
-    """At most about 64 of them, spread evenly."""
-    return shots[:: -(-len(shots) // 64)]
+def _some(items: Sequence[Item]) -> Sequence[Item]:
+    """At most 64 of them, spread evenly."""
+    return items[:: -(-len(items) // 64)]
 
 
 def _triple(point: Tensor) -> str:

@@ -20,6 +20,7 @@ RIGID = 0.01  # how far rotation^T rotation may be off the identity
 TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|#[^\n]*|/\*.*?\*/', re.DOTALL)  # strings and comments
 TRAILING = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[\]}])', re.DOTALL)  # strings, and commas before a closing bracket
 EMPTY_SHARE = 0.001  # share of pixels with alpha 0 from which a picture counts as cut out
+MISSING = "missing: "  # how the fact about skipped pictures begins
 LISTED = 5  # missing files named in a message
 
 
@@ -91,7 +92,7 @@ def present(split: Split, options: ReadOptions) -> Split:
         raise SceneError(f"{split.path}: {told}; --skip-missing goes on without them")
     gone = {id(frame) for frame in missing}
     train, test = (tuple(f for f in part if id(f) not in gone) for part in (split.train, split.test))
-    facts = (*split.facts, f"missing: {told}; they are skipped")
+    facts = (*split.facts, f"{MISSING}{told}; they are skipped")
     return replace(split, train=train, test=test, facts=facts)
 
 

@@ -11,7 +11,7 @@ from render.camera import Camera, project
 FAINT = 8  # alpha below this is empty
 LONG = 200  # longest side of the silhouettes in pixels
 PICTURES = 128  # at most this many pictures carve
-CELLS = (32, 48, 64, 96)  # cells along the longest side, one number a refinement
+CELLS = (32, 64, 96)  # cells along the longest side, one number a refinement
 BLUR = 0.1  # a picture does not judge a cell that covers more than this share of its long side
 
 Silhouette = tuple[Camera, Tensor]  # the camera at the silhouette's size; (H, W) bool, True where solid or unknown
