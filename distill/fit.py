@@ -1,0 +1,162 @@
+"""Fit: the only optimisation loop. It does not log, save, plot or open windows; its caller does, between steps."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fields.base import Field
+
+WARMUP = 50  # steps over which the learning rate rises
+PATIENCE = 4  # non-finite steps in a row after which the last good state comes back
+KEEP = 256  # steps between good states
+RETURNS = 5  # times the good state may come back before the run is given up
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one batch gave."""
+
+    value: Tensor  # () float32, differentiable
+    mse: float  # mean squared error of the batch's colours, peak 1
+    rays: int
+    samples: int  # points that went through the field with gradients
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Part of a run."""
+
+    name: str
+    steps: int
+    loss: Callable[[int], Loss]  # called with the step's index within the run
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step, done or skipped."""
+
+    index: int  # steps done before this one
+    stage: str
+    loss: float
+    mse: float
+    rays: int
+    samples: int
+    seconds: float  # spent training since the start of the run, pauses of the caller not counted
+    progress: float  # 0 to 1, by steps or by time, whichever is further
+    trouble: str  # empty, or why the step was skipped
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, and how fast."""
+
+    seconds: float = math.inf  # training time at most
+    rate: float = 1e-2  # Adam's learning rate after warm-up, > 0
+    last: float = 0.03  # share of the rate that is left at the end
+    hold: float = 0.3  # share of the run before the rate begins to fall
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0 or not 0 < self.rate < 1 or not 0 < self.last <= 1 or not 0 <= self.hold < 1:
+            raise ValueError(f"schedule wants seconds > 0, 0 < rate < 1, 0 < last <= 1, 0 <= hold < 1; found {self}")
+
+    def rate_at(self, index: int, progress: float) -> float:
+        """Linear warm-up, then exponential decay once `hold` of the run is over."""
+        fall = max(0.0, progress - self.hold) / (1 - self.hold)
+        return self.rate * min(1.0, (index + 1) / WARMUP) * self.last ** min(fall, 1.0)
+
+
+class Optimization:
+    """Field, Adam and counters: all of a run's state that is not the loss's own."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self.adam = torch.optim.Adam(field.parameters(), lr=1e-2, betas=(0.9, 0.99), eps=1e-15, fused=True)
+        self.index = 0  # steps taken, skipped ones too
+        self.samples = 0  # points that went through the field with gradients
+        self.seconds = 0.0  # spent training
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that an exact continuation needs, as tensors that share no memory with the run."""
+        tensors = {f"weights.{k}": v.detach().clone() for k, v in self.field.state_dict().items()}
+        for number, entry in self.adam.state_dict()["state"].items():
+            tensors |= {f"adam.{number}.{k}": v.detach().clone() for k, v in entry.items()}
+        tensors["run.counts"] = torch.tensor([self.index, self.samples])
+        tensors["run.seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
+        self.field.load_state_dict(weights)
+        entries: dict[int, dict[str, Any]] = {}
+        for key, value in tensors.items():
+            if key.startswith("adam."):
+                _, number, name = key.split(".")
+                entries.setdefault(int(number), {})[name] = value.clone()
+        self.adam.load_state_dict({**self.adam.state_dict(), "state": entries})
+        self.index, self.samples = tensors["run.counts"].tolist()
+        self.seconds = float(tensors["run.seconds"])
+
+
+def fit(run: Optimization, stages: tuple[Stage, ...], schedule: Schedule) -> Iterator[Step]:
+    """Optimise until the stages' steps or the schedule's seconds are over; continues where `run` stands.
+
+    A step whose loss or gradient is not finite is skipped and says so; after several in a row the last good state
+    comes back. ValueError when that does not help either.
+    """
+    total = sum(stage.steps for stage in stages)
+    good, bad, returns = run.state(), 0, 0
+    while run.index < total and run.seconds < schedule.seconds:
+        begin = time.perf_counter()
+        stage = stage_at(stages, run.index)
+        progress = min(1.0, max(run.index / total, run.seconds / schedule.seconds))
+        loss = stage.loss(run.index)
+        trouble = advance(run, loss, schedule.rate_at(run.index, progress))
+        bad = bad + 1 if trouble else 0
+        if bad > PATIENCE:
+            returns += 1
+            if returns > RETURNS:
+                raise ValueError(f"training diverged at step {run.index}: {trouble}, again after {RETURNS} returns")
+            trouble += f"; went back to the state of step {int(good['run.counts'][0])}"
+            index, samples, seconds = run.index, run.samples, run.seconds
+            run.restore(good)
+            run.index, run.samples, run.seconds = index, samples, seconds
+            bad = 0
+        elif not trouble and run.index % KEEP == 0:
+            good = run.state()
+        run.index, run.samples = run.index + 1, run.samples + loss.samples
+        run.seconds += time.perf_counter() - begin
+        value = float(loss.value.detach())
+        yield Step(
+            run.index - 1, stage.name, value, loss.mse, loss.rays, loss.samples, run.seconds, progress, trouble
+        )  # fmt: skip
+
+
+def stage_at(stages: tuple[Stage, ...], index: int) -> Stage:
+    """The stage that a step belongs to."""
+    for stage in stages:
+        if index < stage.steps:
+            return stage
+        index -= stage.steps
+    return stages[-1]
+
+
+def advance(run: Optimization, loss: Loss, rate: float) -> str:
+    """One optimiser step. Returns why it was skipped, or nothing."""
+    run.adam.zero_grad(set_to_none=True)
+    if not math.isfinite(float(loss.value.detach())):
+        return "loss is not finite"
+    if loss.value.requires_grad:
+        loss.value.backward()
+    grads = [p.grad for group in run.adam.param_groups for p in group["params"] if p.grad is not None]
+    if not math.isfinite(float(torch.nn.utils.get_total_norm(grads))):
+        return "gradient is not finite"
+    for group in run.adam.param_groups:
+        group["lr"] = rate
+    run.adam.step()
+    return ""

@@ -1,0 +1,51 @@
+"""A model file, opened: everything that drawing needs, on one device."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fields.base import Field
+from fields.files import Header, ModelError, load
+from render.camera import Camera
+from render.occupancy import OccupancyGrid, cascades_for
+from render.renderer import Frame, Renderer
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A field, the grid that says where it is, and how its rays are sampled."""
+
+    field: Field
+    grid: OccupancyGrid
+    renderer: Renderer
+    header: Header
+    train_cameras: tuple[Camera, ...]
+    test_cameras: tuple[Camera, ...]
+
+    @property
+    def transform(self) -> torch.Tensor:
+        """(4, 4) float64 similarity, input coordinates to scene units."""
+        return torch.tensor(self.header.transform, dtype=torch.float64)
+
+    def image(self, camera: Camera) -> Frame:
+        """A picture from this camera (scene units)."""
+        return self.renderer.image(self.field, self.grid, camera)
+
+
+def open_model(path: Path, device: torch.device) -> LoadedModel:
+    """Read a model. ModelError where it is none; FileNotFoundError where nothing is there."""
+    model = load(path)
+    header = model.header
+    box = torch.tensor(header.box)
+    if len(model.occupancy) != cascades_for(box):
+        raise ModelError(f"{path}: {len(model.occupancy)} occupancy cascades do not fit its box {header.box}")
+    try:
+        train, test = (
+            tuple(Camera.from_record(r) for r in records) for records in (header.train_cameras, header.test_cameras)
+        )
+        renderer = Renderer(header.step, header.cone)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: {error}") from None
+    grid = OccupancyGrid(model.occupancy, box, header.resolution).to(device)
+    return LoadedModel(model.field.to(device).eval(), grid, renderer, header, train, test)

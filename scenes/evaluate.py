@@ -1,0 +1,51 @@
+"""Score a field against photographs it has not seen."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from render.camera import Camera
+from render.metrics import Protocol, Report, Score, score
+from render.renderer import Frame
+from scenes.scene import View
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One photograph beside its rendering."""
+
+    view: View
+    frame: Frame
+    truth: Tensor  # (H, W, 3) float32 over the scene's background
+    render: Tensor  # (H, W, 3) float32 in [0, 1], over the same background
+    score: Score
+    seconds: float  # to draw the frame
+
+
+def over_background(image: Tensor, background: Tensor) -> Tensor:
+    """Photograph (H, W, 4) uint8 with straight alpha -> RGB (H, W, 3) in front of a background (3,)."""
+    rgb, alpha = image[..., :3].float() / 255, image[..., 3:].float() / 255
+    return torch.lerp(background.expand_as(rgb), rgb, alpha)
+
+
+def score_views(
+    views: tuple[View, ...], background: tuple[float, float, float], draw: Callable[[Camera], Frame]
+) -> Iterator[Scored]:
+    """Draw and score every view in turn."""
+    backdrop = torch.tensor(background)
+    for view in views:
+        begin = time.perf_counter()
+        frame = draw(view.camera)
+        render = frame.pixels.over(backdrop.to(frame.pixels.rgb.device)).clamp(0, 1).cpu()
+        seconds = time.perf_counter() - begin
+        truth = over_background(view.image, backdrop)
+        yield Scored(view, frame, truth, render, score(view.name, render, truth, view.valid), seconds)
+
+
+def report(scores: list[Scored], background: tuple[float, float, float], split: str, downscale: int) -> Report:
+    """Scores with the protocol they were taken under. ValueError where there are none."""
+    size = max((s.view.camera.size for s in scores), default=(0, 0))
+    return Report(tuple(s.score for s in scores), Protocol(split, background, size, len(scores), downscale))
