@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -208,13 +209,16 @@ def _shots(every: Sequence[Frame], options: ReadOptions) -> tuple[list[Shot], bo
 def _one_size(every: Sequence[Frame], stored: Sequence[tuple[int, int]]) -> None:
     """SceneError where one focal length in pixels is to serve pictures of two sizes."""
     shared = [(frame, size) for frame, size in zip(every, stored, strict=True) if frame.shared]
-    for frame, size in shared[1:]:
-        first, wanted = shared[0]
-        if size != wanted:
-            raise SceneError(
-                f"{frame.path}: expected {wanted[0]} x {wanted[1]} pixels like {first.name}, as all frames share one "
-                f"fl_x, found {size[0]} x {size[1]}; give each frame its own fl_x, w and h"
-            )
+    counts = Counter(size for _, size in shared)
+    if len(counts) < 2:
+        return
+    wanted = counts.most_common(1)[0][0]
+    usual = next(frame for frame, size in shared if size == wanted)
+    odd, found = next((frame, size) for frame, size in shared if size != wanted)
+    raise SceneError(
+        f"{odd.path}: expected {wanted[0]} x {wanted[1]} pixels like {usual.name}, as all frames share one fl_x, "
+        f"found {found[0]} x {found[1]}; give each frame its own fl_x, w and h"
+    )
 
 
 def _alpha(pictures: list[Tensor], valid: list[Tensor]) -> tuple[list[Tensor], list[Tensor], bool, str]:

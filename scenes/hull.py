@@ -10,9 +10,10 @@ from render.camera import Camera, project
 
 FAINT = 8  # alpha below this is empty
 LONG = 200  # longest side of the silhouettes in pixels
-PICTURES = 128  # at most this many pictures carve
+PICTURES = 64  # at most this many pictures carve
 CELLS = (32, 64, 96)  # cells along the longest side, one number a refinement
 BLUR = 0.1  # a picture does not judge a cell that covers more than this share of its long side
+SLACK = 1.1  # how much a lens's distortion may enlarge a cell
 
 Silhouette = tuple[Camera, Tensor]  # the camera at the silhouette's size; (H, W) bool, True where solid or unknown
 
@@ -67,11 +68,11 @@ def _verdict(camera: Camera, solid: Tensor, points: Tensor, radius: float) -> tu
     lens = camera.intrinsics
     distance = (points - camera.pose[:3, 3]).norm(dim=-1)
     near = distance if lens.model == "fisheye" else depth
-    reach = max(lens.fx, lens.fy) * radius * distance / near.clamp(min=1e-9) ** 2 + 1  # pixels; 1 for their size
+    reach = SLACK * max(lens.fx, lens.fy) * radius * distance / near.clamp(min=1e-9) ** 2  # pixels
     width, height = camera.size
     x, y = pixels.unbind(-1)  # NaN where not seen: all comparisons are False
     judged = (x >= reach) & (y >= reach) & (x <= width - reach) & (y <= height - reach)
-    judged &= reach < 1 + BLUR * max(width, height)
+    judged &= reach < BLUR * max(width, height)
     if not bool(judged.any()):
         return judged, judged
     wide = int(reach[judged].max().ceil())

@@ -11,7 +11,7 @@ Entry = dict[str, Any]  # one JSON object
 FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_fov")
 RADIAL = ("k1", "k2", "k3", "k4")
 TANGENTIAL = ("p1", "p2")
-KEYS = (*FOCAL, "cx", "cy", "w", "h", *RADIAL, *TANGENTIAL, "camera_model", "is_fisheye")
+KEYS = (*FOCAL, "cx", "cy", "w", "h", *RADIAL, *TANGENTIAL, "k5", "k6", "camera_model", "is_fisheye")
 MODELS: dict[str, LensModel] = {
     "PERSPECTIVE": "opencv",
     "SIMPLE_PINHOLE": "opencv",

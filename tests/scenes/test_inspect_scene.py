@@ -1,0 +1,92 @@
+import json
+import sys
+
+import drawn
+import pytest
+import torch
+from PIL import Image
+
+from scenes import frusta, inspect_scene
+from scenes.scene import ReadOptions, load
+
+
+def command(monkeypatch, *words):
+    """Run inspect-scene in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["inspect-scene", *map(str, words)])
+    with pytest.raises(SystemExit) as caught:
+        inspect_scene.main()
+    return caught.value.code
+
+
+def test_it_tells_and_draws(tmp_path, monkeypatch, capsys):
+    data, out = drawn.blender(tmp_path / "data"), tmp_path / "out"
+    assert command(monkeypatch, data, "--out", out) == 0
+    said = capsys.readouterr().out
+    for words in ("10 train, 3 test", "48 x 48", "visual hull", "cross the core", f"train-scene {data}"):
+        assert words in said
+    with Image.open(out / "cameras.png") as picture:
+        assert picture.size == (1800, 900)
+        assert picture.mode == "RGB"
+
+
+def test_json_is_all_that_it_prints(tmp_path, monkeypatch, capsys):
+    data = drawn.blender(tmp_path / "data")
+    assert command(monkeypatch, data, "--json", "--out", tmp_path) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["format"] == "blender"
+    assert values["picture"] == str(tmp_path / "cameras.png")
+
+
+def test_it_goes_on_past_missing_pictures(tmp_path, monkeypatch, capsys):
+    data = tmp_path / "a b"
+    drawn.transforms(data)
+    (data / "images" / "003.png").unlink()
+    assert command(monkeypatch, data, "--downscale", 2, "--json", "--out", tmp_path) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["command"] == f"train-scene '{data}' --downscale 2 --skip-missing"
+    assert any("1 of 10 pictures are missing: images/003.png" in fact for fact in values["facts"])
+
+
+def test_the_picture_goes_to_runs_by_default(tmp_path, monkeypatch, capsys):
+    data = drawn.blender(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    assert command(monkeypatch, data) == 0
+    assert (tmp_path / "runs" / "data" / "cameras.png").is_file()
+    assert "cameras.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["gone"], ["gone.safetensors"], ["gone", "--downscale", "0"]])
+def test_bad_input_is_one_line_and_status_two(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    assert command(monkeypatch, *words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("inspect-scene: ")
+    assert said.err.count("\n") == 1
+
+
+def test_out_must_not_be_a_file(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    assert command(monkeypatch, drawn.blender(tmp_path / "data"), "--out", tmp_path / "file") == 2
+    assert "expected a folder, found a file" in capsys.readouterr().err
+
+
+def test_an_open_scene_and_its_warnings(tmp_path, monkeypatch, capsys):
+    poses = drawn.ring(12)
+    poses[3][:3, 3] = torch.tensor([0.1, 0.1, 0.3])
+    poses[6] = poses[5]
+    drawn.transforms(tmp_path / "data", poses)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert command(monkeypatch, tmp_path / "data", "--out", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "taken from inside the object or core: 1: images/003.png" in said
+    assert "duplicates: 1: images/005.png = images/006.png" in said
+
+
+def test_the_drawing_shows_box_train_and_test_in_their_colours(tmp_path):
+    scene = load(str(drawn.blender(tmp_path)), ReadOptions())
+    picture = frusta.draw(scene)
+    for pane in (picture.crop((0, 60, 900, 840)), picture.crop((900, 60, 1800, 840))):
+        colours = {colour for _, colour in pane.getcolors(1 << 20) or []}
+        for wanted in (frusta.TRAIN, frusta.TEST, frusta.BOX, *(colour for _, colour in frusta.AXES)):
+            assert tuple(bytes.fromhex(wanted[1:])) in colours or wanted == frusta.AXES[2][1]  # Z points at the viewer
