@@ -19,7 +19,7 @@ STRAY = 4.0  # robust standard deviations below its neighbours from which a pict
 BLUR = 0.4  # and at most this share of their sharpness
 SAME_PLACE = 1e-4  # scene units between cameras that count as one
 SAME_ANGLE = 1e-3  # radians between their axes
-STEPS, RAYS, SAMPLES = 2000, 4096, 32  # assumed for the time: steps, rays a step, samples a ray
+STEPS, SAMPLES = 1500, 1 << 16  # assumed for the time: steps, and samples a step
 WORK = 60_000  # floating-point operations per sample of a hash grid's forward and backward pass, roughly
 EFFICIENCY = 0.2  # share of a matrix product's speed that training reaches, roughly
 PROGRAM = 600 << 20  # bytes for Python, PyTorch and a model in training, roughly
@@ -88,7 +88,7 @@ def examine(scene: Scene, format: str, command: str) -> Report:
         facts=list(scene.facts),
         picture_bytes=size,
         memory_bytes=size + PROGRAM,
-        minutes=STEPS * RAYS * SAMPLES * WORK / (EFFICIENCY * flops()) / 60,
+        minutes=STEPS * SAMPLES * WORK / (EFFICIENCY * flops()) / 60,
         command=command,
     )
 

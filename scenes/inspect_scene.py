@@ -16,7 +16,7 @@ from tyro.conf import Positional
 from fields import files
 from render.command import run
 from scenes import frusta
-from scenes.checks import RAYS, SAMPLES, STEPS, Report, examine
+from scenes.checks import SAMPLES, STEPS, Report, examine
 from scenes.frames import MISSING
 from scenes.scene import ReadOptions, Scene, format_of, load
 
@@ -100,7 +100,7 @@ def _rows(report: Report) -> Iterable[tuple[str, str]]:
     yield "", f"size {_numbers([b - a for a, b in zip(low, high, strict=True)])}; 1 scene unit is {report.unit:.4g}"
     yield "rays", f"{report.rays_core:.1%} cross the core, {report.rays_box:.1%} the box"
     yield "memory", f"about {report.memory_bytes / 2**30:.1f} GiB, {report.picture_bytes / 2**30:.2f} of it pictures"
-    work = f"{STEPS} steps of {RAYS} rays x {SAMPLES} samples"
+    work = f"{STEPS} steps of {SAMPLES} samples"
     yield "time", f"about {report.minutes:.0f} min on this CPU for {work} (rough)"
     for k, fact in enumerate(report.facts):
         yield "found" if k == 0 else "", fact
@@ -114,7 +114,7 @@ def _model(path: Path) -> dict[str, Any]:
     train, test = header.pop("train_cameras"), header.pop("test_cameras")
     return {
         "architecture": header.pop("architecture"),
-        "parameters": sum(parameter.numel() for parameter in model.field.parameters()),
+        "parameters": model.field.parameter_count(),
         "bytes": path.stat().st_size,
         "train_cameras": len(train),
         "test_cameras": len(test),

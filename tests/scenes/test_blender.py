@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import drawn
 import pytest
 import torch
@@ -9,7 +7,6 @@ from scenes import blender
 from scenes.box import crosses, probes
 from scenes.scene import ReadOptions, SceneError, load
 
-CHAIR = Path(__file__).parents[3] / "shared" / "data" / "nerf_synthetic_chair"
 OPTIONS = ReadOptions()
 
 
@@ -67,9 +64,8 @@ def test_a_broken_test_file_is_named(tmp_path):
         load(str(tmp_path), OPTIONS)
 
 
-@pytest.mark.skipif(not CHAIR.is_dir(), reason="needs ../shared/data/nerf_synthetic_chair")
-def test_the_chair_has_a_tight_box():
-    scene = load(str(CHAIR), ReadOptions(downscale=4))
+def test_the_chair_has_a_tight_box(capture):
+    scene = load(str(capture("nerf_synthetic_chair")), ReadOptions(downscale=4))
     assert [len(scene.train), len(scene.test)] == [100, 25]
     assert scene.transparent
     extent = scene.box[1] - scene.box[0]

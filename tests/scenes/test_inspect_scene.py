@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 
@@ -6,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from fields import files, module
+from fields.base import build
 from scenes import frusta, inspect_scene
 from scenes.scene import ReadOptions, load
 
@@ -81,6 +84,31 @@ def test_an_open_scene_and_its_warnings(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "taken from inside the object or core: 1: images/003.png" in said
     assert "duplicates: 1: images/005.png = images/006.png" in said
+
+
+@pytest.mark.parametrize("words", [["--json"], []])
+def test_a_model_file_tells_what_it_holds(tmp_path, monkeypatch, capsys, generator, words):
+    config = module("hashgrid").Config(levels=2, table_bits=8, finest=32)
+    field = build("hashgrid", config, torch.tensor([[0.0] * 3, [1.0, 0.5, 1.0]]), generator)
+    header = files.Header(
+        architecture="hashgrid",
+        config=dataclasses.asdict(config),
+        box=field.box.tolist(),
+        step=0.01,
+        cone=0.0,
+        resolution=32,
+        transform=torch.eye(4).tolist(),
+        background=[1.0, 1.0, 1.0],
+        metrics={"psnr": 30.5},
+    )
+    path = tmp_path / "model.safetensors"
+    size = files.save(path, files.Model(field, torch.zeros(1, 32**3 // 8, dtype=torch.uint8), header))
+    assert command(monkeypatch, path, *words) == 0
+    said = capsys.readouterr().out
+    for value in ("hashgrid", str(field.parameter_count()), str(size), "30.5"):
+        assert value in said
+    if words:
+        assert json.loads(said)["box"] == [[0, 0, 0], [1, 0.5, 1]]
 
 
 def test_the_drawing_shows_box_train_and_test_in_their_colours(tmp_path):

@@ -7,7 +7,6 @@ import torch
 from scenes import transforms
 from scenes.scene import ReadOptions, SceneError, load
 
-FOX = Path(__file__).parents[3] / "shared" / "data" / "fox"
 OPTIONS = ReadOptions()
 
 
@@ -123,11 +122,11 @@ def test_an_impossible_aabb_scale_is_refused(tmp_path):
         load(str(tmp_path), OPTIONS)
 
 
-@pytest.mark.skipif(not FOX.is_dir(), reason="needs ../shared/data/fox")
-def test_the_fox_lacks_seventeen_pictures():
+def test_the_fox_lacks_seventeen_pictures(capture):
+    fox = str(capture("fox"))
     with pytest.raises(SceneError, match=r"fox/transforms\.json: 17 of 67 pictures are missing: images/0005\.jpg"):
-        load(str(FOX), OPTIONS)
-    scene = load(str(FOX), ReadOptions(downscale=4, skip_missing=True))
+        load(fox, OPTIONS)
+    scene = load(fox, ReadOptions(downscale=4, skip_missing=True))
     assert [len(scene.train), len(scene.test)] == [43, 7]
     assert scene.train[0].camera.size == (270, 480)
     assert scene.train[0].camera.intrinsics.radial[0] == 0.0578421
