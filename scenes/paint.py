@@ -37,7 +37,7 @@ def speck(x: int, y: int, z: int) -> float:
 @jit
 def noise(x: float, y: float, z: float) -> float:
     """Value noise in [0, 1): lattice values blended with zero slope at the lattice points."""
-    i, j, k = int(math.floor(x)), int(math.floor(y)), int(math.floor(z))
+    i, j, k = math.floor(x), math.floor(y), math.floor(z)
     u, v, w = x - i, y - j, z - k
     u, v, w = u * u * (3 - 2 * u), v * v * (3 - 2 * v), w * w * (3 - 2 * w)
     total = 0.0
@@ -58,12 +58,12 @@ def cloud(x: float, y: float, z: float) -> float:
 @jit
 def checker(u: float, v: float) -> float:
     """Coarse squares; every other dark one holds squares of a fifth the size."""
-    i, j = int(math.floor(u)), int(math.floor(v))
+    i, j = math.floor(u), math.floor(v)
     if (i + j) & 1:
         return 1.0
     if i & 1:
         return 0.0
-    return 0.0 if (int(math.floor(5 * u)) + int(math.floor(5 * v))) & 1 else 0.75
+    return 0.0 if (math.floor(5 * u) + math.floor(5 * v)) & 1 else 0.75
 
 
 @jit
@@ -73,8 +73,8 @@ def parquet(p: Vec) -> float:
     if abs(rho - 1.06) < 0.085:
         if abs(rho - 1.06) > 0.06:
             return 0.0 if abs(abs(rho - 1.06) - 0.073) < 0.006 else 1.0
-        return float((int(math.floor(angle * 84)) + int(math.floor((rho - 1.0) / 0.04))) & 1)
-    sector = int(math.floor(angle * 12))
+        return float((math.floor(angle * 84) + math.floor((rho - 1.0) / 0.04)) & 1)
+    sector = math.floor(angle * 12)
     turn = (sector + 0.5) / 12 * 2 * math.pi
     x, y = -p[0] * math.cos(turn) - p[1] * math.sin(turn), p[0] * math.sin(turn) - p[1] * math.cos(turn)
     rings = 9 * y + 3.5 * noise(1.3 * x + 5 * sector, 3 * y, 0.0)
@@ -86,13 +86,13 @@ def parquet(p: Vec) -> float:
 
 @jit
 def letters(u: float, v: float) -> float:
-    """Rows of the letters of POLYFIELD, each six cells wide and nine high; each row starts at another letter."""
-    line = int(math.floor(v / 9))
-    column = int(math.floor(u / 6))
-    x, y = int(math.floor(u)) - 6 * column, int(math.floor(v)) - 9 * line
+    """POLYFIELD in rows of five letters, each six cells wide and nine high, the first row on top."""
+    line = math.floor(v / 9)
+    column = math.floor(u / 6)
+    x, y = math.floor(u) - 6 * column, math.floor(v) - 9 * line
     if x == 5 or y > 6:
         return 0.0
-    return float((GLYPHS[(column - 4 * line) % 9, 6 - y] >> (4 - x)) & 1)
+    return float((GLYPHS[(column + 5 * (2 - line)) % 9, 6 - y] >> (4 - x)) & 1)
 
 
 @jit
@@ -109,7 +109,7 @@ def coin(p: Vec, n: Vec, r: float) -> float:
 
 
 @jit
-def pattern(kind: int, p: Vec, n: Vec, dims: Vec, scale: float) -> float:
+def pattern(kind: float, p: Vec, n: Vec, dims: Vec, scale: float) -> float:
     """Where between a material's two colours a local point p with normal n lies, 0 to 1."""
     if kind == PARQUET:
         return parquet(p) if n[2] > 0.5 else 0.35 + 0.3 * noise(30 * p[0], 30 * p[1], 4 * p[2])
@@ -123,9 +123,9 @@ def pattern(kind: int, p: Vec, n: Vec, dims: Vec, scale: float) -> float:
         return dims[2] + scale * p[2]
     if kind == COIN:
         return coin(p, n, dims[0])
-    if kind == CHECKER or kind == LETTERS:
+    if kind in (CHECKER, LETTERS):
         u, v = (p[0] * n[1] - p[1] * n[0], p[2]) if abs(n[2]) < 0.5 else (p[0], p[1])
         if kind == LETTERS and abs(n[1]) > 0.5:
-            return letters(scale * (dims[0] - u * 1.0), scale * (v + dims[2]))
+            return letters(scale * (dims[0] - u) - 0.5, scale * (v + dims[2]) - 0.5)
         return checker(0.2 * scale * (u + dims[0]), 0.2 * scale * (v + dims[2]))
     return 0.0

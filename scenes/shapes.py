@@ -5,32 +5,32 @@ in registers.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 Vec = tuple[float, float, float]
 
-SPHERE, BOX, DRUM, ROD, RING = range(5)  # shapes; see Geometry.dims
+SPHERE, BOX, DRUM, ROD, RING = range(5)  # kinds; dims: r top | x y z | r half | r half phase | R r
+AXES, DIMS, KIND, PAINT = 3, 12, 15, 16  # columns of Geometry.shapes after the center
+SKIP, FIRST, LAST = 6, 7, 8  # columns of Geometry.nodes after the corners
 FAR = 1e9  # distance of a ray that meets nothing
 NEAR = 1e-5  # hits closer than this belong to the surface a ray starts on
 OFFSET = 2e-4  # secondary rays start this far off the surface
-jit = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"contract"})
+# no wrappers: only kernels call these, and a third of the time to compile is saved
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+jit = njit(**OPTIONS)
 
 
 class Geometry(NamedTuple):
-    """P shapes in a tree of J boxes. A shape lives in a frame of its own whose z is its axis."""
+    """P shapes in a tree of J boxes. A shape lives in a frame of its own whose z is its axis.
 
-    kind: np.ndarray  # (P,) int64, SPHERE to RING
-    material: np.ndarray  # (P,) int64, row of `paint`
-    center: np.ndarray  # (P, 3) float64
-    frame: np.ndarray  # (P, 9) float64, the three local axes
-    dims: np.ndarray  # (P, 3) float64: sphere r top | box x y z | drum r half | rod r half phase | ring R r
-    box: np.ndarray  # (J, 6) float64, low and high corner of each node of the tree, depth first
-    skip: np.ndarray  # (J,) int64, the node to go on with where a ray misses this one
-    first: np.ndarray  # (J,) int64, node j holds the shapes first[j] to last[j]; inner nodes hold none
-    last: np.ndarray  # (J,) int64
+    Few wide tables, since a call in Numba copies some eight words for every array that it passes on.
+    """
+
+    shapes: np.ndarray  # (P, 17) float64: center, three axes of the frame, dims, kind, row of `paint`
+    nodes: np.ndarray  # (J, 9) float64, depth first: low and high corner, skip, first, last; see `nearest`
     paint: np.ndarray  # (M, 12) float64: RGB, RGB, pattern, scale, reflectance, shininess, mirror, metal
 
 
@@ -64,23 +64,23 @@ def length(x: float, y: float) -> float:
 
 
 @jit
-def row(table, i: int, j: int = 0) -> Vec:  # noqa: ANN001
+def row(table, i: int, j: int) -> Vec:  # noqa: ANN001
     """Three entries of row i from column j."""
     return table[i, j], table[i, j + 1], table[i, j + 2]
 
 
 @jit
-def inward(m, i: int, v: Vec) -> Vec:  # noqa: ANN001
-    """A world direction in frame i of m (P, 9), whose three rows are the frame's axes."""
-    return dot(row(m, i), v), dot(row(m, i, 3), v), dot(row(m, i, 6), v)
+def inward(m, i: int, j: int, v: Vec) -> Vec:  # noqa: ANN001
+    """A world direction in the frame whose three axes stand in row i of m from column j."""
+    return dot(row(m, i, j), v), dot(row(m, i, j + 3), v), dot(row(m, i, j + 6), v)
 
 
 @jit
-def outward(m, i: int, v: Vec) -> Vec:  # noqa: ANN001
-    """A direction of frame i of m (P, 9) in the world."""
-    x = m[i, 0] * v[0] + m[i, 3] * v[1] + m[i, 6] * v[2]
-    y = m[i, 1] * v[0] + m[i, 4] * v[1] + m[i, 7] * v[2]
-    return x, y, m[i, 2] * v[0] + m[i, 5] * v[1] + m[i, 8] * v[2]
+def outward(m, i: int, j: int, v: Vec) -> Vec:  # noqa: ANN001
+    """The inverse of `inward`."""
+    x = m[i, j] * v[0] + m[i, j + 3] * v[1] + m[i, j + 6] * v[2]
+    y = m[i, j + 1] * v[0] + m[i, j + 4] * v[1] + m[i, j + 7] * v[2]
+    return x, y, m[i, j + 2] * v[0] + m[i, j + 5] * v[1] + m[i, j + 8] * v[2]
 
 
 @jit
@@ -189,46 +189,49 @@ def misses(o: Vec, d: Vec, axis: Vec, r: float) -> bool:
 
 
 @jit
-def hit(g: Geometry, i: int, o: Vec, d: Vec) -> float:
+def hit(shapes, i: int, o: Vec, d: Vec) -> float:  # noqa: ANN001
     """Distance to shape i, or FAR."""
-    kind, a, b = g.kind[i], g.dims[i, 0], g.dims[i, 1]
-    o = along(o, row(g.center, i), -1.0)
+    kind, a, b = shapes[i, KIND], shapes[i, DIMS], shapes[i, DIMS + 1]
+    o = along(o, row(shapes, i, 0), -1.0)
     if kind == SPHERE:
         return hit_sphere(o, d, a, b)
-    if kind == ROD and misses(o, d, row(g.frame, i, 6), a):
+    if kind == ROD and misses(o, d, row(shapes, i, AXES + 6), a):
         return FAR
-    o, d = inward(g.frame, i, o), inward(g.frame, i, d)
+    o, d = inward(shapes, i, AXES, o), inward(shapes, i, AXES, d)
     if kind == ROD:
         return hit_rod(o, d, a, b)
     if kind == DRUM:
         return hit_drum(o, d, a, b)
     if kind == RING:
         return hit_ring(o, d, a, b)
-    return hit_box(o, d, row(g.dims, i))
+    return hit_box(o, d, row(shapes, i, DIMS))
 
 
 @jit
-def reaches(box, j: int, o: Vec, inverse: Vec, limit: float) -> bool:  # noqa: ANN001
+def reaches(nodes, j: int, o: Vec, inverse: Vec, limit: float) -> bool:  # noqa: ANN001
     """Whether a ray meets the box of node j before `limit`."""
-    a, b = (box[j, 0] - o[0]) * inverse[0], (box[j, 3] - o[0]) * inverse[0]
+    a, b = (nodes[j, 0] - o[0]) * inverse[0], (nodes[j, 3] - o[0]) * inverse[0]
     near, far = max(0.0, min(a, b)), min(limit, max(a, b))
-    a, b = (box[j, 1] - o[1]) * inverse[1], (box[j, 4] - o[1]) * inverse[1]
+    a, b = (nodes[j, 1] - o[1]) * inverse[1], (nodes[j, 4] - o[1]) * inverse[1]
     near, far = max(near, min(a, b)), min(far, max(a, b))
-    a, b = (box[j, 2] - o[2]) * inverse[2], (box[j, 5] - o[2]) * inverse[2]
+    a, b = (nodes[j, 2] - o[2]) * inverse[2], (nodes[j, 5] - o[2]) * inverse[2]
     return max(near, min(a, b)) <= min(far, max(a, b))
 
 
 @jit
-def nearest(g: Geometry, o: Vec, d: Vec) -> tuple[float, int]:
-    """Distance and index of the first shape, or FAR and -1."""
+def nearest(shapes, nodes, o: Vec, d: Vec) -> tuple[float, int]:  # noqa: ANN001
+    """Distance and index of the first shape, or FAR and -1.
+
+    Node j holds the shapes FIRST to LAST; the walk goes on to node j + 1, or to node SKIP where the ray misses its box.
+    """
     best, found, j = FAR, -1, 0
     inverse = (1 / d[0], 1 / d[1], 1 / d[2])
-    while j < len(g.skip):
-        if not reaches(g.box, j, o, inverse, best):
-            j = g.skip[j]
+    while j < len(nodes):
+        if not reaches(nodes, j, o, inverse, best):
+            j = int(nodes[j, SKIP])
             continue
-        for i in range(g.first[j], g.last[j]):
-            t = hit(g, i, o, d)
+        for i in range(int(nodes[j, FIRST]), int(nodes[j, LAST])):
+            t = hit(shapes, i, o, d)
             if t < best:
                 best, found = t, i
         j += 1
@@ -236,22 +239,22 @@ def nearest(g: Geometry, o: Vec, d: Vec) -> tuple[float, int]:
 
 
 @jit
-def open_to(g: Geometry, o: Vec, d: Vec, limit: float) -> bool:
+def open_to(shapes, nodes, o: Vec, d: Vec, limit: float) -> bool:  # noqa: ANN001
     """Whether nothing stands within `limit`."""
     inverse, j = (1 / d[0], 1 / d[1], 1 / d[2]), 0
-    while j < len(g.skip):
-        if not reaches(g.box, j, o, inverse, limit):
-            j = g.skip[j]
+    while j < len(nodes):
+        if not reaches(nodes, j, o, inverse, limit):
+            j = int(nodes[j, SKIP])
             continue
-        for i in range(g.first[j], g.last[j]):
-            if hit(g, i, o, d) < limit:
+        for i in range(int(nodes[j, FIRST]), int(nodes[j, LAST])):
+            if hit(shapes, i, o, d) < limit:
                 return False
         j += 1
     return True
 
 
 @jit
-def normal(kind: int, p: Vec, dims: Vec) -> Vec:
+def normal(kind: float, p: Vec, dims: Vec) -> Vec:
     """Outward unit normal of a shape at its local surface point."""
     if kind == SPHERE:
         return unit(p)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scenes.paint import CHECKER, COIN, LETTERS, MARBLE, PARQUET, PLAIN, RAINBOW, STRIPES
+from scenes.paint import COIN, LETTERS, MARBLE, PARQUET, PLAIN, RAINBOW, STRIPES
 from scenes.shapes import BOX, DRUM, RING, ROD, SPHERE, Geometry
 
 Triple = tuple[float, float, float]
@@ -34,7 +34,7 @@ class Paint:
 
 @dataclass(frozen=True)
 class Shape:
-    """One solid; `dims` as in Geometry.dims."""
+    """One solid; `dims` as in scenes/shapes.py."""
 
     kind: int
     center: Triple
@@ -106,7 +106,7 @@ def table() -> list[Shape]:
 
 def block() -> list[Shape]:
     """A turned block, lettered on two sides and checkered on the others."""
-    ink = Paint((0.86, 0.82, 0.72), (0.05, 0.09, 0.3), LETTERS, 45.0, 0.04, 60)
+    ink = Paint((0.86, 0.82, 0.72), (0.05, 0.09, 0.3), LETTERS, 50.0, 0.04, 60)
     return [Shape(BOX, (-0.42, 0.26, 0.26), (0.3, 0.3, 0.26), ink, turn=0.45)]
 
 
@@ -146,7 +146,9 @@ def coins() -> list[Shape]:
     """A stack of seven coins, not quite straight, and one that leans on it."""
     gold = Paint((0.55, 0.3, 0.06), (1.0, 0.72, 0.26), COIN, 1.0, 0.6, 160, 1.0, 1.0)
     shift = [(0.0, 0.0), (0.012, -0.01), (-0.014, 0.006), (0.008, 0.015), (0.02, 0.0), (-0.01, -0.012), (0.004, 0.01)]
-    stack = [drum((-0.36 + u, -0.74 + v, 0.024 + 0.048 * k), 0.16, 0.023, gold, 0.7 * k) for k, (u, v) in enumerate(shift)]
+    stack = [
+        drum((-0.36 + u, -0.74 + v, 0.024 + 0.048 * k), 0.16, 0.023, gold, 0.7 * k) for k, (u, v) in enumerate(shift)
+    ]
     tilt = 1.12
     axis = (-math.sin(tilt), 0.0, math.cos(tilt))
     foot = 0.16 * math.sin(tilt) + 0.023 * math.cos(tilt)
@@ -189,44 +191,50 @@ def small_things() -> list[Shape]:
     return [sphere((0.38, -0.42, 0.34), 0.34, CHROME), *rings, sphere(at, 0.13, stone), *post, *sticks]
 
 
-def tree(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, ...]:
+def tree(low: np.ndarray, high: np.ndarray) -> tuple[list[int], np.ndarray]:
     """Box tree over shapes with corners (P, 3), split where the summed surface of the halves is least.
 
-    Returns the order (P,) in which shapes are to be stored, and box, skip, first, last of Geometry.
+    Returns the order (P,) in which the shapes are to be stored, and Geometry.nodes.
     """
     order: list[int] = []
     nodes: list[list[float]] = []
 
-    def surface(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        x, y, z = (b - a).T
-        return x * y + y * z + z * x
-
     def grow(members: np.ndarray) -> None:
-        index, box = len(nodes), [*low[members].min(0), *high[members].max(0)]
-        nodes.append(box)
-        best = (float(surface(low[members].min(0), high[members].max(0))) * (len(members) - 1.5), members, 0)
-        for axis in range(3 if len(members) > 1 else 0):
-            m = members[np.argsort(low[members, axis] + high[members, axis], kind="stable")]
-            left = surface(np.minimum.accumulate(low[m]), np.maximum.accumulate(high[m]))[:-1]
-            right = surface(np.minimum.accumulate(low[m][::-1]), np.maximum.accumulate(high[m][::-1]))[-2::-1]
-            cost = left * np.arange(1, len(m)) + right * np.arange(len(m) - 1, 0, -1)
-            k = int(cost.argmin())
-            if cost[k] < best[0]:
-                best = (float(cost[k]), m, k + 1)
-        _, members, k = best
-        first = len(order)
-        if k:
-            grow(members[:k])
-            grow(members[k:])
+        index, first = len(nodes), len(order)
+        nodes.append([*low[members].min(0), *high[members].max(0)])
+        left, right = split(members, low, high)
+        if len(left):
+            grow(left)
+            grow(right)
             first = len(order)
         else:
-            order.extend(members.tolist())
-        nodes[index] = [*box, len(nodes), first, len(order)]
+            order.extend(right.tolist())
+        nodes[index] += [len(nodes), first, len(order)]
 
     grow(np.arange(len(low)))
-    table = np.array(nodes)
-    skip, first, last = table[:, 6:].astype(np.int64).T.copy()
-    return np.array(order), table[:, :6].copy(), skip, first, last
+    return order, np.array(nodes)
+
+
+def split(members: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best two parts of `members` (n,), the first one empty where they had better stay together."""
+    best, parts = math.inf, (members[:0], members)
+    if len(members) > 1:
+        best = float(surface(low[members].min(0), high[members].max(0))) * (len(members) - 1.5)
+    for axis in range(3 if len(members) > 1 else 0):
+        m = members[np.argsort(low[members, axis] + high[members, axis], kind="stable")]
+        left = surface(np.minimum.accumulate(low[m]), np.maximum.accumulate(high[m]))[:-1]
+        right = surface(np.minimum.accumulate(low[m][::-1]), np.maximum.accumulate(high[m][::-1]))[-2::-1]
+        cost = left * np.arange(1, len(m)) + right * np.arange(len(m) - 1, 0, -1)
+        k = int(cost.argmin())
+        if cost[k] < best:
+            best, parts = float(cost[k]), (m[: k + 1], m[k + 1 :])
+    return parts
+
+
+def surface(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Half the surface (n,) of boxes with corners (n, 3)."""
+    x, y, z = (high - low).T
+    return x * y + y * z + z * x
 
 
 @functools.cache
@@ -245,16 +253,9 @@ def build() -> tuple[Geometry, np.ndarray]:
     """The whole scene, and its tight bounds (2, 3) in input units."""
     axes = np.eye(3)
     low, high = np.stack([-s.reach(-axes) for s in shapes()]), np.stack([s.reach(axes) for s in shapes()])
-    order, *nodes = tree(low - 1e-9, high + 1e-9)
+    order, nodes = tree(low - 1e-9, high + 1e-9)
     members = [shapes()[i] for i in order]
     paints = list(dict.fromkeys(s.paint for s in members))
-    geometry = Geometry(
-        np.array([s.kind for s in members]),
-        np.array([paints.index(s.paint) for s in members]),
-        np.array([s.center for s in members]),
-        np.stack([s.frame().ravel() for s in members]),
-        np.array([s.dims for s in members]),
-        *nodes,
-        np.array([p.row() for p in paints]),
-    )
+    rows = [[*s.center, *s.frame().ravel(), *s.dims, s.kind, paints.index(s.paint)] for s in members]
+    geometry = Geometry(np.array(rows, dtype=float), nodes, np.array([p.row() for p in paints], dtype=float))
     return geometry, np.stack([low.min(0), high.max(0)])

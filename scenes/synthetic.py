@@ -14,7 +14,6 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ from scenes.scene import ReadOptions, Scene, SceneError, View
 
 VERSION = 1  # of the cached pictures' format
 SIZE, LEAST, MOST = 200, 32, 2048  # pixels of the square picture: default and limits
-TRAIN, TEST = 50, 10  # pictures
+TRAIN, TEST = 48, 8  # pictures
 SEED = 7
 SAMPLES = 3  # rays per pixel along each side
 FIELD_OF_VIEW = math.radians(40)
@@ -109,8 +108,8 @@ def around(azimuth: np.ndarray, elevation: np.ndarray, size: int) -> list[Camera
     lens = Intrinsics(focal, focal, size / 2, size / 2)
     transform, _ = placement()
     eyes = np.stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], -1)
-    eyes = torch.from_numpy(middle() + distance() * eyes).float()
     target, up = torch.from_numpy(middle()).float(), torch.tensor([0.0, 0.0, 1.0])
+    eyes = target + torch.from_numpy(eyes * distances(azimuth, elevation)[:, None]).float()
     return [Camera(moved(look_at(eye, target, up), transform), lens, (size, size)) for eye in eyes]
 
 
@@ -119,17 +118,15 @@ def middle() -> np.ndarray:
     return still_life.build()[1].mean(0)
 
 
-@functools.cache
-def distance() -> float:
-    """Input units from the box's centre to any camera: the least from which all is in the picture from all sides."""
+def distances(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """Input units (N,) from the box's centre to cameras at angles (N,): the least at which nothing is cut off."""
     slope = math.tan(FIELD_OF_VIEW / 2) / MARGIN
-    azimuth, elevation = np.meshgrid(np.radians(np.arange(0, 360, 10)), np.radians(np.arange(-10, 81, 10)))
-    a, e = azimuth.ravel(), elevation.ravel()
-    back = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], -1)
-    right = np.stack([-np.sin(a), np.cos(a), 0 * a], -1)
+    flat, zero = np.cos(elevation), np.zeros_like(azimuth)
+    back = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], -1)
+    right = np.stack([-np.sin(azimuth), np.cos(azimuth), zero], -1)
     # a point q is inside the picture's right edge where q.right <= slope (distance - q.back); so for the other edges
     edges = [side / slope + back for side in (right, -right, np.cross(back, right), np.cross(right, back))]
-    return float(still_life.reach(np.concatenate(edges)).max())
+    return np.max([still_life.reach(edge) - edge @ middle() for edge in edges], 0)
 
 
 def draw(camera: Camera, samples: int = SAMPLES) -> np.ndarray:
@@ -148,9 +145,8 @@ def draw_all(cameras: list[Camera], samples: int) -> np.ndarray:
         index, top = job
         tracer.strip(geometry, lights, tables[index], float(top), pictures[index, top : top + ROWS])
 
-    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
-        for done in pool.map(strip, [(i, top) for i in range(len(cameras)) for top in range(0, height, ROWS)]):
-            assert done is None
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(strip, [(i, top) for i in range(len(cameras)) for top in range(0, height, ROWS)]))
     return pictures
 
 
@@ -182,8 +178,8 @@ def cached(cameras: list[Camera], size: int) -> np.ndarray:
     seal.update(np.stack([table(camera) for camera in cameras]).tobytes())
     path = cache_folder() / f"builtin-{size}-{seal.hexdigest()[:16]}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            pictures = file["pictures"]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            pictures = archive["pictures"]
         if pictures.dtype == np.uint8 and pictures.shape == (len(cameras), size, size, 4):
             return pictures
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
