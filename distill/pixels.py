@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import torch
 from numba import njit
+from numba.typed.typedlist import List
 from torch import Tensor
 
 from render.camera import CameraBank
@@ -24,7 +24,7 @@ class PixelBatch:
 
 
 @njit(nogil=True, cache=True)
-def gather(images, masks, view, pixels, rgba, valid):
+def gather(images, masks, view, pixels, rgba, valid):  # noqa: ANN001, ANN201
     """Copy pixel (column, row) of image view[r] to rgba[r]. A mask of one pixel stands for its whole image."""
     for r in range(len(view)):
         image, mask = images[view[r]], masks[view[r]]
@@ -40,10 +40,10 @@ class PixelPool:
     def __init__(self, views: tuple[View, ...], device: torch.device) -> None:
         self.bank = CameraBank.of([v.camera for v in views]).to(device)
         self.device = device
-        self.images = numba.typed.List([np.ascontiguousarray(v.image.numpy()) for v in views])
+        self.images = List([np.ascontiguousarray(v.image.numpy()) for v in views])
         whole = [bool(v.valid.all()) for v in views]
-        masks = [np.ones((1, 1), np.bool_) if w else v.valid.contiguous().numpy() for v, w in zip(views, whole, strict=True)]
-        self.masks = numba.typed.List(masks)
+        one = np.ones((1, 1), np.bool_)
+        self.masks = List([one if w else v.valid.contiguous().numpy() for v, w in zip(views, whole, strict=True)])
         self.widths = torch.tensor([v.camera.size[0] for v in views])
         self.ends = torch.tensor([v.camera.size[0] * v.camera.size[1] for v in views]).cumsum(0)
 

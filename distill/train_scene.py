@@ -22,9 +22,10 @@ from distill.fit import Schedule, Stage, Step, fit
 from distill.training import Recipe, Training, preset
 from fields.files import write_beside
 from render.command import pick_device, run
+from render.pictures import encode_png
 from scenes.evaluate import Scored, report, score_views
 from scenes.scene import ReadOptions, Scene, load
-from scenes.sheet import encode_png, save_sheet
+from scenes.sheet import save_sheet
 
 STEPS = {"cpu": 1500, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}
@@ -95,9 +96,8 @@ def train(flags: Flags) -> None:
     for fact in scene.facts:
         console.print(f"  {fact}", highlight=False, markup=False)
     steps = flags.steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
-    recipe = Recipe(
-        flags.data, flags.arch, chosen, flags.seed, steps, flags.batch or BATCH[device.type], flags.downscale, device.type
-    )  # fmt: skip
+    batch = flags.batch or BATCH[device.type]
+    recipe = Recipe(flags.data, flags.arch, chosen, flags.seed, steps, batch, flags.downscale, device.type)
     training = Training(scene, recipe, device)
     if flags.resume:
         training.load_checkpoint(out / "checkpoint.safetensors")
@@ -146,7 +146,8 @@ class Monitor:
 
     def __init__(self, training: Training, out: Path, console: Console, every: float) -> None:
         self.training, self.out, self.every = training, out, every
-        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
+        text = TextColumn("{task.description}")
+        columns = (BarColumn(), text, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
         self.bar = Progress(*columns, console=console)
         self.task = self.bar.add_task("first step compiles the CPU kernels ...", total=1.0)
         self.log = (out / "log.jsonl").open("a", encoding="utf-8")
@@ -263,7 +264,7 @@ def table(metrics: dict[str, Any]) -> Table:
         "PSNR": f"{float(metrics['psnr']):.2f} dB",
         "SSIM": f"{float(metrics['ssim']):.4f}",
         "scored on": metrics["scored_on"],
-        "trained": f"{metrics['steps']} steps, {metrics['samples'] / 1e6:.0f} M samples in {metrics['train_seconds']:.0f} s",
+        "trained": f"{metrics['train_seconds']:.0f} s, {metrics['steps']} steps, {metrics['samples'] / 1e6:.0f} M points",
         "frame": f"{metrics['frame_ms_median']:.0f} ms",
         "model": f"{metrics['model_bytes'] / 1e6:.1f} MB, {metrics['parameters'] / 1e6:.2f} M parameters",
         "peak memory": f"{metrics['peak_memory_bytes'] / 1e9:.2f} GB",

@@ -117,7 +117,7 @@ class Training:
         return save(path, Model(self.field, self.loss.grid.bits, self.header(metrics, thumbnail)))
 
 
-def preset(architecture: str, name: str) -> Any:  # noqa: ANN401
+def preset(architecture: str, name: str) -> Any:
     """The Config of an architecture's preset. ValueError names the presets there are."""
     presets = fields.module(architecture).PRESETS
     if name not in presets:

@@ -12,8 +12,8 @@ from fields.heads import RadianceHead
 
 class Architecture(nn.Module, ABC):
     """Maps points to features. Final subclasses are named `Network`, one in each file of fields/arch, each with a
-    frozen `Config` beside it; they are built as `Network(config, dims, generator)`, where a generator of None leaves the weights to PyTorch's own
-    (under the meta device, where nothing is drawn: how a file's shapes are checked before memory is taken)."""
+    frozen `Config` beside it. They are built as `Network(config, dims, generator)`; a generator of None is for the meta
+    device, where nothing is drawn and a file's shapes are checked before memory is taken."""
 
     config: Any  # the frozen Config that the network was built from
 
@@ -27,6 +27,8 @@ class Field(nn.Module):
     """An architecture under a head, in a box of the scene."""
 
     box: Tensor  # (2, 3) float32, low and high corner in scene units
+    center: Tensor  # (3,) float32
+    side: Tensor  # () float32, longest side
 
     def __init__(self, architecture: Architecture, head: RadianceHead, box: Tensor) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ class Field(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
 
-def build(name: str, config: Any, box: Tensor, generator: torch.Generator) -> Field:  # noqa: ANN401
+def build(name: str, config: Any, box: Tensor, generator: torch.Generator) -> Field:
     """A new field of architecture `name`, its weights drawn from the generator."""
     network = fields.module(name).Network(config, 3, generator)
     return Field(network, RadianceHead(generator), box)

@@ -63,7 +63,7 @@ class Model:
     header: Header
 
 
-def config_record(config: Any) -> dict[str, Any]:  # noqa: ANN401
+def config_record(config: Any) -> dict[str, Any]:
     """An architecture's Config as JSON values."""
     return asdict(config)
 
@@ -156,8 +156,9 @@ def load(path: Path) -> Model:
         cascades = shapes.get("occupancy", (0,))[0]
         expected["occupancy"] = (cascades, header.resolution**3 // 8)
         for name in sorted(expected.keys() | shapes.keys()):
-            if expected.get(name) != shapes.get(name):
-                raise ModelError(f"{path}: tensor '{name}' is {shapes.get(name)}; the header wants {expected.get(name)}")
+            found, wanted = shapes.get(name), expected.get(name)
+            if found != wanted:
+                raise ModelError(f"{path}: tensor '{name}' is {found}; the header wants {wanted}")
         if not 1 <= cascades <= 8:
             raise ModelError(f"{path}: {cascades} occupancy cascades; wanted 1 to 8")
         weights = {name: file.get_tensor(f"weights.{name}") for name in empty.state_dict()}

@@ -21,9 +21,9 @@ class TruncatedExp(torch.autograd.Function):
         return x.exp()
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # noqa: ANN001
+    def backward(ctx, *grads: Tensor) -> Tensor:  # noqa: ANN001
         (x,) = ctx.saved_tensors
-        return grad * x.clamp(-LARGEST, LARGEST).exp()
+        return grads[0] * x.clamp(-LARGEST, LARGEST).exp()
 
 
 @final
@@ -40,4 +40,5 @@ class RadianceHead(nn.Module):
 
     def color(self, features: Tensor, d: Tensor) -> Tensor:
         """(N, 16), unit directions (N, 3) -> RGB (N, 3) in [0, 1], sRGB as in the photographs."""
-        return self.network(torch.cat([features[:, 1:], spherical_harmonics(d)], -1)).sigmoid()
+        harmonics = spherical_harmonics(d).to(features.dtype)
+        return self.network(torch.cat([features[:, 1:], harmonics], -1)).float().sigmoid()

@@ -1,4 +1,4 @@
-"""The small fully connected network of decoders: no bias, ReLU between, last layer in float32."""
+"""The small fully connected network of decoders: no bias, ReLU between layers."""
 
 from itertools import pairwise
 
@@ -8,8 +8,8 @@ from torch.nn import functional
 
 
 class Perceptron(nn.Module):
-    """Layers of the given widths. Hidden layers follow autocast (bf16 where the renderer asks for it); the last one
-    stays float32, because 8 bits of mantissa on a log-density are steps of 1 % in density."""
+    """Layers of the given widths. Arithmetic follows autocast: bf16 where the renderer asks for it, which the outputs
+    then have; who takes an exponential of them converts first."""
 
     def __init__(self, widths: tuple[int, ...], generator: torch.Generator | None) -> None:
         super().__init__()
@@ -20,9 +20,8 @@ class Perceptron(nn.Module):
             self.layers.append(nn.Parameter(weight))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, first width) -> (N, last width) float32."""
+        """(N, first width) -> (N, last width)."""
         *hidden, last = self.layers
         for weight in hidden:
             x = functional.relu(functional.linear(x, weight), inplace=True)
-        with torch.autocast(x.device.type, enabled=False):
-            return functional.linear(x.to(last.dtype), last)
+        return functional.linear(x, last)

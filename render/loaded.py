@@ -9,7 +9,7 @@ from fields.base import Field
 from fields.files import Header, ModelError, load
 from render.camera import Camera
 from render.occupancy import OccupancyGrid, cascades_for
-from render.renderer import Frame, Renderer
+from render.renderer import Frame, Look, Renderer, color
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,14 @@ class LoadedModel:
         """(4, 4) float64 similarity, input coordinates to scene units."""
         return torch.tensor(self.header.transform, dtype=torch.float64)
 
-    def image(self, camera: Camera) -> Frame:
+    @property
+    def unit(self) -> float:
+        """Length of one scene unit in input units."""
+        return float(1 / torch.linalg.det(self.transform[:3, :3]).abs() ** (1 / 3))
+
+    def image(self, camera: Camera, look: Look = color) -> Frame:
         """A picture from this camera (scene units)."""
-        return self.renderer.image(self.field, self.grid, camera)
+        return self.renderer.image(self.field, self.grid, camera, look)
 
 
 def open_model(path: Path, device: torch.device) -> LoadedModel:

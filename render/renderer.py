@@ -1,5 +1,6 @@
 """The renderer: rays to samples, samples to pixels. It never asks which architecture it is looking at."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -30,6 +31,24 @@ class Pixels:
     def over(self, background: Tensor) -> Tensor:
         """RGB (..., 3) in front of a background (3,) or (..., 3)."""
         return self.rgb + (1 - self.opacity)[..., None] * background
+
+
+Look = Callable[[Field, Tensor, Tensor, Tensor], Tensor]  # field, points (N, 3), features (N, F), directions (N, 3)
+
+
+def color(field: Field, points: Tensor, features: Tensor, directions: Tensor) -> Tensor:
+    """What a sample shows by default: its RGB (N, 3) in [0, 1]."""
+    return field.color(features, directions)
+
+
+def normal(field: Field, points: Tensor, features: Tensor, directions: Tensor, *, reach: float = 1 / 512) -> Tensor:
+    """Unit normals (N, 3) in scene axes, against the gradient of log-density, by differences over `reach` of the box.
+
+    Differences instead of the exact gradient: that of a fine grid is constant in cells smaller than a surface is thick.
+    """
+    offsets = torch.eye(3, device=points.device) * (reach * field.side)
+    sides = [field.density(torch.cat([points + o, points - o]))[0].clamp(min=1e-3).log().view(2, -1) for o in offsets]
+    return torch.nn.functional.normalize(-torch.stack([s[0] - s[1] for s in sides], -1), dim=-1)
 
 
 @dataclass(frozen=True)
@@ -81,14 +100,14 @@ class Renderer:
         with precision(rays.origins.device):
             sigma, features = field.density(samples.positions(rays))
             rgb = field.color(features, rays.directions[samples.ray])
-        color, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
-        return Pixels(color, opacity, distance / opacity.clamp(min=1e-6))
+        seen, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
+        return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))
 
     @torch.no_grad()
-    def image(self, field: Field, grid: OccupancyGrid, camera: Camera) -> Frame:
-        """A picture, without jitter, on the device of the grid."""
+    def image(self, field: Field, grid: OccupancyGrid, camera: Camera, look: Look = color) -> Frame:
+        """A picture, without jitter, on the device of the grid. `look` says what is shown as rgb."""
         rays = camera.rays().to(grid.bits.device)
-        parts = [self.bunch(field, grid, rays[i : i + BUNCH]) for i in range(0, len(rays), BUNCH)]
+        parts = [self.bunch(field, grid, rays[i : i + BUNCH], look) for i in range(0, len(rays), BUNCH)]
         width, height = camera.size
         rgb = torch.cat([p.pixels.rgb for p in parts]).view(height, width, 3)
         opacity = torch.cat([p.pixels.opacity for p in parts]).view(height, width)
@@ -96,7 +115,7 @@ class Renderer:
         return Frame(Pixels(rgb, opacity, depth), sum(p.samples for p in parts))
 
     @torch.no_grad()
-    def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch) -> Frame:
+    def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look) -> Frame:
         """Rays drawn in waves of a few samples each; rays that have ended leave the next wave."""
         device = rays.origins.device
         rgb, opacity = torch.zeros(len(rays), 3, device=device), torch.zeros(len(rays), device=device)
@@ -109,8 +128,8 @@ class Renderer:
             if not len(samples):
                 break
             light = 1 - opacity[alive]
-            color, solid, far = self.wave(field, live, samples, light)
-            rgb[alive] += light[:, None] * color
+            shown, solid, far = self.wave(field, live, samples, light, look)
+            rgb[alive] += light[:, None] * shown
             distance[alive] += light * far
             opacity[alive] += light * solid
             counts = samples.offsets[1:] - samples.offsets[:-1]
@@ -120,18 +139,21 @@ class Renderer:
             asked += len(samples)
         return Frame(Pixels(rgb, opacity, distance / opacity.clamp(min=1e-6)), asked)
 
-    def wave(self, field: Field, rays: RayBatch, samples: Samples, light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour, opacity and distance that these samples add to rays with `light` (R,) left. Samples that can hardly
-        be seen get no colour."""
+    def wave(
+        self, field: Field, rays: RayBatch, samples: Samples, light: Tensor, look: Look
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What is shown, opacity and distance that these samples add to rays with `light` (R,) left. Samples that can
+        hardly be seen are not looked at."""
         with precision(rays.origins.device):
-            sigma, features = field.density(samples.positions(rays))
+            points = samples.positions(rays)
+            sigma, features = field.density(points)
             tau = sigma * samples.dt
             weights = transmittance(tau, samples.offsets) * -torch.expm1(-tau)
             seen = (weights * light[samples.ray] > FAINT).nonzero()[:, 0]
             rgb = sigma.new_zeros(len(samples), 3)
-            rgb[seen] = field.color(features[seen], rays.directions[samples.ray[seen]])
-        color, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
-        return color, opacity, distance
+            rgb[seen] = look(field, points[seen], features[seen], rays.directions[samples.ray[seen]])
+        shown, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
+        return shown, opacity, distance
 
 
 def kept(samples: Samples, mask: Tensor) -> Samples:

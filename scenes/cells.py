@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from render.camera import Camera, project
-from scenes.hull import _silhouette as silhouette, _verdict as judge
+from scenes.hull import _silhouette as silhouette
+from scenes.hull import _verdict as judge
 from scenes.scene import Scene
 
 COARSE = 64  # cells per axis that are judged; finer cells inherit the verdict

@@ -117,12 +117,12 @@ def _(grad: Tensor, x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, 
     return torch.empty_like(x)
 
 
-def remember(ctx, inputs, output) -> None:  # noqa: ANN001
+def remember(ctx, inputs, output) -> None:
     """Keep what the backward pass reads."""
     ctx.save_for_backward(*inputs)
 
 
-def backward(ctx, grad: Tensor):  # noqa: ANN001, ANN201
+def backward(ctx, grad: Tensor):
     """Gradients in closed form; each is only made where it is asked for."""
     x, table, scales, vertices, offsets = ctx.saved_tensors
     grad = grad.contiguous()

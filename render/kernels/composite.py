@@ -1,7 +1,8 @@
 """Composite: samples along rays become colour, opacity, distance and weights (emission-absorption quadrature).
 
-With optical thickness tau_i = sigma_i dt_i: transmittance T_i = exp(-sum_{j<i} tau_j), weight w_i = T_i (1 - exp(-tau_i)),
-colour = sum w_i c_i, opacity = sum w_i, distance = sum w_i t_i (Max 1995; Mildenhall et al. 2020, eq. 3).
+With optical thickness tau_i = sigma_i dt_i: transmittance T_i = exp(-sum_{j<i} tau_j), weight
+w_i = T_i (1 - exp(-tau_i)), colour = sum w_i c_i, opacity = sum w_i, distance = sum w_i t_i (Max 1995; Mildenhall et
+al. 2020, eq. 3).
 """
 
 import torch
@@ -84,16 +85,16 @@ def _(sigma: Tensor, rgb: Tensor, t: Tensor, dt: Tensor, offsets: Tensor) -> tup
 
 
 @composite_grad.register_fake
-def _(for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets):  # noqa: ANN001, ANN202
+def _(for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets):
     return torch.empty_like(sigma), torch.empty_like(rgb)
 
 
-def remember(ctx, inputs, output) -> None:  # noqa: ANN001
+def remember(ctx, inputs, output) -> None:
     """Keep what the backward pass reads."""
     ctx.save_for_backward(*inputs, output[3])
 
 
-def backward(ctx, *grads: Tensor):  # noqa: ANN001, ANN201
+def backward(ctx, *grads: Tensor):
     """Gradients in closed form; tau = sigma dt carries both to sigma and to dt."""
     sigma, rgb, t, dt, offsets, weights = ctx.saved_tensors
     dense = [g.contiguous() for g in grads]

@@ -2,8 +2,8 @@
 
 Every ray carries a fixed lattice of intervals, anchored at its origin: boundary k lies at distance T(k + jitter), where
 T(u) = u step up to T = step / cone, then grows by (1 + cone) per unit of u, then by the largest step per unit
-(Mueller et al. 2022, appendix E; cone = 0 keeps the step constant). A sample is the midpoint of an interval that lies in
-the box, in front of `near`, and in an occupied cell. As the lattice does not depend on the cells, skipping over empty
+(Mueller et al. 2022, appendix E; cone = 0 keeps the step constant). A sample is the midpoint of an interval that lies
+in the box, in front of `near`, and in an occupied cell. As the lattice does not depend on the cells, skipping over empty
 cells only saves time. The largest step is a cell of the coarsest cascade.
 
 Occupancy: cascade c of K is a grid of G^3 cells over the cube of side 2^c centred at (1/2, 1/2, 1/2); cell (i, j, k) is
@@ -148,12 +148,12 @@ def march_fill(
 
 
 @march_count.register_fake
-def _(origins, directions, near, jitter, bits, box, resolution, step, cone, limit):  # noqa: ANN001, ANN202
+def _(origins, directions, near, jitter, bits, box, resolution, step, cone, limit):
     return origins.new_empty(origins.shape[0], dtype=torch.int64)
 
 
 @march_fill.register_fake
-def _(origins, directions, near, jitter, bits, box, resolution, step, cone, offsets, capacity):  # noqa: ANN001, ANN202
+def _(origins, directions, near, jitter, bits, box, resolution, step, cone, offsets, capacity):
     return (
         origins.new_empty(capacity, dtype=torch.int64),
         origins.new_empty(capacity),

@@ -46,7 +46,7 @@ def cascade_of(reach, dt, resolution, cascades):
 @njit(inline="always")
 def cell_of(x, side, resolution):
     """Index along one axis of the cell that holds coordinate x."""
-    cell = int(math.floor(((x - 0.5) / side + 0.5) * resolution))
+    cell = math.floor(((x - 0.5) / side + 0.5) * resolution)
     return min(max(cell, 0), resolution - 1)
 
 
@@ -70,8 +70,8 @@ def walk(origin, direction, near, jitter, bits, box, resolution, step, cone, lon
     dx, dy, dz = float(direction[0]), float(direction[1]), float(direction[2])
     ix, iy, iz = reciprocal(dx), reciprocal(dy), reciprocal(dz)
     enter, leave = max(float(near), 0.0), np.inf
-    for o, i, low, high in ((ox, ix, box[0, 0], box[1, 0]), (oy, iy, box[0, 1], box[1, 1]), (oz, iz, box[0, 2], box[1, 2])):
-        one, two = (low - o) * i, (high - o) * i
+    for axis, o, i in ((0, ox, ix), (1, oy, iy), (2, oz, iz)):
+        one, two = (box[0, axis] - o) * i, (box[1, axis] - o) * i
         enter, leave = max(enter, min(one, two)), min(leave, max(one, two))
     if not enter < leave:
         return 0

@@ -1,0 +1,190 @@
+"""`render-scene MODEL OUT`: stills, turntables and camera paths; colour, depth, normals or opacity."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import imageio.v2 as imageio
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from fields.files import write_beside
+from render import path_files, paths
+from render.camera import Camera
+from render.command import pick_device, run
+from render.loaded import LoadedModel, open_model
+from render.pictures import SOLID, bytes_of, depth_picture, encode_png, normal_picture
+from render.renderer import Pixels, color, normal
+
+Mode = Literal["color", "depth", "normal", "opacity"]
+FORMATS = (".png", ".gif", ".mp4", ".npy")
+BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Draw a model. OUT's ending is the format: .png .gif .mp4 .npy."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """model file"""
+    out: Annotated[Path, tyro.conf.Positional]
+    """.png: one frame; .gif or .mp4: a film; .npy: float32 values, (H, W) or (frames, H, W)"""
+    camera: str = "orbit"
+    """orbit, spiral, train:N, test:N (cameras in the model), or a camera path in JSON"""
+    frames: int = 0
+    """of an orbit or spiral; 0: 1 for .png and .npy, 60 for films"""
+    size: int = 0
+    """pixels of the shorter side; 0: as the training pictures"""
+    mode: Mode = "color"
+    """what is drawn"""
+    depth: Literal["ray", "z"] = "ray"
+    """depth along the ray, or along the camera's axis; input units"""
+    fps: float = 24.0
+    """frames per second of a film"""
+    background: Literal["auto", "white", "black", "transparent"] = "auto"
+    """behind the scene; auto: the one that the model was scored on; transparent: .png only"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to compute"""
+
+    def __post_init__(self) -> None:
+        if self.frames < 0 or self.size < 0 or not 0.1 <= self.fps <= 240:
+            raise ValueError("--frames and --size must be >= 0, --fps 0.1 to 240")
+
+
+def main() -> None:
+    """Entry point."""
+    run(Flags, render)
+
+
+def render(flags: Flags) -> None:
+    """Open, draw, write."""
+    kind = flags.out.suffix.lower()
+    if kind not in FORMATS:
+        raise ValueError(f"{flags.out}: wanted an ending among {' '.join(FORMATS)}, found {kind or 'none'}")
+    if flags.out.is_dir():
+        raise ValueError(f"{flags.out}: is a folder; wanted a file name")
+    if flags.background == "transparent" and (kind != ".png" or flags.mode != "color"):
+        raise ValueError("--background transparent goes with --mode color and a .png only")
+    if kind == ".npy" and flags.mode == "color":
+        raise ValueError(f"{flags.out}: .npy holds depth, normal or opacity; add --mode depth (or another)")
+    model = open_model(flags.model, pick_device(flags.device))
+    cameras, fps = chosen(flags, model, kind)
+    if kind == ".png" and len(cameras) > 1:
+        raise ValueError(f"{flags.out}: {len(cameras)} frames do not fit one .png; use .mp4 or .gif, or --frames 1")
+    console = Console(stderr=True)
+    frames = (model.image(c, normal if flags.mode == "normal" else color).pixels for c in cameras)
+    shown = track(zip(cameras, frames, strict=True), "drawing", total=len(cameras), console=console)
+    if kind == ".npy":
+        write_npy(flags.out, [values(flags, model, c, p) for c, p in shown])
+    elif kind == ".png":
+        [(camera, pixels)] = shown
+        write_beside(flags.out, encode_png(picture(flags, model, camera, pixels)))
+    else:
+        write_film(flags.out, (picture(flags, model, c, p) for c, p in shown), fps)
+    console.print(f"{flags.out}: {len(cameras)} frames of {cameras[0].size[0]} x {cameras[0].size[1]}", highlight=False)
+
+
+def chosen(flags: Flags, model: LoadedModel, kind: str) -> tuple[list[Camera], float]:
+    """Cameras to draw, scene units, and frames per second."""
+    name, _, number = flags.camera.partition(":")
+    known = list(model.train_cameras or model.test_cameras)
+    if name in ("train", "test"):
+        cameras = model.train_cameras if name == "train" else model.test_cameras
+        if not number.isascii() or not number.isdigit() or int(number) >= len(cameras):
+            raise ValueError(f"--camera {flags.camera}: wanted {name}:0 to {name}:{len(cameras) - 1}")
+        camera = cameras[int(number)]
+        return [camera.resized(*scaled(camera.size, flags.size))], flags.fps
+    if name not in ("orbit", "spiral"):
+        path = Path(flags.camera)
+        if not path.is_file():
+            raise ValueError(f"--camera {flags.camera}: wanted orbit, spiral, train:N, test:N or an existing JSON file")
+        loaded = path_files.load(path, model.transform)
+        return [c.resized(*scaled(c.size, flags.size)) for c in loaded.cameras], loaded.fps
+    if not known:
+        raise ValueError(f"{flags.model}: holds no cameras, so that there is no {name}; give a camera path in JSON")
+    size = scaled(known[0].size, flags.size)
+    frames = flags.frames or (60 if kind in (".gif", ".mp4") else 1)
+    make = paths.orbit if name == "orbit" else paths.spiral
+    box = torch.tensor(model.header.box)
+    return make(known, box, frames, size), flags.fps
+
+
+def scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """A picture's size with its shorter side as wanted (0: unchanged), both even, as films need."""
+    factor = shorter / min(size) if shorter else 1.0
+    width, height = (max(2, round(n * factor / 2) * 2) for n in size)
+    return (width, height) if shorter else size
+
+
+def picture(flags: Flags, model: LoadedModel, camera: Camera, pixels: Pixels) -> Tensor:
+    """(H, W, 3) or, on a transparent background, (H, W, 4), in [0, 1]."""
+    if flags.mode == "opacity":
+        return pixels.opacity[..., None].expand(*pixels.opacity.shape, 3)
+    if flags.mode == "normal":
+        return normal_picture(pixels.rgb, pixels.opacity)
+    if flags.mode == "depth":
+        box = model.grid.box
+        middle, reach = box.mean(0), float((box[1] - box[0]).norm()) / 2
+        away = float((camera.pose[:3, 3].to(box) - middle).norm())
+        near, far = max(away - reach, 0.0) * model.unit, (away + reach) * model.unit
+        return depth_picture(values(flags, model, camera, pixels).to(box), pixels.opacity, (near, far))
+    if flags.background == "transparent":
+        solid = pixels.opacity[..., None]
+        return torch.cat([pixels.rgb / solid.clamp(min=1e-6), solid], -1)
+    background = BACKGROUNDS.get(flags.background, model.header.background)
+    return pixels.over(torch.tensor(background, device=pixels.rgb.device))
+
+
+def values(flags: Flags, model: LoadedModel, camera: Camera, pixels: Pixels) -> Tensor:
+    """Float32 on the CPU: opacity (H, W); unit normals (H, W, 3) in input axes, 0 where nothing is; or depth (H, W) in
+    input units, infinite where nothing is."""
+    solid = pixels.opacity.cpu() > SOLID
+    if flags.mode == "opacity":
+        return pixels.opacity.cpu()
+    if flags.mode == "normal":
+        turn = model.transform[:3, :3].float() * model.unit  # input axes to scene axes
+        unit = torch.nn.functional.normalize(pixels.rgb.cpu() @ turn, dim=-1)
+        return torch.where(solid[..., None], unit, torch.zeros(3))
+    depth = pixels.depth.cpu() * model.unit
+    if flags.depth == "z":
+        axis = -camera.pose[:3, 2]
+        depth = depth * (camera.rays().directions @ axis).view(depth.shape)
+    return torch.where(solid, depth, torch.inf)
+
+
+def write_npy(path: Path, frames: list[Tensor]) -> None:
+    """One frame as it is, several stacked."""
+    array = frames[0].numpy() if len(frames) == 1 else np.stack([f.numpy() for f in frames])
+    handle, name = tempfile.mkstemp(suffix=".npy")
+    os.close(handle)
+    try:
+        np.save(name, array)
+        write_beside(path, Path(name).read_bytes())
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def write_film(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
+    """Frame by frame into a neighbour, which is renamed when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    how = {"duration": 1000 / fps, "loop": 0} if path.suffix.lower() == ".gif" else {
+        "fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2, "format": "FFMPEG"}  # fmt: skip
+    try:
+        with imageio.get_writer(beside, **how) as writer:
+            for image in pictures:
+                writer.append_data(bytes_of(image))  # pyright: ignore[reportAttributeAccessIssue]
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""`eval-scene MODEL [DATA]`: metrics of a model on photographs, with the protocol they were taken under."""
+
+import json
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from fields.files import write_beside
+from render.camera import Camera, moved
+from render.command import pick_device, run
+from render.loaded import LoadedModel, open_model
+from render.pictures import encode_png
+from scenes.evaluate import Scored, report, score_views
+from scenes.scene import ReadOptions, Scene, View, load
+from scenes.sheet import save_sheet
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Score a model against photographs. Without DATA: what the model was trained on, where that is built in."""
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """model file"""
+    data: Annotated[str, tyro.conf.Positional] = ""
+    """data set, as for train-scene"""
+    split: Literal["test", "train"] = "test"
+    """which photographs"""
+    out: Path | None = None
+    """folder for metrics.json, test_sheet.png and images; beside the model in eval/ where not given"""
+    downscale: int = 1
+    """divide the pictures' width and height by this"""
+    max_resolution: int = 1920
+    """longest side of the pictures in pixels"""
+    skip_missing: bool = False
+    """go on without pictures that are missing"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to compute"""
+    json: bool = False
+    """print the metrics as JSON, and nothing else, on standard output"""
+
+
+def main() -> None:
+    """Entry point."""
+    run(Flags, evaluate)
+
+
+def evaluate(flags: Flags) -> None:
+    """Open both, draw every view, score, write."""
+    console = Console(stderr=flags.json)
+    model = open_model(flags.model, pick_device(flags.device))
+    scene = load(flags.data or trained_on(model, flags), options(flags))
+    views = in_model_units(scene, model, flags.split)
+    out = flags.out or flags.model.parent / "eval"
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; --out wants a folder")
+    scores: list[Scored] = []
+    background = scene.background
+    with Progress(BarColumn(), TextColumn("scoring {task.completed} of {task.total} views"), console=console) as bar:
+        task = bar.add_task("", total=len(views))
+        for one in score_views(views, background, model.image):
+            write_beside(out / "images" / f"{Path(one.view.name).stem}.png", encode_png(one.render))
+            scores.append(one)
+            bar.advance(task)
+    result = report(scores, background, flags.split, flags.downscale)
+    frame = statistics.median(s.seconds for s in scores) * 1e3
+    record = result.to_record() | {"scored_on": str(result.protocol), "frame_ms_median": round(frame, 1)}
+    write_beside(out / "metrics.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    save_sheet(out / "test_sheet.png", scores)
+    if flags.json:
+        sys.stdout.write(json.dumps(record, allow_nan=False) + "\n")
+        return
+    table = Table("view", "PSNR", "SSIM", title=str(result.protocol))
+    for s in result.scores:
+        table.add_row(s.name, f"{s.psnr:.2f}", f"{s.ssim:.4f}")
+    table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}", style="bold")
+    console.print(table)
+    console.print(f"wrote {out}", highlight=False)
+
+
+def options(flags: Flags) -> ReadOptions:
+    """How to read the pictures."""
+    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing)
+
+
+def trained_on(model: LoadedModel, flags: Flags) -> str:
+    """The built-in scene that a model was trained on. ValueError where it was another."""
+    data = str(model.header.provenance.get("recipe", {}).get("data", ""))
+    if not data.startswith("builtin"):
+        raise ValueError(f"{flags.model}: was trained on {data or 'unknown data'}, not the built-in scene: give DATA")
+    return data
+
+
+def in_model_units(scene: Scene, model: LoadedModel, split: str) -> tuple[View, ...]:
+    """The split's views, their cameras carried into the model's scene units: a data set read again, or another copy of
+    it, may have found another box."""
+    views = scene.test if split == "test" else scene.train
+    if not views:
+        raise ValueError(f"{scene.name}: has no {split} pictures")
+    carry = model.transform @ torch.linalg.inv(scene.transform)
+    return tuple(
+        View(Camera(moved(v.camera.pose, carry), v.camera.intrinsics, v.camera.size), v.image, v.valid, v.name)
+        for v in views
+    )
+
+
+if __name__ == "__main__":
+    main()
