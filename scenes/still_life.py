@@ -113,7 +113,7 @@ def block() -> list[Shape]:
 def knot() -> list[Shape]:
     """A trefoil knot that stands on the block, its colour running around once."""
     hue = Paint((0.5, 0.42, 0.45), (0.42, 0.36, 0.4), RAINBOW, 0.32, 0.05, 220, 1.0)
-    count, size, r = 96, 0.112, 0.062
+    count, size, r = 144, 0.112, 0.062
     t = np.linspace(0, 2 * math.pi, count + 1)
     curve = size * np.stack([np.sin(t) + 2 * np.sin(2 * t), 1.3 * np.sin(3 * t), np.cos(t) - 2 * np.cos(2 * t)], -1)
     c, s = math.cos(0.6), math.sin(0.6)

@@ -166,7 +166,7 @@ def shine(paint, h: Hit) -> float:  # noqa: ANN001
     """Share of the light that comes from a mirror reflection; a faint one is left out, as it is not worth a ray."""
     mirror, spec, metal = paint[h.material, 10], paint[h.material, 8], paint[h.material, 11]
     fresnel = spec + (1 - spec) * (1 - max(dot(h.n, h.v), 0.0)) ** 5
-    return max(mirror * fresnel - 0.08 * (1 - metal), 0.0)
+    return max(mirror * fresnel - 0.1 * (1 - metal), 0.0)
 
 
 @jit
@@ -179,7 +179,7 @@ def develop(c: float) -> float:
 class Memo(NamedTuple):
     """The light on the surface that a pixel's last sample met, which its next samples share."""
 
-    shape: int  # -1: the sample met nothing
+    material: int  # -1: the sample met nothing
     n: Vec
     light: Vec
     glint: Vec
@@ -197,10 +197,10 @@ def sample(g: Geometry, lights: Lights, o: Vec, d: Vec, s: int, memo: Memo) -> t
             return along(total, times(weight, surroundings(d, unit(row(lights.key, 0, 0))), 1.0), 1.0), memo
         h = find(g.shapes, g.paint, o, d, t, i)
         light, glint = memo.light, memo.glint
-        if bounce or i != memo.shape or dot(h.n, memo.n) < 0.95:
-            light, glint = lighting(g, lights, h, s, 4 if bounce or memo.shape >= 0 else 1)
+        if bounce or h.material != memo.material or dot(h.n, memo.n) < 0.95:
+            light, glint = lighting(g, lights, h, s, 4 if bounce else 2 if memo.material >= 0 else 1)
             if bounce == 0:
-                memo = Memo(i, h.n, light, glint)
+                memo = Memo(h.material, h.n, light, glint)
         share = shine(g.paint, h) if bounce == 0 else 0.0
         total = along(total, times(weight, leaving(g.paint, h, light, glint), 1.0), 1 - share)
         if share == 0:
@@ -232,10 +232,10 @@ def kernels(stamp: int):  # noqa: ANN201
                 v = (top + y + lights.pixel[s, 1] - camera[0, 15]) / camera[0, 13]
                 d = unit(outward(camera, 0, 0, (u, -v, -1.0)))
                 c, found = sample(g, lights, row(camera, 0, 9), d, s, memo)
-                plain = plain and (count == 0 or (found.shape == memo.shape and found.n == memo.n))
+                plain = plain and (count == 0 or (found.material == memo.material and found.n == memo.n))
                 memo = found
                 count += 1
-                if memo.shape >= 0:
+                if memo.material >= 0:
                     total = along(total, (develop(c[0]), develop(c[1]), develop(c[2])), 1.0)
                     covered += 1
             scale = 255 / max(covered, 1)
