@@ -18,7 +18,7 @@ SKIP, FIRST, LAST = 6, 7, 8  # columns of Geometry.nodes after the corners
 FAR = 1e9  # distance of a ray that meets nothing
 NEAR = 1e-5  # hits closer than this belong to the surface a ray starts on
 OFFSET = 2e-4  # secondary rays start this far off the surface
-# no wrappers: only kernels call these, and a third of the time to compile is saved
+# no wrappers: only kernels call these, and a quarter of the time to compile is saved
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 jit = njit(**OPTIONS)
 
