@@ -17,6 +17,7 @@ from render.rays import RayBatch
 
 LensModel = Literal["opencv", "fisheye"]
 NEWTON_STEPS = 12
+LARGEST = 1 << 16  # pixels along a side of a picture
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,13 @@ class Camera:
             k1, k2, k3, k4 = record["radial"]
             p1, p2 = record["tangential"]
             lens = Intrinsics(fx, fy, cx, cy, record["model"], (k1, k2, k3, k4), (p1, p2))
-        except (KeyError, TypeError) as error:
+            if pose.shape != (4, 4) or not torch.isfinite(pose).all():
+                raise ValueError("'pose' must be 4 x 4 finite numbers")
+            if not all(isinstance(n, int) and 1 <= n <= LARGEST for n in (width, height)):
+                raise ValueError(f"'size' must be 1 to {LARGEST} pixels, found {width!r} x {height!r}")
+        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise ValueError(f"camera record is damaged: {error}") from None
-        if pose.shape != (4, 4) or not torch.isfinite(pose).all():
-            raise ValueError("camera record is damaged: 'pose' must be 4 x 4 finite numbers")
-        return Camera(pose, lens, (int(width), int(height)))
+        return Camera(pose, lens, (width, height))
 
 
 @dataclass(frozen=True)
