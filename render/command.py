@@ -21,6 +21,7 @@ def run(config: type[Config], main: Callable[[Config], None]) -> None:
     flags = tyro.cli(config, prog=name)
     try:
         main(flags)
+        sys.stdout.flush()  # here, so that a reader who has left is noticed below
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
         sys.exit(130)

@@ -42,7 +42,7 @@ def open_model(path: Path, device: torch.device) -> LoadedModel:
     """Read a model. ModelError where it is none; FileNotFoundError where nothing is there."""
     model = load(path)
     header = model.header
-    box = torch.tensor(header.box)
+    box = torch.tensor(header.box, dtype=torch.float32)
     if len(model.occupancy) != cascades_for(box):
         raise ModelError(f"{path}: {len(model.occupancy)} occupancy cascades do not fit its box {header.box}")
     try:
@@ -50,7 +50,11 @@ def open_model(path: Path, device: torch.device) -> LoadedModel:
             tuple(Camera.from_record(r) for r in records) for records in (header.train_cameras, header.test_cameras)
         )
         renderer = Renderer(header.step, header.cone)
-    except (ValueError, AttributeError) as error:
+        if len(header.background) != 3:
+            raise ValueError(f"background must be 3 numbers, found {header.background}")
+        if abs(float(torch.linalg.det(torch.tensor(header.transform, dtype=torch.float64)))) < 1e-30:
+            raise ValueError("transform is no similarity: it has no inverse")
+    except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: {error}") from None
     grid = OccupancyGrid(model.occupancy, box, header.resolution).to(device)
     return LoadedModel(model.field.to(device).eval(), grid, renderer, header, train, test)

@@ -1,6 +1,7 @@
 """`render-scene MODEL OUT`: stills, turntables and camera paths; colour, depth, normals or opacity."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 
 from fields.files import write_beside
@@ -54,8 +55,11 @@ class Flags:
     """where to compute"""
 
     def __post_init__(self) -> None:
-        if self.frames < 0 or self.size < 0 or not 0.1 <= self.fps <= 240:
-            raise ValueError("--frames and --size must be >= 0, --fps 0.1 to 240")
+        if not 0 <= self.frames <= path_files.MOST_FRAMES or not 0 <= self.size <= path_files.MOST_PIXELS:
+            limits = f"--frames must be 0 to {path_files.MOST_FRAMES}, --size 0 to {path_files.MOST_PIXELS}"
+            raise ValueError(f"{limits}, found {self.frames} and {self.size}")
+        if not 0.1 <= self.fps <= 240:
+            raise ValueError(f"--fps must be 0.1 to 240, found {self.fps:g}")
 
 
 def main() -> None:
@@ -65,30 +69,39 @@ def main() -> None:
 
 def render(flags: Flags) -> None:
     """Open, draw, write."""
+    kind = ending(flags)
+    model = open_model(flags.model, pick_device(flags.device))
+    cameras, fps = chosen(flags, model, kind)
+    if kind == ".png" and len(cameras) > 1:
+        raise ValueError(f"{flags.out}: {len(cameras)} frames do not fit one .png; use .mp4 or .gif, or --frames 1")
+    frames = (model.image(c, normal if flags.mode == "normal" else color).pixels for c in cameras)
+    with Progress(console=Console(stderr=True)) as bar:
+        shown = bar.track(zip(cameras, frames, strict=True), len(cameras), description="drawing")
+        if kind == ".npy":
+            write_npy(flags.out, [values(flags, model, c, p) for c, p in shown])
+        elif kind == ".png":
+            [(camera, pixels)] = shown
+            write_beside(flags.out, encode_png(picture(flags, model, camera, pixels)))
+        else:
+            write_film(flags.out, (picture(flags, model, c, p) for c, p in shown), fps)
+    count, (width, height) = len(cameras), cameras[0].size
+    sys.stderr.write(f"{flags.out}: {count} frame{'s' * (count > 1)}, {width} x {height} pixels\n")
+
+
+def ending(flags: Flags) -> str:
+    """The format of OUT, one of FORMATS. ValueError where it cannot be written, before any work."""
     kind = flags.out.suffix.lower()
     if kind not in FORMATS:
         raise ValueError(f"{flags.out}: wanted an ending among {' '.join(FORMATS)}, found {kind or 'none'}")
     if flags.out.is_dir():
         raise ValueError(f"{flags.out}: is a folder; wanted a file name")
+    if flags.out.parent.exists() and not flags.out.parent.is_dir():
+        raise ValueError(f"{flags.out}: {flags.out.parent} is a file; wanted a folder")
     if flags.background == "transparent" and (kind != ".png" or flags.mode != "color"):
         raise ValueError("--background transparent goes with --mode color and a .png only")
     if kind == ".npy" and flags.mode == "color":
         raise ValueError(f"{flags.out}: .npy holds depth, normal or opacity; add --mode depth (or another)")
-    model = open_model(flags.model, pick_device(flags.device))
-    cameras, fps = chosen(flags, model, kind)
-    if kind == ".png" and len(cameras) > 1:
-        raise ValueError(f"{flags.out}: {len(cameras)} frames do not fit one .png; use .mp4 or .gif, or --frames 1")
-    console = Console(stderr=True)
-    frames = (model.image(c, normal if flags.mode == "normal" else color).pixels for c in cameras)
-    shown = track(zip(cameras, frames, strict=True), "drawing", total=len(cameras), console=console)
-    if kind == ".npy":
-        write_npy(flags.out, [values(flags, model, c, p) for c, p in shown])
-    elif kind == ".png":
-        [(camera, pixels)] = shown
-        write_beside(flags.out, encode_png(picture(flags, model, camera, pixels)))
-    else:
-        write_film(flags.out, (picture(flags, model, c, p) for c, p in shown), fps)
-    console.print(f"{flags.out}: {len(cameras)} frames of {cameras[0].size[0]} x {cameras[0].size[1]}", highlight=False)
+    return kind
 
 
 def chosen(flags: Flags, model: LoadedModel, kind: str) -> tuple[list[Camera], float]:
@@ -97,30 +110,33 @@ def chosen(flags: Flags, model: LoadedModel, kind: str) -> tuple[list[Camera], f
     known = list(model.train_cameras or model.test_cameras)
     if name in ("train", "test"):
         cameras = model.train_cameras if name == "train" else model.test_cameras
-        if not number.isascii() or not number.isdigit() or int(number) >= len(cameras):
+        if not cameras:
+            raise ValueError(f"--camera {flags.camera}: {flags.model} holds no {name} cameras")
+        if not number.isascii() or not number.isdigit() or int(number[:9]) >= len(cameras):
             raise ValueError(f"--camera {flags.camera}: wanted {name}:0 to {name}:{len(cameras) - 1}")
         camera = cameras[int(number)]
-        return [camera.resized(*scaled(camera.size, flags.size))], flags.fps
+        return [camera.resized(*scaled(camera.size, flags.size, kind))], flags.fps
     if name not in ("orbit", "spiral"):
         path = Path(flags.camera)
         if not path.is_file():
             raise ValueError(f"--camera {flags.camera}: wanted orbit, spiral, train:N, test:N or an existing JSON file")
         loaded = path_files.load(path, model.transform)
-        return [c.resized(*scaled(c.size, flags.size)) for c in loaded.cameras], loaded.fps
+        return [c.resized(*scaled(c.size, flags.size, kind)) for c in loaded.cameras], loaded.fps
     if not known:
         raise ValueError(f"{flags.model}: holds no cameras, so that there is no {name}; give a camera path in JSON")
-    size = scaled(known[0].size, flags.size)
+    size = scaled(known[0].size, flags.size, kind)
     frames = flags.frames or (60 if kind in (".gif", ".mp4") else 1)
     make = paths.orbit if name == "orbit" else paths.spiral
     box = torch.tensor(model.header.box)
     return make(known, box, frames, size), flags.fps
 
 
-def scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
-    """A picture's size with its shorter side as wanted (0: unchanged), both even, as films need."""
+def scaled(size: tuple[int, int], shorter: int, kind: str) -> tuple[int, int]:
+    """A picture's size with its shorter side as wanted (0: unchanged); both even for .mp4, whose codec needs it."""
     factor = shorter / min(size) if shorter else 1.0
-    width, height = (max(2, round(n * factor / 2) * 2) for n in size)
-    return (width, height) if shorter else size
+    unit = 2 if kind == ".mp4" else 1
+    width, height = (max(1, round(n * factor / unit)) * unit for n in size)
+    return width, height
 
 
 def picture(flags: Flags, model: LoadedModel, camera: Camera, pixels: Pixels) -> Tensor:

@@ -1,0 +1,119 @@
+"""How commands end: exit status, one line on stderr, device."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from fields.files import ModelError
+from render.command import one_line, pick_device, run
+
+
+@dataclass(frozen=True)
+class Flags:
+    """A command for tests."""
+
+    count: int = 1
+    """of something"""
+
+
+def ended(monkeypatch, main, *words):
+    """Exit status of a command named `try-scene` with these words."""
+    monkeypatch.setattr(sys, "argv", ["/somewhere/try-scene", *words])
+    with pytest.raises(SystemExit) as caught:
+        run(Flags, main)
+    return caught.value.code
+
+
+def test_flags_reach_main_and_success_is_zero(monkeypatch, capsys):
+    got = []
+    assert ended(monkeypatch, got.append, "--count", "3") == 0
+    assert got == [Flags(3)]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("a\n  and b"), "a and b"),
+        (ModelError("m.safetensors: is truncated"), "m.safetensors: is truncated"),
+        (FileNotFoundError(2, "No such file or directory", "x.json"), "x.json: No such file or directory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("broken\n\npipe"), "broken pipe"),
+    ],
+)
+def test_a_callers_mistake_is_one_line_and_two(error, text, monkeypatch, capsys):
+    monkeypatch.delenv("POLYFIELD_TRACEBACK", raising=False)
+
+    def main(_):
+        raise error
+
+    assert ended(monkeypatch, main) == 2
+    assert capsys.readouterr().err == f"try-scene: {text}\n"
+    assert one_line(error) == text
+
+
+def test_a_traceback_on_request(monkeypatch):
+    def main(_):
+        raise ValueError("as asked")
+
+    monkeypatch.setenv("POLYFIELD_TRACEBACK", "1")
+    monkeypatch.setattr(sys, "argv", ["try-scene"])
+    with pytest.raises(ValueError, match="as asked"):
+        run(Flags, main)
+
+
+def test_a_defect_of_ours_is_not_hidden(monkeypatch):
+    def main(_):
+        raise RuntimeError("our own mistake")
+
+    monkeypatch.setattr(sys, "argv", ["try-scene"])
+    with pytest.raises(RuntimeError, match="our own mistake"):
+        run(Flags, main)
+
+
+def test_an_interrupt_is_130(monkeypatch, capsys):
+    def main(_):
+        raise KeyboardInterrupt
+
+    assert ended(monkeypatch, main) == 130
+    assert capsys.readouterr().err == "try-scene: interrupted\n"
+
+
+@pytest.mark.parametrize("words", [("--count", "many"), ("--cuont", "3"), ("--count",)])
+def test_flags_that_do_not_parse_are_two(words, monkeypatch, capsys):
+    assert ended(monkeypatch, lambda _: None, *words) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert words[0] in said
+
+
+def test_a_reader_that_has_left_is_no_error_of_ours():
+    """`command | head -0`: no traceback and no complaint at the end."""
+    code = (
+        "import sys; from dataclasses import dataclass; from render.command import run\n"
+        "@dataclass(frozen=True)\nclass Flags: pass\n"
+        "run(Flags, lambda _: sys.stdout.write('x' * 100))"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        command, root = [sys.executable, "-c", code], Path(__file__).parents[2]
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=root, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto"):
+        pick_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda")
+    assert pick_device("cpu") == torch.device("cpu")

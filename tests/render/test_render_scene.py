@@ -1,0 +1,312 @@
+"""render-scene: every format, look and camera on a model file whose pixels are known; every bad input."""
+
+import json
+import re
+import subprocess
+import sys
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+from analytic import (
+    BLOCK_RGB,
+    BLOCK_SIGMA,
+    TURN,
+    Ball,
+    block_bounds,
+    block_file,
+    block_header,
+    camera,
+    loaded,
+)
+from PIL import Image
+
+from render import render_scene
+from render.camera import Camera, look_at
+from render.kernels.march import cross_box
+from render.render_scene import Flags, render, scaled
+
+UNIT = 4.0  # input units in a scene unit
+STEP = 1 / 1024  # scene units
+
+
+@pytest.fixture
+def model(tmp_path):
+    return block_file(tmp_path / "m.safetensors")
+
+
+def crossings(view):
+    """Distances (H, W) in scene units at which pixels enter and leave the block."""
+    rays, (width, height) = view.rays(), view.size
+    return (t.view(height, width) for t in cross_box(rays.origins, rays.directions, block_bounds()))
+
+
+def seen(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture).astype(np.float64) / 255
+
+
+def command(monkeypatch, *words):
+    """Run render-scene in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["render-scene", *map(str, words)])
+    with pytest.raises(SystemExit) as caught:
+        render_scene.main()
+    return caught.value.code
+
+
+def first_camera():
+    return Camera.from_record(block_header().train_cameras[0])
+
+
+def test_png_in_colour_over_the_models_background(model, tmp_path, capsys):
+    render(Flags(model, tmp_path / "deep" / "a.PNG", camera="train:0"))
+    image = seen(tmp_path / "deep" / "a.PNG")
+    enter, leave = crossings(first_camera())
+    assert image.shape == (24, 32, 3)
+    solid, empty = (leave - enter > 0.1).numpy(), (leave < enter).numpy()
+    assert np.abs(image[solid] - BLOCK_RGB).max() < 0.012  # a byte, and decoders in bf16 where there is hardware
+    assert np.abs(image[empty] - (1, 0, 1)).max() == 0  # block_header's background
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("name", "rgb"), [("white", (1, 1, 1)), ("black", (0, 0, 0))])
+def test_named_backgrounds(name, rgb, model, tmp_path):
+    render(Flags(model, tmp_path / "a.png", background=name))
+    assert tuple(seen(tmp_path / "a.png")[0, 0]) == rgb
+
+
+def test_transparent_png_has_straight_alpha(tmp_path, monkeypatch):
+    monkeypatch.setattr(render_scene, "open_model", lambda *_: loaded(Ball(3.0), cameras=[camera()]))
+    render(Flags(tmp_path / "m", tmp_path / "a.png", camera="train:0", background="transparent"))
+    image = seen(tmp_path / "a.png")
+    assert image.shape == (24, 32, 4)
+    alpha = image[..., 3]
+    part = (alpha > 0.3) & (alpha < 0.9)
+    assert part.sum() > 20
+    assert np.abs(image[part][:, :3] - (0.9, 0.4, 0.1)).max() < 0.01  # the ball's own colour at any opacity
+    assert alpha[0, 0] == 0
+
+
+@pytest.mark.parametrize("kind", ["ray", "z"])
+def test_npy_depth_is_in_input_units(kind, model, tmp_path):
+    render(Flags(model, tmp_path / "a.npy", camera="test:0", mode="depth", depth=kind))
+    depth, view = torch.from_numpy(np.load(tmp_path / "a.npy")), first_camera()
+    enter, leave = crossings(view)
+    want = (enter + 1 / BLOCK_SIGMA) * UNIT
+    if kind == "z":
+        want = want * -(view.rays().directions @ view.pose[:3, 2]).view(24, 32)
+    deep = leave - enter > 0.1
+    assert depth.dtype == torch.float32
+    torch.testing.assert_close(depth[deep], want[deep], atol=STEP * UNIT, rtol=0)
+    assert bool(torch.isinf(depth[leave < enter]).all())
+
+
+def test_depth_along_the_ray_and_the_axis_differ(model, tmp_path):
+    for kind in ("ray", "z"):
+        render(Flags(model, tmp_path / f"{kind}.npy", camera="test:0", mode="depth", depth=kind))
+    ray, z = (np.load(tmp_path / f"{kind}.npy") for kind in ("ray", "z"))
+    solid = np.isfinite(ray)
+    assert np.array_equal(np.isfinite(z), solid)
+    assert (z[solid] < ray[solid]).all()
+    assert (ray[solid] / z[solid]).max() > 1.01
+
+
+def test_npy_opacity_and_many_frames(model, tmp_path):
+    render(Flags(model, tmp_path / "a.npy", frames=3, size=12, mode="opacity"))
+    opacity = np.load(tmp_path / "a.npy")
+    assert opacity.shape == (3, 12, 16)
+    assert opacity.dtype == np.float32
+    assert opacity.min() == 0
+    assert opacity.max() > 0.999
+    assert not np.array_equal(opacity[0], opacity[1])
+
+
+def test_npy_normals_are_in_input_axes(tmp_path, monkeypatch):
+    class Slope(Ball):  # log-density grows along scene -x, so that normals point along scene +x
+        def density(self, x):
+            return 100 * torch.exp(-8 * x[:, 0]), x
+
+    monkeypatch.setattr(render_scene, "open_model", lambda *_: loaded(Slope(), cameras=[camera()]))
+    render(Flags(tmp_path / "m", tmp_path / "a.npy", mode="normal"))
+    normals = np.load(tmp_path / "a.npy")
+    assert normals.shape == (24, 32, 3)
+    length = np.linalg.norm(normals, axis=-1)
+    assert np.abs(length[length > 0] - 1).max() < 1e-5
+    assert (length > 0).sum() > 100
+    want = TURN.T @ torch.tensor([1.0, 0, 0]).double()
+    assert np.abs(normals[length > 0] - want.numpy()).max() < 1e-3
+    render(Flags(tmp_path / "m", tmp_path / "a.png", mode="normal"))
+    assert np.abs(seen(tmp_path / "a.png")[length > 0] - (1, 0.5, 0.5)).max() < 0.01  # the picture: scene axes
+
+
+def test_png_depth_and_opacity(model, tmp_path):
+    render(Flags(model, tmp_path / "d.png", camera="train:0", mode="depth"))
+    render(Flags(model, tmp_path / "o.png", camera="train:0", mode="opacity"))
+    depth, opacity = seen(tmp_path / "d.png"), seen(tmp_path / "o.png")
+    enter, leave = crossings(first_camera())
+    deep = (leave - enter > 0.1).numpy()
+    assert (opacity[deep] == 1).all()
+    assert (opacity[(leave < enter).numpy()] == 0).all()
+    assert np.corrcoef(depth[deep][:, 0], enter.numpy()[deep])[0, 1] < -0.99  # near is bright
+
+
+def test_gif_has_its_frames_and_time(model, tmp_path):
+    render(Flags(model, tmp_path / "a.gif", frames=3, size=15, fps=10))
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.n_frames == 3
+        assert film.size == (20, 15)
+        assert film.info["duration"] == 100  # ms
+        assert film.info["loop"] == 0
+
+
+def film(path):
+    """Frames (T, H, W, 3) of a film and what ffmpeg says of it."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    text = done.stderr.decode()
+    width, height = re.findall(r"Video: .*?, (\d+)x(\d+)", text)[0]
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, int(height), int(width), 3), text
+
+
+def test_mp4_has_its_frames_colours_and_rate(model, tmp_path):
+    render(Flags(model, tmp_path / "a.mp4", frames=3, size=48, fps=12, background="white"))
+    frames, text = film(tmp_path / "a.mp4")
+    assert frames.shape == (3, 48, 64, 3)
+    assert "12 fps" in text
+    middle = frames[:, 24, 32].astype(float) / 255
+    assert np.abs(middle - BLOCK_RGB).max() < 0.1  # lossy, colours at half resolution
+    assert frames[:, 2, 2].min() > 240
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["a.mp4", "m.safetensors"]
+
+
+def test_a_film_of_an_odd_size_gets_even_sides(tmp_path, capfd):
+    path = block_file(tmp_path / "m.safetensors", [camera((33, 25))])
+    render(Flags(path, tmp_path / "a.mp4", frames=2))
+    frames, _ = film(tmp_path / "a.mp4")
+    assert frames.shape == (2, 24, 32, 3)
+    assert "WARNING" not in capfd.readouterr().err
+    render(Flags(path, tmp_path / "a.png"))
+    assert seen(tmp_path / "a.png").shape == (25, 33, 3)
+
+
+def test_sizes():
+    assert scaled((33, 25), 0, ".png") == (33, 25)
+    assert scaled((33, 25), 51, ".png") == (67, 51)
+    assert scaled((33, 25), 51, ".mp4") == (68, 52)
+    assert scaled((400, 3), 1, ".mp4") == (134, 2)
+    assert scaled((100, 400), 1, ".png") == (1, 4)
+
+
+def test_spiral_rises_and_orbit_does_not(model, tmp_path):
+    for name in ("orbit", "spiral"):
+        flags = Flags(model, tmp_path / "a.npy", camera=name, frames=4, size=8, mode="opacity")
+        cameras, _ = render_scene.chosen(flags, render_scene.open_model(model, torch.device("cpu")), ".npy")
+        assert len(cameras) == 4
+        assert {c.size for c in cameras} == {(11, 8)}
+    flags = Flags(model, tmp_path / "a.mp4")
+    assert len(render_scene.chosen(flags, render_scene.open_model(model, torch.device("cpu")), ".mp4")[0]) == 60
+
+
+def test_path_files_bring_poses_in_input_units_and_their_rate(model, tmp_path):
+    eye, target = torch.tensor([1.0, 3.0, 2.5]), torch.tensor([0.4, 0.0, 0.8])
+    pose = look_at(eye, target, torch.tensor([0.0, 0.0, 1.0]))
+    frames = [{"time": t, "fov": 40, "pose": pose.tolist()} for t in (0.0, 0.5)]
+    (tmp_path / "p.json").write_text(json.dumps({"fps": 4, "size": [20, 16], "keyframes": frames}))
+    flags = Flags(model, tmp_path / "a.npy", camera=str(tmp_path / "p.json"), mode="depth")
+    render(flags)
+    depth = np.load(tmp_path / "a.npy")
+    assert depth.shape == (3, 16, 20)
+    opened = render_scene.open_model(model, torch.device("cpu"))
+    cameras, fps = render_scene.chosen(flags, opened, ".npy")
+    assert fps == 4
+    there = opened.transform @ torch.tensor([1.0, 3.0, 2.5, 1.0]).double()
+    torch.testing.assert_close(cameras[0].pose[:3, 3].double(), there[:3], atol=1e-6, rtol=0)
+    enter, leave = crossings(cameras[0])
+    deep = (leave - enter > 0.1).numpy()
+    assert deep.sum() > 10
+    assert np.abs(depth[0][deep] - ((enter + 1 / BLOCK_SIGMA) * UNIT).numpy()[deep]).max() < STEP * UNIT
+
+
+BAD = [
+    (["a.jpg"], r"a.jpg: wanted an ending among .png .gif .mp4 .npy, found .jpg"),
+    (["a"], "wanted an ending among .png .gif .mp4 .npy, found none"),
+    (["folder.png"], "folder.png: is a folder; wanted a file name"),
+    (["m.safetensors/a.png"], "m.safetensors is a file; wanted a folder"),
+    (["a.png", "--frames", "3"], "a.png: 3 frames do not fit one .png"),
+    (["a.npy"], "a.npy: .npy holds depth, normal or opacity; add --mode depth"),
+    (["a.mp4", "--background", "transparent"], "--background transparent goes with --mode color and a .png only"),
+    (["a.png", "--camera", "train:99"], "--camera train:99: wanted train:0 to train:2"),
+    (["a.png", "--camera", "train:"], "--camera train:: wanted train:0 to train:2"),
+    (["a.png", "--camera", "test:-1"], "--camera test:-1: wanted test:0 to test:0"),
+    (["a.png", "--camera", "train:" + "9" * 5000], "wanted train:0 to train:2"),
+    (["a.png", "--camera", "obrit"], "--camera obrit: wanted orbit, spiral, train:N, test:N or an existing JSON file"),
+    (["a.png", "--camera", "m.safetensors"], "m.safetensors: wanted a camera path in JSON"),
+    (["a.png", "--device", "cuda"], "--device cuda: PyTorch finds no CUDA device here"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD, ids=lambda v: " ".join(v)[:30] if isinstance(v, list) else "")
+def test_a_bad_request_is_one_line_and_writes_nothing(words, message, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "folder.png").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert command(monkeypatch, "m.safetensors", *words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("render-scene: ")
+    assert said.count("\n") == 1
+    assert message in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", [("--frames", -1), ("--size", 99999), ("--fps", 0), ("--fps", "nan")])
+def test_numbers_out_of_range_name_the_flag(words, model, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, model, tmp_path / "a.png", *words) == 2
+    said = capsys.readouterr().err
+    assert words[0] in said
+    assert "Traceback" not in said
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+@pytest.mark.parametrize("keep", [0, 100, -10])
+def test_truncated_models_are_one_line(keep, model, tmp_path, monkeypatch, capsys):
+    model.write_bytes(model.read_bytes()[:keep])
+    assert command(monkeypatch, model, tmp_path / "a.png") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{model}: " in said
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_a_missing_model_and_a_folder_are_one_line(tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, tmp_path / "none.safetensors", tmp_path / "a.png") == 2
+    assert capsys.readouterr().err == f"render-scene: {tmp_path / 'none.safetensors'}: No such file or directory\n"
+    assert command(monkeypatch, tmp_path, tmp_path / "a.png") == 2
+    assert capsys.readouterr().err == f"render-scene: {tmp_path}: Is a directory\n"
+
+
+def test_a_model_without_cameras_needs_a_path(tmp_path, monkeypatch, capsys):
+    path = block_file(tmp_path / "m.safetensors", [])
+    assert command(monkeypatch, path, tmp_path / "a.png") == 2
+    assert "holds no cameras, so that there is no orbit; give a camera path in JSON" in capsys.readouterr().err
+    assert command(monkeypatch, path, tmp_path / "a.png", "--camera", "test:0") == 2
+    assert "m.safetensors holds no test cameras" in capsys.readouterr().err
+
+
+def test_an_interrupted_film_leaves_the_old_file(model, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(render_scene, "picture", interrupted)
+    assert command(monkeypatch, model, tmp_path / "a.mp4", "--frames", 2) == 130
+    assert (tmp_path / "a.mp4").read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "m.safetensors"]
+    assert "render-scene: interrupted\n" in capsys.readouterr().err
+
+
+def test_a_written_picture_is_zero_on_the_way_out(model, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, model, tmp_path / "a.png", "--size", 8) == 0
+    assert f"{tmp_path / 'a.png'}: 1 frame, 11 x 8 pixels\n" in capsys.readouterr().err  # whole, however long
