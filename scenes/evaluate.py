@@ -1,5 +1,6 @@
 """Score a field against photographs it has not seen."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,10 +43,16 @@ def score_views(
         render = frame.pixels.over(backdrop.to(frame.pixels.rgb.device)).clamp(0, 1).cpu()
         seconds = time.perf_counter() - begin
         truth = over_background(view.image, backdrop)
-        yield Scored(view, frame, truth, render, score(view.name, render, truth, view.valid), seconds)
+        try:
+            result = score(view.name, render, truth, view.valid)
+        except ValueError as error:
+            raise ValueError(f"{view.name}: {error}") from None
+        yield Scored(view, frame, truth, render, result, seconds)
 
 
 def report(scores: list[Scored], background: tuple[float, float, float], split: str, downscale: int) -> Report:
     """Scores with the protocol they were taken under. ValueError where there are none."""
-    size = max((s.view.camera.size for s in scores), default=(0, 0))
+    if not scores:
+        raise ValueError(f"no {split} pictures were scored")
+    size = max((s.view.camera.size for s in scores), key=math.prod)
     return Report(tuple(s.score for s in scores), Protocol(split, background, size, len(scores), downscale))

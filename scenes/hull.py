@@ -26,7 +26,7 @@ def hull(pictures: Sequence[tuple[Camera, Tensor, Tensor]], share: float) -> Ten
     `share` of those that frame the best one go too: space beside and behind the cameras that nothing ever carves.
     """
     step = -(-len(pictures) // PICTURES)
-    views = [_silhouette(*picture) for picture in pictures[::step]]
+    views = [silhouette(*picture) for picture in pictures[::step]]
     bounds = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     for cells in CELLS:
         carved = carve(views, bounds, cells, share)
@@ -43,7 +43,7 @@ def carve(views: Sequence[Silhouette], bounds: Tensor, cells: int, share: float)
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
     seen = torch.zeros(len(points), dtype=torch.int64)
     for camera, solid in views:
-        judged, empty = _verdict(camera, solid, points, size * 3**0.5 / 2)
+        judged, empty = verdict(camera, solid, points, size * 3**0.5 / 2)
         points, seen = points[~empty], (seen + judged)[~empty]
     points, seen = points[seen >= min(2, len(views))], seen[seen >= min(2, len(views))]
     if not len(points):
@@ -52,7 +52,7 @@ def carve(views: Sequence[Silhouette], bounds: Tensor, cells: int, share: float)
     return torch.stack([points.amin(0) - size / 2, points.amax(0) + size / 2])
 
 
-def _silhouette(camera: Camera, image: Tensor, valid: Tensor) -> Silhouette:
+def silhouette(camera: Camera, image: Tensor, valid: Tensor) -> Silhouette:
     """A small picture of what is solid or masked out; a small pixel is solid once any pixel in it is."""
     width, height = camera.size
     shrink = max(1.0, max(width, height) / LONG)
@@ -62,13 +62,10 @@ def _silhouette(camera: Camera, image: Tensor, valid: Tensor) -> Silhouette:
     return camera.resized(*size), small > 0
 
 
-def _verdict(camera: Camera, solid: Tensor, points: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+def verdict(camera: Camera, solid: Tensor, points: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """For balls of `radius` around points (N, 3): which lie whole within a picture (N,), and which are empty there."""
     pixels, depth = project(camera, points)
-    lens = camera.intrinsics
-    distance = (points - camera.pose[:3, 3]).norm(dim=-1)
-    near = distance if lens.model == "fisheye" else depth
-    reach = SLACK * max(lens.fx, lens.fy) * radius * distance / near.clamp(min=1e-9) ** 2  # pixels
+    reach = spread(camera, points, depth, radius)
     width, height = camera.size
     x, y = pixels.unbind(-1)  # NaN where not seen: all comparisons are False
     judged = (x >= reach) & (y >= reach) & (x <= width - reach) & (y <= height - reach)
@@ -81,3 +78,11 @@ def _verdict(camera: Camera, solid: Tensor, points: Tensor, radius: float) -> tu
     column = x.nan_to_num(0).long().clamp(0, width - 1)
     row = y.nan_to_num(0).long().clamp(0, height - 1)
     return judged, judged & ~grown[row, column]
+
+
+def spread(camera: Camera, points: Tensor, depth: Tensor, radius: float) -> Tensor:
+    """How many pixels (N,) balls of `radius` around points (N, 3), `depth` (N,) along the axis, reach at most."""
+    lens = camera.intrinsics
+    distance = (points - camera.pose[:3, 3]).norm(dim=-1)
+    near = distance if lens.model == "fisheye" else depth
+    return SLACK * max(lens.fx, lens.fy) * radius * distance / near.clamp(min=1e-9) ** 2

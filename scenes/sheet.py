@@ -28,7 +28,8 @@ def tile(image: Tensor, text: str) -> Image.Image:
 
 def sheet(scores: list[Scored]) -> Image.Image:
     """Up to four views, evenly spaced among the scored ones: truth | render | error | depth."""
-    chosen = [scores[round(i * (len(scores) - 1) / max(ROWS - 1, 1))] for i in range(min(ROWS, len(scores)))]
+    count = min(ROWS, len(scores))
+    chosen = [scores[round(i * (len(scores) - 1) / max(count - 1, 1))] for i in range(count)]
     rows = []
     for s in chosen:
         error = heat((s.render - s.truth).abs().mean(-1) * ERROR_GAIN)
