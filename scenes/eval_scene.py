@@ -4,12 +4,13 @@ import json
 import statistics
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -66,7 +67,7 @@ def evaluate(flags: Flags) -> None:
     with Progress(BarColumn(), TextColumn("scoring {task.completed} of {task.total} views"), console=console) as bar:
         task = bar.add_task("", total=len(views))
         for one in score_views(views, background, model.image):
-            write_beside(out / "images" / f"{Path(one.view.name).stem}.png", encode_png(one.render))
+            write_beside(out / "images" / picture_name(one.view.name), encode_png(one.render))
             scores.append(one)
             bar.advance(task)
     result = report(scores, background, flags.split, flags.downscale)
@@ -79,10 +80,10 @@ def evaluate(flags: Flags) -> None:
         return
     table = Table("view", "PSNR", "SSIM", title=str(result.protocol))
     for s in result.scores:
-        table.add_row(s.name, f"{s.psnr:.2f}", f"{s.ssim:.4f}")
+        table.add_row(escape(s.name), f"{s.psnr:.2f}", f"{s.ssim:.4f}")
     table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}", style="bold")
     console.print(table)
-    console.print(f"wrote {out}", highlight=False)
+    console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
 
 
 def options(flags: Flags) -> ReadOptions:
@@ -92,10 +93,17 @@ def options(flags: Flags) -> ReadOptions:
 
 def trained_on(model: LoadedModel, flags: Flags) -> str:
     """The built-in scene that a model was trained on. ValueError where it was another."""
-    data = str(model.header.provenance.get("recipe", {}).get("data", ""))
-    if not data.startswith("builtin"):
+    data: Any = model.header.provenance
+    for key in ("recipe", "data"):
+        data = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(data, str) or not data.startswith("builtin"):
         raise ValueError(f"{flags.model}: was trained on {data or 'unknown data'}, not the built-in scene: give DATA")
     return data
+
+
+def picture_name(name: str) -> str:
+    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names."""
+    return "_".join(part for part in PurePosixPath(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
 
 
 def in_model_units(scene: Scene, model: LoadedModel, split: str) -> tuple[View, ...]:
