@@ -99,11 +99,12 @@ def test_a_reader_that_has_left_is_no_error_of_ours():
         "@dataclass(frozen=True)\nclass Flags: pass\n"
         "run(Flags, lambda _: sys.stdout.write('x' * 100))"
     )
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     read, write = os.pipe()
     os.close(read)
     try:
         command, root = [sys.executable, "-c", code], Path(__file__).parents[2]
-        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=root, check=False)
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=root, env=buffered, check=False)
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")

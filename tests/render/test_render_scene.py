@@ -297,11 +297,16 @@ def test_a_model_without_cameras_needs_a_path(tmp_path, monkeypatch, capsys):
 def test_an_interrupted_film_leaves_the_old_file(model, tmp_path, monkeypatch, capsys):
     (tmp_path / "a.mp4").write_bytes(b"old")
 
-    def interrupted(*_):
-        raise KeyboardInterrupt
+    frames = iter([torch.zeros(24, 32, 3), torch.ones(24, 32, 3)])
 
-    monkeypatch.setattr(render_scene, "picture", interrupted)
-    assert command(monkeypatch, model, tmp_path / "a.mp4", "--frames", 2) == 130
+    def picture(*_):
+        frame = next(frames, None)
+        if frame is None:
+            raise KeyboardInterrupt
+        return frame
+
+    monkeypatch.setattr(render_scene, "picture", picture)
+    assert command(monkeypatch, model, tmp_path / "a.mp4", "--frames", 9) == 130
     assert (tmp_path / "a.mp4").read_bytes() == b"old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "m.safetensors"]
     assert "render-scene: interrupted\n" in capsys.readouterr().err
