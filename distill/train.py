@@ -12,7 +12,7 @@ from render.occupancy import OccupancyEstimate, OccupancyGrid
 from render.renderer import Renderer, kept
 from scenes.scene import Scene
 
-FEWEST_RAYS, MOST_RAYS = 256, 1 << 16
+FEWEST_RAYS, MOST_RAYS = 64, 1 << 16
 REFRESH = 16  # steps between occupancy updates, once training is under way
 HUBER = 0.1  # error at which the loss turns from quadratic to linear
 

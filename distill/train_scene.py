@@ -23,6 +23,7 @@ from distill.training import Recipe, Training, preset
 from fields.files import write_beside
 from render.command import pick_device, run
 from render.pictures import encode_png
+from render.renderer import UNIT_STEP
 from scenes.evaluate import Scored, report, score_views
 from scenes.scene import ReadOptions, Scene, load
 from scenes.sheet import save_sheet
@@ -30,6 +31,7 @@ from scenes.sheet import save_sheet
 STEPS = {"cpu": 1500, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}
 BATCH = {"cpu": 1 << 16, "cuda": 1 << 18}
+STRIDE = {"cpu": 2 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: twice the rays per second, +1 dB after a minute
 UNBOUNDED = 1_000_000  # steps, where only the time is limited
 PREVIEW = 240  # pixels, longest side
 
@@ -97,7 +99,8 @@ def train(flags: Flags) -> None:
         console.print(f"  {fact}", highlight=False, markup=False)
     steps = flags.steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
     batch = flags.batch or BATCH[device.type]
-    recipe = Recipe(flags.data, flags.arch, chosen, flags.seed, steps, batch, flags.downscale, device.type)
+    where = (flags.downscale, device.type, STRIDE[device.type])
+    recipe = Recipe(flags.data, flags.arch, chosen, flags.seed, steps, batch, *where)
     training = Training(scene, recipe, device)
     if flags.resume:
         training.load_checkpoint(out / "checkpoint.safetensors")
@@ -264,7 +267,7 @@ def table(metrics: dict[str, Any]) -> Table:
         "PSNR": f"{float(metrics['psnr']):.2f} dB",
         "SSIM": f"{float(metrics['ssim']):.4f}",
         "scored on": metrics["scored_on"],
-        "trained": f"{metrics['train_seconds']:.0f} s, {metrics['steps']} steps, {metrics['samples'] / 1e6:.0f} M points",
+        "trained": f"{metrics['train_seconds']:.0f} s, {metrics['steps']} steps of {metrics['samples'] / metrics['steps']:.0f} samples",
         "frame": f"{metrics['frame_ms_median']:.0f} ms",
         "model": f"{metrics['model_bytes'] / 1e6:.1f} MB, {metrics['parameters'] / 1e6:.2f} M parameters",
         "peak memory": f"{metrics['peak_memory_bytes'] / 1e9:.2f} GB",

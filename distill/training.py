@@ -21,7 +21,7 @@ from distill.train import Config, Photographs
 from fields.base import build
 from fields.files import Header, Model, ModelError, config_record, save, write_beside
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
-from render.renderer import UNIT_STEP, Renderer
+from render.renderer import Renderer
 from scenes.cells import possible_cells
 from scenes.scene import Scene
 
@@ -41,7 +41,7 @@ class Recipe:
     batch: int
     downscale: int
     device: str
-    step: float = UNIT_STEP  # scene units, shortest sampling interval
+    step: float  # scene units, shortest sampling interval
 
 
 class Training:

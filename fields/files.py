@@ -6,7 +6,6 @@ Sizes are checked against the header before anything is allocated; files are wri
 """
 
 import json
-import math
 import os
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -174,16 +173,17 @@ def load(path: Path) -> Model:
 
 def skeleton(path: Path, header: Header) -> Field:
     """The field without memory behind it, to compare shapes; every entry of the header is checked here."""
-    box = torch.tensor(header.box, device="cpu")
-    numbers = [header.step, header.cone, *(n for row in header.transform for n in row), *box.flatten().tolist()]
-    if not all(math.isfinite(n) for n in numbers) or header.resolution not in (32, 64, 128, 256):
-        raise ModelError(f"{path}: header holds impossible numbers (step, cone, box, transform or resolution)")
-    if header.head != "radiance":
-        raise ModelError(f"{path}: head '{header.head}' is not known to this version")
     try:
+        box, transform = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in (header.box, header.transform))
+        sound = box.shape == (2, 3) and transform.shape == (4, 4) and header.resolution in (32, 64, 128, 256)
+        scalars = torch.tensor([header.step, header.cone, *header.background], dtype=torch.float64, device="cpu")
+        if not sound or not all(bool(torch.isfinite(v).all()) for v in (box, transform, scalars)):
+            raise ValueError("header holds impossible numbers (step, cone, box, transform, background or resolution)")
+        if header.head != "radiance":
+            raise ValueError(f"head {header.head!r} is not known to this version")
         with torch.device("meta"):
             return build_unset(header)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: {error}") from None
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+BLOCK = 8192  # rows: batches are padded to a multiple of it, since every new size costs the CPU library a compilation
+
 
 class Perceptron(nn.Module):
     """Layers of the given widths. Arithmetic follows autocast: bf16 where the renderer asks for it, which the outputs
@@ -22,6 +24,10 @@ class Perceptron(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, first width) -> (N, last width)."""
         *hidden, last = self.layers
+        count, device = len(x), x.device.type
+        if torch.is_autocast_enabled(device):
+            x = x.to(torch.get_autocast_dtype(device))
+        x = functional.pad(x, (0, 0, 0, -count % BLOCK))
         for weight in hidden:
             x = functional.relu(functional.linear(x, weight), inplace=True)
-        return functional.linear(x, last)
+        return functional.linear(x, last)[:count]

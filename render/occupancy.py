@@ -8,6 +8,7 @@ from torch import Tensor
 from fields.base import Field
 from render.kernels import march_cpu  # noqa: F401  (registers the CPU kernels)
 from render.kernels.march import march_count, march_fill
+from render.precision import precision
 from render.rays import RayBatch, Samples
 
 RESOLUTION = 128  # cells per axis of every cascade
@@ -123,7 +124,8 @@ class OccupancyEstimate:
         flat = self.values.view(-1)
         for part in cells.split(chunk):
             jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
-            sigma, _ = field.density(self.centers(part // count, part % count, jitter))
+            with precision(part.device):
+                sigma, _ = field.density(self.centers(part // count, part % count, jitter))
             flat[part] = torch.maximum(flat[part], sigma * self.step)
         live = self.values >= 0
         mean = self.values[live].mean() if bool(live.any()) else torch.tensor(0.0)

@@ -1,7 +1,6 @@
 """The renderer: rays to samples, samples to pixels. It never asks which architecture it is looking at."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from render.camera import Camera
 from render.kernels import composite_cpu  # noqa: F401  (registers the CPU kernels)
 from render.kernels.composite import composite, transmittance
 from render.occupancy import OccupancyGrid
+from render.precision import precision
 from render.rays import RayBatch, Samples
 
 UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
@@ -57,12 +57,6 @@ class Frame:
 
     pixels: Pixels  # (H, W)
     samples: int  # points at which the field's density was asked
-
-
-def precision(device: torch.device) -> AbstractContextManager:
-    """bf16 arithmetic for the decoders' hidden layers where the hardware multiplies it faster than float32."""
-    native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
 
 
 @dataclass(frozen=True)

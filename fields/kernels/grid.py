@@ -91,9 +91,7 @@ def table_grad(
 
 
 @torch.library.custom_op("nf::grid_encode_point_grad", mutates_args=())
-def point_grad(
-    grad: Tensor, x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor
-) -> Tensor:
+def point_grad(grad: Tensor, x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> Tensor:
     """dL/dx (N, D) = sum over levels and corners of <grad_l, table[corner]> * d weight / dx. grad (N, L * C)."""
     index, _, slopes = corners(x, scales, vertices, offsets)
     along = (table[index] * grad.view(*index.shape[:2], 1, table.shape[1])).sum(-1)

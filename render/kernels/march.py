@@ -3,8 +3,8 @@
 Every ray carries a fixed lattice of intervals, anchored at its origin: boundary k lies at distance T(k + jitter), where
 T(u) = u step up to T = step / cone, then grows by (1 + cone) per unit of u, then by the largest step per unit
 (Mueller et al. 2022, appendix E; cone = 0 keeps the step constant). A sample is the midpoint of an interval that lies
-in the box, in front of `near`, and in an occupied cell. As the lattice does not depend on the cells, skipping over empty
-cells only saves time. The largest step is a cell of the coarsest cascade.
+in the box, in front of `near`, and in an occupied cell. As the lattice does not depend on the cells, skipping over
+empty cells only saves time. The largest step is a cell of the coarsest cascade.
 
 Occupancy: cascade c of K is a grid of G^3 cells over the cube of side 2^c centred at (1/2, 1/2, 1/2); cell (i, j, k) is
 bit n = i + G (j + G k) of bits[c], that is bits[c, n // 8] >> n % 8. A point is looked up in the finest cascade that

@@ -120,9 +120,7 @@ def count_rays(origins, directions, near, jitter, bits, box, resolution, step, c
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def fill_rays(
-    origins, directions, near, jitter, bits, box, resolution, step, cone, longest, end, offsets, ray, t, dt
-):
+def fill_rays(origins, directions, near, jitter, bits, box, resolution, step, cone, longest, end, offsets, ray, t, dt):
     """Samples of every ray, written to its own stretch of the buffers."""
     for r in prange(near.shape[0]):
         first, last = offsets[r], offsets[r + 1]

@@ -67,7 +67,7 @@ def test_float32_agrees_with_float64_but_for_rounding_at_cell_borders(generator)
 
 def test_limit_keeps_the_first_samples_and_near_resumes_behind_them(generator):
     arguments = problem(3, 1 / 64, 60, generator)
-    whole, _, t, dt = run(arguments)
+    whole, _, t, _ = run(arguments)
     first, _, t1, dt1 = run(arguments, limit=7)
     assert int(first.diff().max()) == 7
     last = (first[1:] - 1).clamp(min=0)

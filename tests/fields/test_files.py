@@ -1,0 +1,154 @@
+"""Model files: what comes back, and what is refused."""
+
+import json
+import pickle
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+import fields
+from fields import files
+from fields.base import build
+from fields.files import Header, Model, ModelError, config_record, load, read_header, save, write_beside
+
+BOX = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+
+
+@pytest.fixture
+def model(generator):
+    config = fields.module("hashgrid").PRESETS["tiny"]
+    header = Header("hashgrid", config_record(config), BOX, 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
+    bits = torch.randint(0, 256, (1, 64**3 // 8), generator=generator).to(torch.uint8)
+    return Model(build("hashgrid", config, torch.tensor(BOX), generator), bits, header)
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    save(tmp_path / "m.safetensors", model)
+    return tmp_path / "m.safetensors"
+
+
+def rewritten(path: Path, model: Model, tensors=None, header=None) -> Path:
+    weights = {f"weights.{k}": v.contiguous() for k, v in model.field.state_dict().items()}
+    content = {**weights, "occupancy": model.occupancy, **(tensors or {})}
+    text = header if isinstance(header, str) else json.dumps(header)
+    path.write_bytes(safetensors.torch.save(content, {files.KEY: text}))
+    return path
+
+
+def record(model, **changes):
+    return {**files.asdict(model.header), **changes}
+
+
+def test_everything_comes_back(model, saved):
+    again = load(saved)
+    assert again.header == model.header
+    assert torch.equal(again.occupancy, model.occupancy)
+    for name, value in model.field.state_dict().items():
+        assert torch.equal(again.field.state_dict()[name], value)
+    assert read_header(saved) == model.header
+
+
+def test_the_file_opens_with_plain_safetensors(saved):
+    tensors = safetensors.torch.load_file(saved)
+    assert tensors["occupancy"].dtype == torch.uint8
+    assert "weights.architecture.table" in tensors
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, 4000, -1])
+def test_truncated(saved, keep):
+    content = saved.read_bytes()
+    saved.write_bytes(content[:keep])
+    with pytest.raises(ModelError, match=r"m\.safetensors: "):
+        load(saved)
+
+
+def test_pickles_are_not_opened(tmp_path):
+    for name, content in (("a", pickle.dumps({"a": 1})), ("b", b"PK\x03\x04" + b"0" * 100)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError, match="is a pickle"):
+            load(tmp_path / name)
+
+
+def test_enormous_header_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "a").write_bytes(struct.pack("<Q", 1 << 40) + b"{}")
+    with pytest.raises(ModelError, match="header of 1099511627776 bytes"):
+        load(tmp_path / "a")
+
+
+def test_newer_version(model, tmp_path):
+    path = rewritten(tmp_path / "m", model, header=record(model, version=files.VERSION + 1))
+    with pytest.raises(ModelError, match=r"format version 2; this Polyfield reads up to 1: upgrade"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "octree"}, "no architecture is named 'octree'"),
+        ({"config": {"levels": 99}}, "levels must be a whole number from 1 to 32, found 99"),
+        ({"config": {"depth": 9}}, "depth"),
+        ({"head": "sdf"}, "head 'sdf' is not known"),
+        ({"step": float("nan")}, "impossible numbers"),
+        ({"resolution": 10**6}, "impossible numbers"),
+        ({"version": "one"}, "no format version"),
+        ({"extra": 1}, "header does not fit"),
+        ({"box": [[0, 0, 0], [0, 1, 1]]}, "box must be"),
+        ({"box": "cube"}, "m: "),
+    ],
+)
+def test_wrong_headers(model, tmp_path, changes, message):
+    path = rewritten(tmp_path / "m", model, header=json.dumps(record(model, **changes)))
+    with pytest.raises(ModelError, match=message):
+        load(path)
+
+
+def test_a_config_larger_than_the_file_is_refused_without_memory(model, tmp_path):
+    huge = {"levels": 32, "channels": 8, "table_bits": 24, "finest": 65536}
+    path = rewritten(tmp_path / "m", model, header=record(model, config=huge))
+    with pytest.raises(ModelError, match=r"tensor 'weights\.architecture"):
+        load(path)
+
+
+def test_wrong_shape_missing_and_extra_tensors(model, tmp_path):
+    table = {"weights.architecture.table": torch.zeros(10, 2)}
+    with pytest.raises(ModelError, match=r"tensor 'weights.architecture.table' is \(10, 2\); the header wants"):
+        load(rewritten(tmp_path / "a", model, table, record(model)))
+    with pytest.raises(ModelError, match=r"tensor 'other' is \(3,\); the header wants None"):
+        load(rewritten(tmp_path / "b", model, {"other": torch.zeros(3)}, record(model)))
+
+
+def test_non_finite_weights(model, tmp_path):
+    with torch.no_grad():
+        next(model.field.parameters())[0] = torch.nan
+    with pytest.raises(ModelError, match="not all finite"):
+        load(rewritten(tmp_path / "m", model, header=record(model)))
+
+
+def test_safetensors_of_somebody_else(tmp_path):
+    (tmp_path / "m").write_bytes(safetensors.torch.save({"a": torch.zeros(3)}))
+    with pytest.raises(ModelError, match="without a 'polyfield' entry"):
+        load(tmp_path / "m")
+
+
+def test_full_disk_keeps_the_old_file(model, saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(saved, replace(model, occupancy=torch.zeros_like(model.occupancy)))
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_write_beside_makes_folders_and_replaces(tmp_path):
+    write_beside(tmp_path / "a" / "b.txt", b"one")
+    write_beside(tmp_path / "a" / "b.txt", b"two")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == b"two"

@@ -1,0 +1,63 @@
+"""The house's own rules: import order, no re-exports, every op with its CPU kernel and its test."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ORDER = ["fields", "render", "scenes", "distill", "viewer"]
+FILES = sorted(p for folder in ORDER for p in (ROOT / folder).rglob("*.py"))
+OPS = sorted(
+    p for p in FILES if p.parent.name == "kernels" and not p.stem.endswith(("_cpu", "_cuda")) and p.stem != "__init__"
+)
+TOP = {"pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "docs", "tests", *ORDER}
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_downhill(path):
+    here = ORDER.index(path.relative_to(ROOT).parts[0])
+    above = {name for name in imported(path) if name.split(".")[0] in ORDER[here + 1 :]}
+    assert not above
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_first_line_says_what_the_file_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.name == "__init__.py"], ids=lambda p: p.parent.name)
+def test_init_files_re_export_nothing(path):
+    assert not {name for name in imported(path) if name.split(".")[0] in ORDER}
+
+
+@pytest.mark.parametrize("path", OPS, ids=lambda p: p.stem)
+def test_every_op_has_its_cpu_kernel_and_its_test(path):
+    assert path.with_name(f"{path.stem}_cpu.py").is_file()
+    assert (ROOT / "tests" / path.parent.relative_to(ROOT) / f"test_{path.stem}.py").is_file()
+
+
+def test_there_are_ops():
+    assert {p.stem for p in OPS} >= {"grid", "march", "composite"}
+
+
+def test_only_the_viewer_may_import_a_window_toolkit():
+    guilty = [p for p in FILES if any(n.split(".")[0] in ("pyglet", "imgui_bundle") for n in imported(p))]
+    assert all(p.parent.name == "viewer" for p in guilty)
+
+
+def test_the_top_level_is_fixed():
+    found = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")}
+    assert found >= TOP
+    tracked_extra = {n for n in found - TOP if (ROOT / n).is_dir() and any((ROOT / n).glob("*.py"))}
+    assert not tracked_extra
