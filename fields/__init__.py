@@ -2,8 +2,13 @@
 
 import difflib
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
+
+# Before PyTorch starts its threads: idle ones sleep instead of spinning. Spinning gains a tenth on an idle machine, but
+# where another program keeps one of two cores busy it makes a training step ten times slower (docs/design.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 NAMES = tuple(sorted(p.stem for p in (Path(__file__).parent / "arch").glob("*.py") if p.stem != "__init__"))
 

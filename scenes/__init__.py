@@ -1,1 +1,3 @@
 """Photographs and poses."""
+
+import fields  # noqa: F401  (sets how threads wait, before PyTorch is imported)

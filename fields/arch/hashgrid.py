@@ -1,4 +1,4 @@
-"""Hash grid: multi-resolution grids, coarse ones dense and fine ones hashed, and a small network (Mueller et al. 2022)."""
+"""Hash grid: feature grids, coarse ones dense and fine ones hashed, and a small network (Mueller et al. 2022)."""
 
 from dataclasses import dataclass
 from typing import final

@@ -44,16 +44,16 @@ def cascade_of(reach, dt, resolution, cascades):
 
 
 @njit(inline="always")
-def cell_of(x, side, resolution):
-    """Index along one axis of the cell that holds coordinate x."""
-    cell = math.floor(((x - 0.5) / side + 0.5) * resolution)
+def cell_of(x, per_unit, resolution):
+    """Index along one axis of the cell that holds coordinate x, at `per_unit` cells per scene unit."""
+    cell = math.floor((x - 0.5) * per_unit + 0.5 * resolution)
     return min(max(cell, 0), resolution - 1)
 
 
 @njit(inline="always")
-def distance_out(x, inverse, cell, side, resolution):
-    """How far along the ray the cell's far side lies, for one axis."""
-    face = ((cell + (1 if inverse > 0 else 0)) / resolution - 0.5) * side + 0.5
+def distance_out(x, inverse, cell, length, resolution):
+    """How far along the ray the far side of a cell of `length` scene units lies, for one axis."""
+    face = (cell + (1 if inverse > 0 else 0) - 0.5 * resolution) * length + 0.5
     return (face - x) * inverse
 
 
@@ -75,7 +75,7 @@ def walk(origin, direction, near, jitter, bits, box, resolution, step, cone, lon
         enter, leave = max(enter, min(one, two)), min(leave, max(one, two))
     if not enter < leave:
         return 0
-    count = 0
+    count, per_cell = 0, 1.0 / resolution
     k = max(math.floor(lattice_place(enter, step, cone, longest, end) - jitter - 0.5 - SLACK), 0.0)
     upper = boundary(k + jitter, step, cone, longest, end)
     while count < limit:
@@ -89,7 +89,8 @@ def walk(origin, direction, near, jitter, bits, box, resolution, step, cone, lon
         x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
         reach = max(abs(x - 0.5), abs(y - 0.5), abs(z - 0.5))
         cascade, side = cascade_of(reach, dt, resolution, bits.shape[0])
-        a, b, c = cell_of(x, side, resolution), cell_of(y, side, resolution), cell_of(z, side, resolution)
+        per_unit, length = resolution / side, side * per_cell
+        a, b, c = cell_of(x, per_unit, resolution), cell_of(y, per_unit, resolution), cell_of(z, per_unit, resolution)
         n = a + resolution * (b + resolution * c)
         if bits[cascade, n >> 3] >> (n & 7) & 1:
             if count < t_out.shape[0]:
@@ -97,8 +98,8 @@ def walk(origin, direction, near, jitter, bits, box, resolution, step, cone, lon
             count += 1
             k += 1
             continue
-        out = min(distance_out(x, ix, a, side, resolution), distance_out(y, iy, b, side, resolution))
-        out = t + max(min(out, distance_out(z, iz, c, side, resolution)), 0.0)
+        out = min(distance_out(x, ix, a, length, resolution), distance_out(y, iy, b, length, resolution))
+        out = t + max(min(out, distance_out(z, iz, c, length, resolution)), 0.0)
         following = math.ceil(lattice_place(out, step, cone, longest, end) - jitter - 0.5 - SLACK)
         if following > k + 1:
             k = following
