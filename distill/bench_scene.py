@@ -210,7 +210,9 @@ def train_steps(flags: Flags, device: torch.device) -> tuple[Training, dict[str,
     )  # fmt: skip
     training = Training(scene, recipe, device)
     before, counted = 0.0, []
-    for step in fit(training.run, (Stage("bench", flags.steps, training.loss),), Schedule()):
+    for step in fit(
+        training.run, (Stage("bench", flags.steps, training.loss),), Schedule(rate=training.field.architecture.rate)
+    ):
         if step.index >= flags.steps // 3:
             counted.append((step.seconds - before, step.samples, step.rays))
         before = step.seconds

@@ -28,10 +28,10 @@ from scenes.evaluate import Scored, report, score_views
 from scenes.scene import ReadOptions, Scene, load
 from scenes.sheet import save_sheet
 
-STEPS = {"cpu": 1500, "cuda": 20_000}  # without --steps and --max-seconds
+STEPS = {"cpu": 1800, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}
-BATCH = {"cpu": 1 << 16, "cuda": 1 << 18}
-STRIDE = {"cpu": 2 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: twice the rays per second, +1 dB after a minute
+BATCH = {"cpu": 1 << 15, "cuda": 1 << 18}
+STRIDE = {"cpu": 3 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: more rays per second, see docs/design.md
 UNBOUNDED = 1_000_000  # steps, where only the time is limited
 PREVIEW = 240  # pixels, longest side
 
@@ -49,11 +49,11 @@ class Flags:
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA"""
     steps: int = 0
-    """optimiser steps; 0: 1500 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
+    """optimiser steps; 0: 1800 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
     max_seconds: float = math.inf
     """training time at most; the learning rate falls accordingly"""
     batch: int = 0
-    """samples per step that carry gradients; 0: 65536 on CPU, 262144 on CUDA"""
+    """samples per step that carry gradients; 0: 32768 on CPU, 262144 on CUDA"""
     downscale: int = 1
     """divide the pictures' width and height by this"""
     max_resolution: int = 1920
@@ -91,7 +91,8 @@ def train(flags: Flags) -> None:
     chosen = PRESET[device.type] if flags.preset == "auto" else flags.preset
     preset(flags.arch, chosen)
     out = flags.out or Path("runs") / (Path(flags.data).stem.replace(":", "_") or "scene")
-    prepare_folder(out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; --out wants a folder")
     if device.type == "cuda":
         console.print("device: CUDA; this version has no CUDA kernels yet, its ops run as plain PyTorch there")
     scene = load(flags.data, ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing))
@@ -105,14 +106,13 @@ def train(flags: Flags) -> None:
     if flags.resume:
         training.load_checkpoint(out / "checkpoint.safetensors")
         console.print(f"continues at step {training.run.index}")
+    prepare_folder(out)
     fit_with_progress(training, flags, out, console)
     finish(training, scene, out, console, flags.json)
 
 
 def prepare_folder(out: Path) -> None:
-    """Make OUT and see that it can be written to, before any work."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; --out wants a folder")
+    """Make OUT and see that it can be written to, before training and after all that may be wrong with the input."""
     out.mkdir(parents=True, exist_ok=True)
     write_beside(out / ".writable", b"")
     (out / ".writable").unlink()
@@ -120,7 +120,7 @@ def prepare_folder(out: Path) -> None:
 
 def fit_with_progress(training: Training, flags: Flags, out: Path, console: Console) -> None:
     """Run the loop with a bar, a log, checkpoints and previews. Ctrl-C finishes the step, saves, and raises."""
-    schedule = Schedule(seconds=flags.max_seconds)
+    schedule = Schedule(seconds=flags.max_seconds, rate=training.field.architecture.rate)
     stages = (Stage("photographs", training.recipe.steps, training.loss),)
     stopped: list[int] = []
 

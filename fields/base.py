@@ -16,6 +16,7 @@ class Architecture(nn.Module, ABC):
     device, where nothing is drawn and a file's shapes are checked before memory is taken."""
 
     config: Any  # the frozen Config that the network was built from
+    rate: float  # Adam's learning rate after warm-up
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Config:
 
 PRESETS = {
     "tiny": Config(levels=8, channels=2, table_bits=14, finest=512),
-    "small": Config(levels=8, channels=4, table_bits=17, finest=1024),
+    "small": Config(levels=8, channels=4, table_bits=17, finest=512),
     "base": Config(levels=16, channels=2, table_bits=19),
     "large": Config(levels=16, channels=4, table_bits=21, finest=4096),
 }
@@ -46,6 +46,8 @@ PRESETS = {
 @final
 class Network(Architecture):
     """Grid encode, then one hidden layer."""
+
+    rate = 2e-2  # twice the published one: +0.5 dB after 50 s with batches of 2^15 samples
 
     scales: Tensor
     vertices: Tensor

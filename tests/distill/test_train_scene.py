@@ -1,0 +1,142 @@
+"""`train-scene` as a person meets it: results, one-line errors, Ctrl-C, full disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from distill import train_scene
+from fields import files
+from fields.files import load
+
+QUICK = ["builtin:48", "--preset", "tiny", "--batch", "4096"]
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["train-scene", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        train_scene.main()
+    return end.value.code
+
+
+def test_a_run_leaves_model_metrics_log_and_sheet(monkeypatch, tmp_path, capsys):
+    assert run(monkeypatch, *QUICK, "--steps", 30, "--out", tmp_path, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)  # nothing else on stdout
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    assert printed == stored
+    assert stored["steps"] == 30
+    assert stored["protocol"]["split"] == "test"
+    assert len(stored["images"]) == stored["protocol"]["count"] == 8
+    assert stored["model_bytes"] == (tmp_path / "model.safetensors").stat().st_size
+    assert stored["peak_memory_bytes"] > 1e8
+    assert stored["psnr"] == pytest.approx(sum(i["psnr"] for i in stored["images"]) / 8)
+    model = load(tmp_path / "model.safetensors")
+    assert len(model.header.train_cameras) == 48
+    assert model.header.metrics["psnr"] == stored["psnr"]
+    assert model.header.provenance["recipe"]["data"] == "builtin:48"
+    assert model.header.thumbnail
+    with Image.open(tmp_path / "test_sheet.png") as sheet:
+        assert sheet.size[0] > 100
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[0]["step"] == 1
+    assert {p.name for p in tmp_path.iterdir()} == {"metrics.json", "model.safetensors", "log.jsonl", "test_sheet.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--arch", "hashgird"], "did you mean 'hashgrid'?"),
+        (["--preset", "huge"], "there are: tiny, small, base, large"),
+        (["--batch", "7"], "batch must be 1024 to 1048576 samples, found 7"),
+        (["--resume"], "checkpoint.safetensors"),
+    ],
+)
+def test_bad_flags_are_one_line(monkeypatch, tmp_path, capsys, arguments, words):
+    assert run(monkeypatch, "builtin:48", *arguments, "--out", tmp_path / "o") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+    assert not list((tmp_path / "o").glob("*"))
+
+
+def test_cuda_without_a_device(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert run(monkeypatch, "--device", "cuda", "--out", tmp_path / "o") == 2
+    assert "finds no CUDA device" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("make", ["missing", "empty", "photos", "file"])
+def test_bad_data_is_one_line_and_leaves_nothing(monkeypatch, tmp_path, capsys, make):
+    data = tmp_path / "data"
+    if make in ("empty", "photos"):
+        data.mkdir()
+    if make == "photos":
+        Image.new("RGB", (8, 8)).save(data / "a.png")
+    if make == "file":
+        data.write_text("hello")
+    assert run(monkeypatch, data, "--out", tmp_path / "o") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(data) in error
+    words = {"missing": "no such file", "empty": "empty", "photos": "colmap2nerf", "file": "not a data set"}
+    assert words[make] in error
+    assert not (tmp_path / "o" / "model.safetensors").exists()
+    assert not (tmp_path / "o").exists()
+
+
+def test_out_that_is_a_file(monkeypatch, tmp_path, capsys):
+    (tmp_path / "o").write_text("mine")
+    assert run(monkeypatch, *QUICK, "--out", tmp_path / "o") == 2
+    assert "is a file; --out wants a folder" in capsys.readouterr().err
+    assert (tmp_path / "o").read_text() == "mine"
+
+
+def test_full_disk_keeps_the_old_model(monkeypatch, tmp_path, capsys):
+    (tmp_path / "model.safetensors").write_bytes(b"old")
+    real = os.fsync
+
+    def full(number):
+        if os.fstat(number).st_size > 10_000:
+            raise OSError(28, "No space left on device")
+        real(number)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    assert run(monkeypatch, *QUICK, "--steps", 3, "--out", tmp_path) == 2
+    assert capsys.readouterr().err.endswith("model.safetensors: No space left on device\n")
+    assert (tmp_path / "model.safetensors").read_bytes() == b"old"
+    assert not list(tmp_path.glob(".model*"))
+
+
+def test_interrupted_run_saves_ends_with_130_and_continues(tmp_path):
+    command = [sys.executable, "-m", "distill.train_scene", *QUICK, "--steps", "100000", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "log.jsonl"
+    for _ in range(600):
+        if log.exists() and len(log.read_text().splitlines()) >= 2:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert load(tmp_path / "model.safetensors").header.provenance["steps"] > 1
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    command += ["--resume"]
+    before = len(log.read_text().splitlines())
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if len(log.read_text().splitlines()) >= before + 2:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "continues at step" in out
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == sorted(steps)
