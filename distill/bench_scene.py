@@ -133,7 +133,7 @@ def ops(flags: Flags, device: torch.device) -> list[dict[str, Any]]:
 def grid_rows(flags: Flags, device: torch.device, generator: torch.Generator) -> list[dict[str, Any]]:
     """Grid encode of random points at 16 levels, 2 features, T = 2^19."""
     plan = grid.layout(3, levels=16, table_bits=19, coarsest=16, finest=2048)
-    places = tuple(p.to(device) for p in (plan.scales, plan.vertices, plan.offsets))
+    places: Any = tuple(p.to(device) for p in (plan.scales, plan.vertices, plan.offsets))
     table = torch.rand(int(plan.offsets[-1]), 2, generator=generator).to(device)
     x = torch.rand(flags.points, 3, generator=generator).to(device)
     push = torch.rand(flags.points, 32, generator=generator).to(device)
@@ -169,30 +169,34 @@ def render_rows(flags: Flags, device: torch.device, generator: torch.Generator) 
         pack(ball.view(1, -1)),
         box,
     )
-    scene = (*(i.to(device) for i in inputs), resolution, step, 0.0)
+    scene: Any = (*(i.to(device) for i in inputs), resolution, step, 0.0)
     counts = march.march_count(*scene, 1 << 30)
     offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
     total = int(offsets[-1])
-    _, t, dt = march.march_fill(*scene, offsets, total)
+    fill: Any = march.march_fill
+    every: Any = march.candidates
+    compose: Any = composite.composite
+    plain: Any = composite.reference
+    _, t, dt = fill(*scene, offsets, total)
     sigma = torch.rand(total, generator=generator).to(device) * 40
     rgb = torch.rand(total, 3, generator=generator).to(device)
     leaves = [sigma.clone().requires_grad_(), rgb.clone().requires_grad_()]
-    outputs = [composite.composite(*leaves, t, dt, offsets), composite.reference(*leaves, t, dt, offsets)]
+    outputs = [compose(*leaves, t, dt, offsets), plain(*leaves, t, dt, offsets)]
     push = torch.rand(rays, 3, generator=generator).to(device)
 
     def samples() -> tuple[Tensor, ...]:
         found = torch.nn.functional.pad(march.march_count(*scene, 1 << 30).cumsum(0), (1, 0))
-        return march.march_fill(*scene, found, int(found[-1]))
+        return fill(*scene, found, int(found[-1]))
 
     def gradient(output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return torch.autograd.grad(output[0], leaves, push, retain_graph=True)
 
     size = f"{rays} rays, {total} samples"
     return [
-        against("march", size, samples, lambda: march.candidates(*scene, 1 << 30)[0], flags.repeats),
+        against("march", size, samples, lambda: every(*scene, 1 << 30)[0], flags.repeats),
         against(
-            "composite", size, lambda: composite.composite(sigma, rgb, t, dt, offsets),
-            lambda: composite.reference(sigma, rgb, t, dt, offsets), flags.repeats,
+            "composite", size, lambda: compose(sigma, rgb, t, dt, offsets),
+            lambda: plain(sigma, rgb, t, dt, offsets), flags.repeats,
         ),
         against(
             "composite backward", size, lambda: gradient(outputs[0]), lambda: gradient(outputs[1]), flags.repeats

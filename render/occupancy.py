@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from fields.base import Field
-from render.kernels import march_cpu  # noqa: F401  (registers the CPU kernels)
 from render.kernels.march import march_count, march_fill
 from render.precision import precision
 from render.rays import RayBatch, Samples

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fields.base import Field
 from render.camera import Camera
-from render.kernels import composite_cpu  # noqa: F401  (registers the CPU kernels)
 from render.kernels.composite import composite, transmittance
 from render.occupancy import OccupancyGrid
 from render.precision import precision

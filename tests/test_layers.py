@@ -1,6 +1,8 @@
 """The house's own rules: import order, no re-exports, every op with its CPU kernel and its test."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,13 @@ def test_init_files_re_export_nothing(path):
 def test_every_op_has_its_cpu_kernel_and_its_test(path):
     assert path.with_name(f"{path.stem}_cpu.py").is_file()
     assert (ROOT / "tests" / path.parent.relative_to(ROOT) / f"test_{path.stem}.py").is_file()
+
+
+@pytest.mark.parametrize("path", OPS, ids=lambda p: p.stem)
+def test_importing_an_op_registers_its_cpu_kernel(path):
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    code = f"import sys, {module}; sys.exit('{module}_cpu' not in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_there_are_ops():

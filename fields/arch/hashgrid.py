@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from fields.base import Architecture
 from fields.heads import FEATURES
-from fields.kernels import grid_cpu  # noqa: F401  (registers the CPU kernels)
 from fields.kernels.grid import grid_encode, layout
 from fields.perceptron import Perceptron
 

@@ -133,3 +133,6 @@ def backward(ctx, grad: Tensor):
 
 
 grid_encode.register_autograd(backward, setup_context=remember)
+
+
+import fields.kernels.grid_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)

@@ -108,3 +108,6 @@ def backward(ctx, *grads: Tensor):
 
 
 composite.register_autograd(backward, setup_context=remember)
+
+
+import render.kernels.composite_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)

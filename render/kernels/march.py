@@ -159,3 +159,6 @@ def _(origins, directions, near, jitter, bits, box, resolution, step, cone, offs
         origins.new_empty(capacity),
         origins.new_empty(capacity),
     )
+
+
+import render.kernels.march_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
