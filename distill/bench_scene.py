@@ -60,7 +60,8 @@ class Flags:
     json: bool = False
     """print the results as JSON, and nothing else, on standard output"""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """ValueError for a flag out of range."""
         if self.repeats < 3 or self.steps < 30 or self.points < 1:
             raise ValueError("--repeats must be 3 or more, --steps 30 or more, --points 1 or more")
 
@@ -72,6 +73,7 @@ def main() -> None:
 
 def bench(flags: Flags) -> None:
     """Measure what was asked for, print a table each, keep all as JSON."""
+    flags.check()
     device = pick_device(flags.device)
     console = Console(stderr=flags.json)
     everything = not (flags.ops or flags.train or flags.frames)

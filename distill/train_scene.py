@@ -28,12 +28,13 @@ from scenes.evaluate import Scored, report, score_views
 from scenes.scene import ReadOptions, Scene, load
 from scenes.sheet import save_sheet
 
-STEPS = {"cpu": 1800, "cuda": 20_000}  # without --steps and --max-seconds
+STEPS = {"cpu": 1400, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}
 BATCH = {"cpu": 1 << 15, "cuda": 1 << 18}
 STRIDE = {"cpu": 3 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: more rays per second, see docs/design.md
 UNBOUNDED = 1_000_000  # steps, where only the time is limited
 PREVIEW = 240  # pixels, longest side
+PREVIEW_EVERY = 15.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Flags:
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA"""
     steps: int = 0
-    """optimiser steps; 0: 1800 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
+    """optimiser steps; 0: 1400 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
     max_seconds: float = math.inf
     """training time at most; the learning rate falls accordingly"""
     batch: int = 0
@@ -69,11 +70,12 @@ class Flags:
     resume: bool = False
     """continue the run whose checkpoint lies in OUT"""
     save_every: float = 60.0
-    """seconds between checkpoints and previews"""
+    """seconds between checkpoints"""
     json: bool = False
     """print the metrics as JSON, and nothing else, on standard output"""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """ValueError for a flag out of range."""
         if self.steps < 0 or not self.max_seconds > 0 or not self.save_every > 0:
             raise ValueError("--steps must be >= 0, --max-seconds and --save-every > 0")
 
@@ -85,6 +87,7 @@ def main() -> None:
 
 def train(flags: Flags) -> None:
     """Read, train, score, save, show."""
+    flags.check()
     console = Console(stderr=flags.json)
     device = pick_device(flags.device)
     torch.use_deterministic_algorithms(flags.deterministic)
@@ -140,7 +143,7 @@ def fit_with_progress(training: Training, flags: Flags, out: Path, console: Cons
     if stopped:
         training.save_checkpoint(out / "checkpoint.safetensors")
         training.save_model(out / "model.safetensors", {}, b"")
-        console.print(f"saved {out / 'model.safetensors'}; continue with --resume", highlight=False)
+        console.print(f"saved {out / 'model.safetensors'}; continue with --resume", highlight=False, markup=False)
         raise KeyboardInterrupt
 
 
@@ -153,8 +156,9 @@ class Monitor:
         columns = (BarColumn(), text, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
         self.bar = Progress(*columns, console=console)
         self.task = self.bar.add_task("first step compiles the CPU kernels ...", total=1.0)
-        self.log = (out / "log.jsonl").open("a", encoding="utf-8")
-        self.saved = self.shown = self.told = time.monotonic()
+        resumed = training.run.index > 0
+        self.log = (out / "log.jsonl").open("a" if resumed else "w", encoding="utf-8")
+        self.saved = self.shown = self.drawn = time.monotonic()
         self.mse, self.samples, self.seconds = 0.0, 0, training.run.seconds
 
     def __enter__(self) -> "Monitor":
@@ -175,9 +179,11 @@ class Monitor:
         if now - self.shown > 0.5 or step.index == 0:
             self.show(step)
             self.shown = now
+        if now - self.drawn > min(PREVIEW_EVERY, self.every):
+            write_beside(self.out / "preview.png", preview(self.training))
+            self.drawn = time.monotonic()
         if now - self.saved > self.every:
             self.training.save_checkpoint(self.out / "checkpoint.safetensors")
-            write_beside(self.out / "preview.png", preview(self.training))
             self.saved = time.monotonic()
 
     def show(self, step: Step) -> None:
@@ -217,7 +223,7 @@ def finish(training: Training, scene: Scene, out: Path, console: Console, as_jso
     if as_json:
         sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
     console.print(table(metrics))
-    console.print(f"model {path}\nsheet {out / 'test_sheet.png'}", highlight=False)
+    console.print(f"model {path}\nsheet {out / 'test_sheet.png'}", highlight=False, markup=False, soft_wrap=True)
 
 
 def scored(training: Training, scene: Scene, console: Console) -> Iterator[Scored]:

@@ -54,7 +54,8 @@ class Flags:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """ValueError for a flag out of range."""
         if not 0 <= self.frames <= path_files.MOST_FRAMES or not 0 <= self.size <= path_files.MOST_PIXELS:
             limits = f"--frames must be 0 to {path_files.MOST_FRAMES}, --size 0 to {path_files.MOST_PIXELS}"
             raise ValueError(f"{limits}, found {self.frames} and {self.size}")
@@ -69,6 +70,7 @@ def main() -> None:
 
 def render(flags: Flags) -> None:
     """Open, draw, write."""
+    flags.check()
     kind = ending(flags)
     model = open_model(flags.model, pick_device(flags.device))
     cameras, fps = chosen(flags, model, kind)

@@ -15,7 +15,7 @@ from render.rays import RayBatch, Samples
 
 UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
 WAVE = 1 << 17  # samples asked at once while drawing a frame
-BUNCH = 1 << 15  # rays drawn together
+BUNCH = 1 << 17  # rays drawn together
 FAINT = 1e-4  # weights below this get no colour in frames
 
 
@@ -140,10 +140,9 @@ class Renderer:
         with precision(rays.origins.device):
             points = samples.positions(rays)
             sigma, features = field.density(points)
-            tau = sigma * samples.dt
-            weights = transmittance(tau, samples.offsets) * -torch.expm1(-tau)
-            seen = (weights * light[samples.ray] > FAINT).nonzero()[:, 0]
             rgb = sigma.new_zeros(len(samples), 3)
+            weights = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)[3]
+            seen = (weights * light[samples.ray] > FAINT).nonzero()[:, 0]
             rgb[seen] = look(field, points[seen], features[seen], rays.directions[samples.ray[seen]])
         shown, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
         return shown, opacity, distance

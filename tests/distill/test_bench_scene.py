@@ -1,0 +1,42 @@
+"""`bench-scene`: every part is measured and told; how fast it is, is no test's business."""
+
+import json
+import sys
+
+import pytest
+
+from distill import bench_scene
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["bench-scene", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        bench_scene.main()
+    return end.value.code
+
+
+def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "ops.json"
+    assert run(monkeypatch, "--ops", "--points", 300, "--repeats", 3, "--json", "--out", path) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(path.read_text())
+    assert set(printed) == {"machine", "ops"}
+    names = [row["op"] for row in printed["ops"]]
+    assert names == ["grid encode", "grid encode backward", "march", "composite", "composite backward"]
+    for row in printed["ops"]:
+        assert row["median_ms"] > 0
+        assert row["ratio"] == pytest.approx(row["reference_ms"] / row["median_ms"], rel=0.2)  # rounded on the way
+
+
+def test_training_and_frames_are_measured(monkeypatch, capsys):
+    assert run(monkeypatch, "builtin:48", "--frames", "--steps", 30, "--preset", "tiny", "--repeats", 3, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed) == {"machine", "train", "frames"}
+    assert printed["train"]["steps"] == 20
+    assert printed["train"]["samples_per_second"] > 0
+    assert set(printed["frames"]) == {f"{s}_{what}" for s in (200, 400, 800) for what in ("ms", "samples_per_second")}
+
+
+def test_bad_flags_are_refused(monkeypatch, capsys):
+    assert run(monkeypatch, "--repeats", 1) == 2
+    assert "--repeats" in capsys.readouterr().err
