@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+torch.set_num_threads(1)  # small tensors: threads only wait for each other; the Numba kernels keep theirs
 CAPTURES = Path(__file__).parents[2] / "shared" / "data"
 
 
