@@ -88,14 +88,13 @@ def encode(x, table, scales, vertices, offsets, out, axes, channels, block):
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def scatter(grad, x, scales, vertices, offsets, out, axes, channels):
-    """Each task owns a level, so that no entry has two writers and the order of every sum is fixed."""
+    """Each task owns a level, so that no entry has two writers and the order of every sum is fixed. `out` holds zeros."""
     one = x.dtype.type(1)
     dims = len(axes)
     for level in prange(scales.shape[0]):
         start, scale = offsets[level], scales[level]
         mask, side = offsets[level + 1] - start - 1, vertices[level]
         column = level * len(channels)
-        out[start : offsets[level + 1]] = 0
         for point in range(x.shape[0]):
             i, u = locate(x, point, 0, dims, scale)
             j, v = locate(x, point, 1, dims, scale)
@@ -183,7 +182,7 @@ def _(
     grad: Tensor, x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor, entries: int, channels: int
 ) -> Tensor:
     points, scale, side, start = arguments(x, scales, vertices, offsets)
-    out = torch.empty(entries, channels, dtype=grad.dtype)
+    out = torch.from_numpy(np.zeros((entries, channels), grad.numpy().dtype))  # NumPy asks for huge pages, torch not
     down = grad.contiguous().numpy()
     scatter(down, points, scale, side, start, out.numpy(), (0,) * x.shape[1], (0,) * channels)
     return out
