@@ -88,7 +88,7 @@ def encode(x, table, scales, vertices, offsets, out, axes, channels, block):
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def scatter(grad, x, scales, vertices, offsets, out, axes, channels):
-    """Each task owns a level, so that no entry has two writers and the order of every sum is fixed. `out` holds zeros."""
+    """Each task owns a level: no entry has two writers, the order of every sum is fixed. `out` comes with zeros."""
     one = x.dtype.type(1)
     dims = len(axes)
     for level in prange(scales.shape[0]):
