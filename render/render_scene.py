@@ -190,18 +190,17 @@ def write_npy(path: Path, frames: list[Tensor]) -> None:
 
 
 def write_film(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
-    """Frame by frame into a neighbour, which is renamed when it is whole."""
+    """Frame by frame into a hidden folder beside, from where the film moves when it is whole. A folder, because an
+    encoder that is being stopped may still make its file after we have removed it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
     how = {"duration": 1000 / fps, "loop": 0} if path.suffix.lower() == ".gif" else {
         "fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2, "format": "FFMPEG"}  # fmt: skip
-    try:
+    with tempfile.TemporaryDirectory(prefix=".film-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        beside = Path(folder) / path.name
         with imageio.get_writer(beside, **how) as writer:
             for image in pictures:
                 writer.append_data(bytes_of(image))  # pyright: ignore[reportAttributeAccessIssue]
         beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def test_it_learns(scene):
     scores = list(score_views(scene.test[:3], scene.background, draw))
     white = [float(-10 * torch.log10((1 - s.truth).square().mean())) for s in scores]
     assert min(s.score.psnr - w for s, w in zip(scores, white, strict=True)) > 5  # dB above an empty picture
-    assert 0 < run.loss.grid.share() < 0.2
+    assert 0 < run.loss.grid.share() < 0.4
 
 
 def test_config_and_preset_errors():
