@@ -28,7 +28,7 @@ from scenes.evaluate import Scored, report, score_views
 from scenes.scene import ReadOptions, Scene, load
 from scenes.sheet import save_sheet
 
-STEPS = {"cpu": 1400, "cuda": 20_000}  # without --steps and --max-seconds
+STEPS = {"cpu": 1300, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}
 BATCH = {"cpu": 1 << 15, "cuda": 1 << 18}
 STRIDE = {"cpu": 3 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: more rays per second, see docs/design.md
@@ -50,7 +50,7 @@ class Flags:
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA"""
     steps: int = 0
-    """optimiser steps; 0: 1400 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
+    """optimiser steps; 0: 1300 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
     max_seconds: float = math.inf
     """training time at most; the learning rate falls accordingly"""
     batch: int = 0

@@ -19,9 +19,9 @@ STRAY = 4.0  # robust standard deviations below its neighbours from which a pict
 BLUR = 0.4  # and at most this share of their sharpness
 SAME_PLACE = 1e-4  # scene units between cameras that count as one
 SAME_ANGLE = 1e-3  # radians between their axes
-STEPS, SAMPLES = 1500, 1 << 16  # assumed for the time: steps, and samples a step
+STEPS, SAMPLES = 1300, 1 << 15  # assumed for the time: steps, and samples a step
 WORK = 60_000  # floating-point operations per sample of a hash grid's forward and backward pass, roughly
-EFFICIENCY = 0.2  # share of a matrix product's speed that training reaches, roughly
+EFFICIENCY = 0.15  # share of a matrix product's speed that training reaches, roughly
 PROGRAM = 600 << 20  # bytes for Python, PyTorch and a model in training, roughly
 
 
