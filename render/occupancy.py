@@ -11,6 +11,7 @@ from render.precision import precision
 from render.rays import RayBatch, Samples
 
 RESOLUTION = 128  # cells per axis of every cascade
+THICKEST = 1e4  # stands for an infinite value
 NEVER = -1.0  # value of a cell that stays empty whatever the field says
 EVERYWHERE_UPDATES = 16  # updates that ask all cells, before updates ask a sample of them
 
@@ -125,7 +126,8 @@ class OccupancyEstimate:
             jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
             with precision(part.device):
                 sigma, _ = field.density(self.centers(part // count, part % count, jitter))
-            flat[part] = torch.maximum(flat[part], sigma * self.step)
+            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=THICKEST)  # a bad step must not outlive itself
+            flat[part] = torch.maximum(flat[part], thickness)
         live = self.values >= 0
         mean = self.values[live].mean() if bool(live.any()) else torch.tensor(0.0)
         self.occupied = live & (self.values > mean.clamp(max=0.01))

@@ -86,7 +86,8 @@ class Renderer:
             return samples
         with precision(rays.origins.device):
             sigma, _ = field.density(samples.positions(rays))
-        return kept(samples, transmittance(sigma * samples.dt, samples.offsets) > self.stop)
+        light = transmittance(sigma * samples.dt, samples.offsets)
+        return kept(samples, ~(light <= self.stop))  # NaN stays: a field that has gone bad must reach the loss
 
     def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
         """Differentiable pixels (R,) of given samples."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from distill.fit import Schedule, Stage, fit
+from distill.fit import PATIENCE, Schedule, Stage, fit
 from distill.pixels import PixelPool
 from distill.train import Config
 from distill.training import Recipe, Training, preset
@@ -125,3 +125,21 @@ def test_config_and_preset_errors():
         Config(batch=5)
     with pytest.raises(ValueError, match=r"hashgrid has no preset 'huge' \(there are: tiny, small, base, large\)"):
         preset("hashgrid", "huge")
+
+
+def test_weights_that_are_not_finite_are_noticed_and_the_run_recovers(scene):
+    run = training(scene, steps=40)
+    notes = []
+    for step in fit(run.run, (Stage("photographs", 40, run.loss),), Schedule()):
+        if step.index == 12:
+            with torch.no_grad():
+                for parameter in run.field.parameters():
+                    parameter.fill_(torch.nan)
+        if step.trouble:
+            notes.append(step.trouble)
+    assert notes[0] == "loss is not finite"
+    assert "went back to the state of step" in notes[-1]
+    assert len(notes) == PATIENCE + 1
+    assert all(bool(torch.isfinite(p).all()) for p in run.field.parameters())
+    assert bool(torch.isfinite(run.occupancy.values).all())
+    assert run.loss.grid.share() > 0

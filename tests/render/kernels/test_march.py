@@ -1,7 +1,5 @@
 """Marching against the float64 reference, which tests every interval of the lattice."""
 
-import math
-
 import pytest
 import torch
 
@@ -152,4 +150,3 @@ def test_the_dispatcher_takes_the_cpu_kernel(generator, monkeypatch):
     monkeypatch.setattr(march_cpu, "count_rays", lambda *a: called.append(1) or real(*a))
     run(problem(1, 0.0, 3, generator))
     assert called
-    assert math.isfinite(sum(called))
