@@ -1,26 +1,63 @@
 """The two types everything else speaks of: an architecture, and the field made of one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 import fields
-from fields.heads import RadianceHead
+from fields.heads import Head, RadianceHead
+
+Opacity = Callable[[Tensor], Tensor]  # (M, 3) unit box -> (M,) in [0, 1], of one sampling step; 0 where rays never go
 
 
 class Architecture(nn.Module, ABC):
     """Maps points to features. Final subclasses are named `Network`, one in each file of fields/arch, each with a
     frozen `Config` beside it. They are built as `Network(config, dims, generator)`; a generator of None is for the meta
-    device, where nothing is drawn and a file's shapes are checked before memory is taken."""
+    device, where nothing is drawn and a file's shapes are checked before memory is taken.
 
-    config: Any  # the frozen Config that the network was built from
-    rate: float  # Adam's learning rate after warm-up
+    Only `config`, `rate` and `features` must be given; the rest has an answer that says "nothing special".
+    """
+
+    config: Any  # the frozen Config that the network has the shape of
+    rate: float  # Adam's learning rate after warm-up, of everything that `rates` does not name, the head included
+    rates: Mapping[str, float] = MappingProxyType({})  # of this network's parameters whose name begins so
+    growth: tuple[float, ...] = ()  # shares of a run, rising, in (0, 1), after which `grown` takes this one's place
+    bandwidths: tuple[float, ...] = ()  # values of Config.bandwidth to choose from, where the architecture has one
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """x (N, D) float32 in the unit box -> features (N, F) float32."""
+        """x (N, D) float32 in the unit box -> features (N, F), the first of which is log-density per scene unit."""
+
+    def head(self, generator: torch.Generator | None) -> Head:
+        """What gives the features their meaning."""
+        return RadianceHead(generator)
+
+    def penalty(self, generator: torch.Generator) -> Tensor:
+        """() What a training step adds to the error of its pixels: the architecture's own regulariser, weighted. The
+        generator lives on the network's device."""
+        return torch.zeros((), device=next(self.parameters()).device)
+
+    def grown(self, opacity: Opacity, generator: torch.Generator) -> "Architecture":
+        """This network in its next shape, with what it has learnt: finer, pruned, or laid out anew. `opacity` tells
+        where there is anything. The generator lives on the CPU."""
+        return self
+
+    @staticmethod
+    def final(config: Any) -> Any:
+        """The Config after all growth, so that memory can be told before training; pruning may stay below it."""
+        return config
+
+    def stored(self) -> dict[str, Tensor]:
+        """Tensors for the model file. Their shapes and types depend on the config alone."""
+        return self.state_dict()
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `stored`."""
+        self.load_state_dict(tensors)
 
 
 @final
@@ -31,7 +68,7 @@ class Field(nn.Module):
     center: Tensor  # (3,) float32
     side: Tensor  # () float32, longest side
 
-    def __init__(self, architecture: Architecture, head: RadianceHead, box: Tensor) -> None:
+    def __init__(self, architecture: Architecture, head: Head, box: Tensor) -> None:
         super().__init__()
         if box.shape != (2, 3) or not bool((box[1] > box[0]).all()):
             raise ValueError(f"box must be a low and a higher corner, (2, 3); found {box.tolist()}")
@@ -59,4 +96,4 @@ class Field(nn.Module):
 def build(name: str, config: Any, box: Tensor, generator: torch.Generator) -> Field:
     """A new field of architecture `name`, its weights drawn from the generator."""
     network = fields.module(name).Network(config, 3, generator)
-    return Field(network, RadianceHead(generator), box)
+    return Field(network, network.head(generator), box)

@@ -1,5 +1,6 @@
 """What features mean. Radiance: the first is log-density, the rest feed a view-dependent colour network."""
 
+from abc import ABC, abstractmethod
 from typing import final
 
 import torch
@@ -26,19 +27,31 @@ class TruncatedExp(torch.autograd.Function):
         return grads[0] * x.clamp(-LARGEST, LARGEST).exp()
 
 
+class Head(nn.Module, ABC):
+    """What features mean. The first is log-density, always: sigma = exp(F[0]) per scene unit."""
+
+    width: int  # features that it reads, F
+
+    def density(self, features: Tensor) -> Tensor:
+        """(N, F) -> sigma (N,). Never depends on direction: occupancy, meshing and distillation need that."""
+        return TruncatedExp.apply(features[:, 0].float())  # type: ignore[return-value]
+
+    @abstractmethod
+    def color(self, features: Tensor, d: Tensor) -> Tensor:
+        """(N, F), unit directions (N, 3) -> RGB (N, 3) float32 in [0, 1], sRGB as in the photographs."""
+
+
 @final
-class RadianceHead(nn.Module):
-    """sigma = exp(F[0]) per scene unit; RGB = sigmoid(network(F[1:], spherical harmonics of the direction))."""
+class RadianceHead(Head):
+    """RGB = sigmoid(network(F[1:], spherical harmonics of the direction))."""
+
+    width = FEATURES
 
     def __init__(self, generator: torch.Generator | None, width: int = 64) -> None:
         super().__init__()
         self.network = Perceptron((FEATURES - 1 + COEFFICIENTS, width, width, 3), generator)
 
-    def density(self, features: Tensor) -> Tensor:
-        """(N, 16) -> sigma (N,). Never depends on direction: occupancy, meshing and distillation need that."""
-        return TruncatedExp.apply(features[:, 0].float())  # type: ignore[return-value]
-
     def color(self, features: Tensor, d: Tensor) -> Tensor:
-        """(N, 16), unit directions (N, 3) -> RGB (N, 3) in [0, 1], sRGB as in the photographs."""
+        """See Head."""
         harmonics = spherical_harmonics(d).to(features.dtype)
         return self.network(torch.cat([features[:, 1:], harmonics], -1)).float().sigmoid()

@@ -10,6 +10,7 @@ from fields.base import Architecture
 from fields.heads import FEATURES
 from fields.kernels.grid import grid_encode, layout
 from fields.perceptron import Perceptron
+from fields.ranges import check, check_choice
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,9 @@ class Config:
     width: int = 64  # of the hidden layer, 16 to 256
 
     def __post_init__(self) -> None:
-        limits = {"levels": (1, 32), "table_bits": (8, 24), "coarsest": (2, 512), "width": (16, 256)}
-        limits["finest"] = (self.coarsest, 65536)
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"hashgrid: {name} must be a whole number from {low} to {high}, found {value!r}")
-        if self.channels not in (1, 2, 4, 8):
-            raise ValueError(f"hashgrid: channels must be 1, 2, 4 or 8, found {self.channels!r}")
+        check("hashgrid", self, levels=(1, 32), table_bits=(8, 24), coarsest=(2, 512), width=(16, 256))
+        check("hashgrid", self, finest=(self.coarsest, 65536))
+        check_choice("hashgrid", self, channels=(1, 2, 4, 8))
 
 
 PRESETS = {

@@ -8,7 +8,6 @@ import torch
 import fields
 from fields.base import Architecture, build
 from fields.files import Header, Model, config_record, load, save
-from fields.heads import FEATURES
 
 BOX = torch.tensor([[0.1, 0.2, 0.0], [0.9, 0.8, 1.0]])
 
@@ -26,7 +25,7 @@ def test_shapes_ranges_and_types(name, points, generator):
     sigma, features = field.density(x)
     rgb = field.color(features, d)
     assert sigma.shape == (points,)
-    assert features.shape == (points, FEATURES)
+    assert features.shape == (points, field.head.width)
     assert rgb.shape == (points, 3)
     assert sigma.dtype == rgb.dtype == torch.float32
     assert bool((sigma >= 0).all())
