@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from distill.fit import Schedule, Stage, fit
+from distill.fit import Schedule, fit
 from distill.train_scene import BATCH, PRESET, STRIDE
 from distill.training import Recipe, Training
 from fields.files import write_beside
@@ -216,9 +216,7 @@ def train_steps(flags: Flags, device: torch.device) -> tuple[Training, dict[str,
     )  # fmt: skip
     training = Training(scene, recipe, device)
     before, counted = 0.0, []
-    for step in fit(
-        training.run, (Stage("bench", flags.steps, training.loss),), Schedule(rate=training.field.architecture.rate)
-    ):
+    for step in fit(training.run, training.stages(), Schedule(flags.steps)):
         if step.index >= flags.steps // 3:
             counted.append((step.seconds - before, step.samples, step.rays))
         before = step.seconds

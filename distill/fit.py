@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -29,11 +30,12 @@ class Loss:
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of a run."""
+    """Part of a run. Its length is a share of the run, so that runs bounded by time pass through all stages too."""
 
     name: str
-    steps: int
+    share: float  # of the run, > 0; the shares of all stages sum to 1
     loss: Callable[[int], Loss]  # called with the step's index within the run
+    begin: Callable[[], None] | None = None  # called as the run enters, never for its first stage; may change the field
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, and how fast."""
+    """How long, and how the learning rates go."""
 
+    steps: int  # at most, >= 1
     seconds: float = math.inf  # training time at most
-    rate: float = 1e-2  # Adam's learning rate after warm-up, > 0
-    last: float = 0.03  # share of the rate that is left at the end
+    last: float = 0.03  # share of each rate that is left at the end
     hold: float = 0.3  # share of the run before the rate begins to fall
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0 or not 0 < self.rate < 1 or not 0 < self.last <= 1 or not 0 <= self.hold < 1:
-            raise ValueError(f"schedule wants seconds > 0, 0 < rate < 1, 0 < last <= 1, 0 <= hold < 1; found {self}")
+        if self.steps < 1 or not self.seconds > 0 or not 0 < self.last <= 1 or not 0 <= self.hold < 1:
+            raise ValueError(f"schedule wants steps >= 1, seconds > 0, 0 < last <= 1, 0 <= hold < 1; found {self}")
 
-    def rate_at(self, index: int, progress: float) -> float:
-        """Linear warm-up, then exponential decay once `hold` of the run is over."""
+    def factor_at(self, index: int, progress: float) -> float:
+        """What every rate is multiplied by: linear warm-up, then exponential decay once `hold` of the run is over."""
         fall = max(0.0, progress - self.hold) / (1 - self.hold)
-        return self.rate * min(1.0, (index + 1) / WARMUP) * self.last ** min(fall, 1.0)
+        return min(1.0, (index + 1) / WARMUP) * self.last ** min(fall, 1.0)
 
 
 class Optimization:
@@ -75,17 +77,22 @@ class Optimization:
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self.adam = torch.optim.Adam(field.parameters(), lr=1e-2, betas=(0.9, 0.99), eps=1e-15, fused=True)
+        self.adam = optimizer(field)
         self.index = 0  # steps taken, skipped ones too
+        self.stage = 0  # number of the stage that the field has the shape of
         self.samples = 0  # points that went through the field with gradients
         self.seconds = 0.0  # spent training
+
+    def renew(self) -> None:
+        """Begin Adam anew: the field's parameters are no longer those that it knows."""
+        self.adam = optimizer(self.field)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that an exact continuation needs, as tensors that share no memory with the run."""
         tensors = {f"weights.{k}": v.detach().clone() for k, v in self.field.state_dict().items()}
         for number, entry in self.adam.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{k}": v.detach().clone() for k, v in entry.items()}
-        tensors["run.counts"] = torch.tensor([self.index, self.samples])
+        tensors["run.counts"] = torch.tensor([self.index, self.samples, self.stage])
         tensors["run.seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         return tensors
 
@@ -99,24 +106,36 @@ class Optimization:
                 _, number, name = key.split(".")
                 entries.setdefault(int(number), {})[name] = value.clone()
         self.adam.load_state_dict({**self.adam.state_dict(), "state": entries})
-        self.index, self.samples = tensors["run.counts"].tolist()
+        self.index, self.samples, self.stage = tensors["run.counts"].tolist()
         self.seconds = float(tensors["run.seconds"])
 
 
+def optimizer(field: Field) -> torch.optim.Adam:
+    """Adam over the field's parameters, each at the rate that its architecture gives it."""
+    network, groups = field.architecture, {}
+    for name, parameter in field.named_parameters():
+        inner = name.removeprefix("architecture.") if name.startswith("architecture.") else ""
+        named = [rate for prefix, rate in network.rates.items() if inner.startswith(prefix)]
+        groups.setdefault(named[0] if named else network.rate, []).append(parameter)
+    each = [{"params": parameters, "lr": rate, "initial_lr": rate} for rate, parameters in groups.items()]
+    return torch.optim.Adam(each, betas=(0.9, 0.99), eps=1e-15, fused=True)
+
+
 def fit(run: Optimization, stages: tuple[Stage, ...], schedule: Schedule) -> Iterator[Step]:
-    """Optimise until the stages' steps or the schedule's seconds are over; continues where `run` stands.
+    """Optimise until the schedule's steps or seconds are over; continues where `run` stands.
 
     A step whose loss or gradient is not finite is skipped and says so; after several in a row the last good state
     comes back. ValueError when that does not help either.
     """
-    total = sum(stage.steps for stage in stages)
     good, bad, returns = run.state(), 0, 0
-    while run.index < total and run.seconds < schedule.seconds:
+    while run.index < schedule.steps and run.seconds < schedule.seconds:
         begin = time.perf_counter()
-        stage = stage_at(stages, run.index)
-        progress = min(1.0, max(run.index / total, run.seconds / schedule.seconds))
+        progress = min(1.0, max(run.index / schedule.steps, run.seconds / schedule.seconds))
+        if enter(run, stages, progress):
+            good = run.state()
+        stage = stages[run.stage]
         loss = stage.loss(run.index)
-        trouble = advance(run, loss, schedule.rate_at(run.index, progress))
+        trouble = advance(run, loss, schedule.factor_at(run.index, progress))
         bad = bad + 1 if trouble else 0
         if bad > PATIENCE:
             returns += 1
@@ -137,17 +156,24 @@ def fit(run: Optimization, stages: tuple[Stage, ...], schedule: Schedule) -> Ite
         )  # fmt: skip
 
 
-def stage_at(stages: tuple[Stage, ...], index: int) -> Stage:
-    """The stage that a step belongs to."""
-    for stage in stages:
-        if index < stage.steps:
-            return stage
-        index -= stage.steps
-    return stages[-1]
+def enter(run: Optimization, stages: tuple[Stage, ...], progress: float) -> bool:
+    """Bring the run into the stage that `progress` belongs to; a stage that was jumped over begins too. True where
+    the field may have changed."""
+    ends = [end - 1e-9 for end in accumulate(stage.share for stage in stages)]
+    now = min(sum(progress >= end for end in ends), len(stages) - 1)
+    changed = False
+    while run.stage < now:
+        run.stage += 1
+        prepare = stages[run.stage].begin
+        if prepare is not None:
+            prepare()
+            run.renew()
+            changed = True
+    return changed
 
 
-def advance(run: Optimization, loss: Loss, rate: float) -> str:
-    """One optimiser step. Returns why it was skipped, or nothing."""
+def advance(run: Optimization, loss: Loss, factor: float) -> str:
+    """One optimiser step at `factor` times the rates. Returns why it was skipped, or nothing."""
     run.adam.zero_grad(set_to_none=True)
     if not math.isfinite(float(loss.value.detach())):
         return "loss is not finite"
@@ -157,6 +183,6 @@ def advance(run: Optimization, loss: Loss, rate: float) -> str:
     if not math.isfinite(float(torch.nn.utils.get_total_norm(grads))):
         return "gradient is not finite"
     for group in run.adam.param_groups:
-        group["lr"] = rate
+        group["lr"] = group["initial_lr"] * factor
     run.adam.step()
     return ""

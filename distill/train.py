@@ -61,11 +61,11 @@ class Photographs:
         target = torch.lerp(background, pixels.rgb, pixels.alpha[:, None])
         got = result.over(background)
         weight = pixels.valid.float()[:, None] / (3 * pixels.valid.sum().clamp(min=1))
-        value = (torch.nn.functional.huber_loss(got, target, reduction="none", delta=HUBER) * weight).sum() / HUBER
+        error = (torch.nn.functional.huber_loss(got, target, reduction="none", delta=HUBER) * weight).sum() / HUBER
         with torch.no_grad():
             mse = float(((got - target).square() * weight).sum())
         rays, self.rays = self.rays, self.next_rays(len(samples))
-        return Loss(value, mse, rays, len(samples))
+        return Loss(error + self.field.architecture.penalty(self.generator), mse, rays, len(samples))
 
     def next_rays(self, samples: int) -> int:
         """Rays for the next batch, so that it meets the budget if rays are alike."""

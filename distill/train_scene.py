@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from distill.fit import Schedule, Stage, Step, fit
+from distill.fit import Schedule, Step, fit
 from distill.training import Recipe, Training, preset
 from fields.files import write_beside
 from render.command import pick_device, run
@@ -123,8 +123,7 @@ def prepare_folder(out: Path) -> None:
 
 def fit_with_progress(training: Training, flags: Flags, out: Path, console: Console) -> None:
     """Run the loop with a bar, a log, checkpoints and previews. Ctrl-C finishes the step, saves, and raises."""
-    schedule = Schedule(seconds=flags.max_seconds, rate=training.field.architecture.rate)
-    stages = (Stage("photographs", training.recipe.steps, training.loss),)
+    schedule = Schedule(training.recipe.steps, flags.max_seconds)
     stopped: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -134,7 +133,7 @@ def fit_with_progress(training: Training, flags: Flags, out: Path, console: Cons
     previous = signal.signal(signal.SIGINT, stop)
     try:
         with Monitor(training, out, console, flags.save_every) as monitor:
-            for step in fit(training.run, stages, schedule):
+            for step in fit(training.run, training.stages(), schedule):
                 monitor.saw(step)
                 if stopped:
                     break
@@ -241,7 +240,7 @@ def scored(training: Training, scene: Scene, console: Console) -> Iterator[Score
 def measured(training: Training, scene: Scene, scores: list[Scored]) -> dict[str, Any]:
     """metrics.json, but for the model's bytes."""
     result = report(scores, scene.background, "test" if scene.test else "train", training.recipe.downscale)
-    device = training.occupancy.values.device
+    device = training.device
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     drawn, spent = sum(s.frame.samples for s in scores), sum(s.seconds for s in scores)
     return result.to_record() | {

@@ -1,6 +1,7 @@
 """One file is one field: safetensors with weights and occupancy bits, and a JSON header. No pickle, no code.
 
-Tensors: `weights.NAME` for every parameter of the field, `occupancy` (K, G^3 / 8) uint8.
+Tensors: `weights.architecture.NAME` and `weights.head.NAME`, as the architecture and its head store themselves (8-bit
+or sparse where they are), and `occupancy`, uint8: the (K, G^3 / 8) bits through zlib.
 Metadata: one entry `polyfield`, JSON, whose keys are the fields of `Header`.
 Sizes are checked against the header before anything is allocated; files are written beside and renamed.
 """
@@ -8,6 +9,7 @@ Sizes are checked against the header before anything is allocated; files are wri
 import json
 import os
 import tempfile
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,8 @@ from torch import Tensor
 
 import fields
 from fields.base import Field
-from fields.heads import RadianceHead
 
-VERSION = 1
+VERSION = 2  # 2: occupancy through zlib
 KEY = "polyfield"
 LARGEST_HEADER = 16 << 20  # bytes
 LARGEST_FILE = 16 << 30  # bytes
@@ -93,11 +94,18 @@ def umask() -> int:
 
 def save(path: Path, model: Model) -> int:
     """Write a model; returns its size in bytes."""
-    tensors = {f"weights.{k}": v.detach().cpu().contiguous() for k, v in model.field.state_dict().items()}
-    tensors["occupancy"] = model.occupancy.cpu().contiguous()
+    tensors = {k: v.detach().cpu().contiguous() for k, v in stored(model.field).items()}
+    packed = zlib.compress(model.occupancy.cpu().contiguous().numpy().tobytes(), 9)
+    tensors["occupancy"] = torch.frombuffer(bytearray(packed), dtype=torch.uint8)
     content = safetensors.torch.save(tensors, {KEY: json.dumps(asdict(model.header), allow_nan=False)})
     write_beside(path, content)
     return len(content)
+
+
+def stored(field: Field) -> dict[str, Tensor]:
+    """A field's tensors for the file."""
+    parts = {"architecture": field.architecture.stored(), "head": field.head.stored()}
+    return {f"weights.{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
 
 def read_header(path: Path) -> Header:
@@ -137,8 +145,9 @@ def parse_header(path: Path, text: str | None) -> Header:
     version = record.get("version") if isinstance(record, dict) else None
     if not isinstance(version, int) or version < 1:
         raise ModelError(f"{path}: header has no format version")
-    if version > VERSION:
-        raise ModelError(f"{path}: format version {version}; this Polyfield reads up to {VERSION}: upgrade it")
+    if version != VERSION:
+        what = "upgrade it" if version > VERSION else "an earlier one wrote this file: train it again"
+        raise ModelError(f"{path}: format version {version}; this Polyfield reads version {VERSION}: {what}")
     try:
         return Header(**record)
     except TypeError as error:
@@ -149,30 +158,56 @@ def load(path: Path) -> Model:
     """Read a model onto the CPU. ModelError for a file that is no model; OSError where it cannot be read."""
     with opened(path) as file:
         header = parse_header(path, (file.metadata() or {}).get(KEY))
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        empty = skeleton(path, header)
-        expected = {f"weights.{k}": tuple(v.shape) for k, v in empty.state_dict().items()}
-        cascades = shapes.get("occupancy", (0,))[0]
-        expected["occupancy"] = (cascades, header.resolution**3 // 8)
-        for name in sorted(expected.keys() | shapes.keys()):
-            found, wanted = shapes.get(name), expected.get(name)
-            if found != wanted:
-                raise ModelError(f"{path}: tensor '{name}' is {found}; the header wants {wanted}")
-        if not 1 <= cascades <= 8:
-            raise ModelError(f"{path}: {cascades} occupancy cascades; wanted 1 to 8")
-        weights = {name: file.get_tensor(f"weights.{name}") for name in empty.state_dict()}
-        occupancy = file.get_tensor("occupancy")
-    result = build_unset(header)
-    result.load_state_dict(weights)
-    if occupancy.dtype != torch.uint8:
-        raise ModelError(f"{path}: tensor 'occupancy' is {occupancy.dtype}; wanted uint8")
-    if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
+        found = {name: described(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118
+        wanted = {name: described(value) for name, value in skeleton(path, header).items()}
+        packed = found.pop("occupancy", None)
+        for name in sorted(wanted.keys() | found.keys()):
+            if found.get(name) != wanted.get(name):
+                what = f"the header wants {wanted.get(name)} for a {header.architecture}"
+                raise ModelError(f"{path}: tensor '{name}' is {found.get(name)}; {what}")
+        if packed is None or not packed.startswith("U8 (") or packed.count(",") != 1:
+            raise ModelError(f"{path}: tensor 'occupancy' is {packed}; wanted a row of U8")
+        weights = {name: file.get_tensor(name) for name in wanted}
+        occupancy = unpacked(path, file.get_tensor("occupancy"), header)
+    if not all(bool(torch.isfinite(w).all()) for w in weights.values() if w.is_floating_point()):
         raise ModelError(f"{path}: weights are not all finite numbers")
+    result = build_unset(header)
+    try:
+        for part, module in (("architecture", result.architecture), ("head", result.head)):
+            start = f"weights.{part}."
+            module.restore({k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)})
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: {error}") from None
     return Model(result, occupancy, header)
 
 
-def skeleton(path: Path, header: Header) -> Field:
-    """The field without memory behind it, to compare shapes; every entry of the header is checked here."""
+TYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int8: "I8"}
+TYPES |= {torch.uint8: "U8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64", torch.bool: "BOOL"}
+
+
+def described(tensor: Any) -> str:
+    """Type and shape of a tensor or of a safetensors slice, such as "F32 (10, 2)"."""
+    if isinstance(tensor, Tensor):
+        return f"{TYPES[tensor.dtype]} {tuple(tensor.shape)}"
+    return f"{tensor.get_dtype()} {tuple(tensor.get_shape())}"
+
+
+def unpacked(path: Path, packed: Tensor, header: Header) -> Tensor:
+    """The occupancy bits (K, G^3 / 8). Never takes more memory than 8 cascades do."""
+    cascade = header.resolution**3 // 8
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(packed.numpy().tobytes(), 8 * cascade + 1)
+    except zlib.error as error:
+        raise ModelError(f"{path}: tensor 'occupancy' is damaged: {error}") from None
+    count, rest = divmod(len(content), cascade)
+    if rest or not 1 <= count <= 8 or not stream.eof:
+        raise ModelError(f"{path}: {len(content) / cascade:g} occupancy cascades; wanted 1 to 8")
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(count, cascade)
+
+
+def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
+    """The tensors that a file must hold, without memory behind them; every entry of the header is checked here."""
     try:
         box, transform = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in (header.box, header.transform))
         sound = box.shape == (2, 3) and transform.shape == (4, 4) and header.resolution in (32, 64, 128, 256)
@@ -182,7 +217,7 @@ def skeleton(path: Path, header: Header) -> Field:
         if header.head != "radiance":
             raise ValueError(f"head {header.head!r} is not known to this version")
         with torch.device("meta"):
-            return build_unset(header)
+            return stored(build_unset(header))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: {error}") from None
 
@@ -191,4 +226,4 @@ def build_unset(header: Header) -> Field:
     """A field of the header's architecture and config, its weights about to be overwritten."""
     module = fields.module(header.architecture)
     network = module.Network(module.Config(**header.config), 3, None)
-    return Field(network, RadianceHead(None), torch.tensor(header.box, device="cpu"))
+    return Field(network, network.head(None), torch.tensor(header.box, device="cpu"))

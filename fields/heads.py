@@ -40,6 +40,14 @@ class Head(nn.Module, ABC):
     def color(self, features: Tensor, d: Tensor) -> Tensor:
         """(N, F), unit directions (N, 3) -> RGB (N, 3) float32 in [0, 1], sRGB as in the photographs."""
 
+    def stored(self) -> dict[str, Tensor]:
+        """Tensors for the model file, as Architecture.stored."""
+        return self.state_dict()
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `stored`."""
+        self.load_state_dict(tensors)
+
 
 @final
 class RadianceHead(Head):

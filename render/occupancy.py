@@ -56,6 +56,18 @@ class OccupancyGrid:
         ray, t, dt = march_fill(*common, offsets, int(offsets[-1]))
         return Samples(ray, t, dt, offsets)
 
+    def contains(self, points: Tensor) -> Tensor:
+        """(N, 3) scene units -> (N,) bool: inside the box, and in an occupied cell of the finest cascade that holds
+        the point."""
+        place, g = points - 0.5, self.resolution
+        reach = place.abs().amax(-1).clamp(min=0.25)
+        cascade = torch.ceil(torch.log2(reach * 2)).long().clamp(0, len(self.bits) - 1)
+        cell = ((place / torch.exp2(cascade.float())[:, None] + 0.5) * g).long().clamp(0, g - 1)
+        index = (cell[:, 0] + g * (cell[:, 1] + g * cell[:, 2])).clamp(0, g**3 - 1)
+        occupied = self.bits[cascade, index // 8] >> (index % 8).to(torch.uint8) & 1
+        inside = ((points >= self.box[0]) & (points <= self.box[1])).all(-1)
+        return occupied.bool() & inside
+
     def share(self) -> float:
         """Share of cells that are occupied, over all cascades."""
         bit = torch.arange(8, device=self.bits.device, dtype=torch.uint8)

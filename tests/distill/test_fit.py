@@ -31,7 +31,7 @@ def regression(run, spoil=lambda index: 1.0):
 
 def test_the_loss_falls_and_steps_are_counted():
     run = new_run()
-    steps = list(fit(run, (Stage("a", 150, regression(run)),), Schedule()))
+    steps = list(fit(run, (Stage("a", 1.0, regression(run)),), Schedule(150)))
     assert [s.index for s in steps] == list(range(150))
     assert steps[-1].mse < steps[0].mse / 10
     assert run.index == 150
@@ -42,29 +42,80 @@ def test_the_loss_falls_and_steps_are_counted():
 
 def test_stages_follow_each_other():
     run = new_run()
-    stages = (Stage("a", 2, regression(run)), Stage("b", 3, regression(run)))
-    assert [s.stage for s in fit(run, stages, Schedule())] == ["a", "a", "b", "b", "b"]
+    stages = (Stage("a", 0.4, regression(run)), Stage("b", 0.6, regression(run)))
+    assert [s.stage for s in fit(run, stages, Schedule(5))] == ["a", "a", "b", "b", "b"]
+    run = new_run()
+    seen = [s.stage for s in fit(run, stages, Schedule(10**9, seconds=0.3))]
+    assert set(seen) == {"a", "b"}
+
+
+def test_a_stage_may_change_the_field_and_adam_begins_anew():
+    run = new_run()
+    entered = []
+
+    def swap():
+        entered.append(run.index)
+        config = fields.module("hashgrid").Config(levels=3, table_bits=10, finest=64)
+        run.field.architecture = fields.module("hashgrid").Network(config, 3, torch.Generator().manual_seed(1))
+
+    stages = (Stage("a", 0.5, regression(run)), Stage("b", 0.5, regression(run), swap))
+    assert not [s.trouble for s in fit(run, stages, Schedule(60)) if s.trouble]
+    assert entered == [30]
+    known = {id(p) for group in run.adam.param_groups for p in group["params"]}
+    assert known == {id(p) for p in run.field.parameters()}
+    assert all(int(entry["step"]) == 30 for entry in run.adam.state.values())
+
+
+def test_a_stage_that_is_jumped_over_begins_all_the_same():
+    run = new_run()
+    entered = []
+    stages = (
+        Stage("a", 0.5, regression(run)),
+        Stage("b", 0.1, regression(run), lambda: entered.append("b")),
+        Stage("c", 0.4, regression(run), lambda: entered.append("c")),
+    )
+    assert [s.stage for s in fit(run, stages, Schedule(2))] == ["a", "b"]
+    assert entered == ["b"]
+    run.index = 5
+    assert [s.stage for s in fit(run, stages, Schedule(6))] == ["c"]
+    assert entered == ["b", "c"]
+
+
+def test_every_parameter_learns_at_its_own_rate():
+    run = new_run()
+    network = run.field.architecture
+    network.rates = {"decoder": 0.25}
+    run.renew()
+    rates = {id(p): group["initial_lr"] for group in run.adam.param_groups for p in group["params"]}
+    for name, parameter in run.field.named_parameters():
+        wanted = 0.25 if name.startswith("architecture.decoder") else network.rate
+        assert rates[id(parameter)] == wanted, name
+    before = {n: p.detach().clone() for n, p in run.field.named_parameters()}
+    next(iter(fit(run, (Stage("a", 1.0, regression(run)),), Schedule(10))))
+    moved = {n: float((p.detach() - before[n]).abs().max()) for n, p in run.field.named_parameters()}
+    assert moved["architecture.decoder.layers.1"] == pytest.approx(0.25 / WARMUP, rel=1e-3)
+    assert moved["architecture.table"] == pytest.approx(network.rate / WARMUP, rel=1e-3)
 
 
 def test_time_ends_a_run_and_moves_its_progress():
     run = new_run()
-    steps = list(fit(run, (Stage("a", 10**9, regression(run)),), Schedule(seconds=0.3)))
+    steps = list(fit(run, (Stage("a", 1.0, regression(run)),), Schedule(10**9, seconds=0.3)))
     assert 0.3 <= run.seconds < 2
     assert steps[-1].progress > 0.5
 
 
 def test_the_rate_warms_up_holds_and_decays():
-    schedule = Schedule(rate=0.02, last=0.1, hold=0.5)
-    assert schedule.rate_at(0, 0.0) == pytest.approx(0.02 / WARMUP)
-    assert schedule.rate_at(WARMUP, 0.4) == 0.02
-    assert schedule.rate_at(10**4, 0.75) == pytest.approx(0.02 * 0.1**0.5)
-    assert schedule.rate_at(10**5, 1.0) == pytest.approx(0.002)
+    schedule = Schedule(10, last=0.1, hold=0.5)
+    assert schedule.factor_at(0, 0.0) == pytest.approx(1 / WARMUP)
+    assert schedule.factor_at(WARMUP, 0.4) == 1
+    assert schedule.factor_at(10**4, 0.75) == pytest.approx(0.1**0.5)
+    assert schedule.factor_at(10**5, 1.0) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("bad", [{"seconds": 0}, {"rate": 2.0}, {"last": 0.0}, {"hold": 1.0}, {"rate": math.nan}])
+@pytest.mark.parametrize("bad", [{"seconds": 0}, {"steps": 0}, {"last": 0.0}, {"hold": 1.0}, {"seconds": math.nan}])
 def test_impossible_schedules(bad):
     with pytest.raises(ValueError, match="schedule wants"):
-        Schedule(**bad)
+        Schedule(**{"steps": 5} | bad)
 
 
 def test_a_bad_step_is_skipped_and_told():
@@ -76,7 +127,7 @@ def test_a_bad_step_is_skipped_and_told():
             before.append(run.state())
         return math.nan if index == 5 else 1.0
 
-    for step in fit(run, (Stage("a", 8, regression(run, spoil)),), Schedule()):
+    for step in fit(run, (Stage("a", 1.0, regression(run, spoil)),), Schedule(8)):
         assert bool(step.trouble) == (step.index == 5)
         if step.index == 5:
             assert step.trouble == "loss is not finite"
@@ -101,7 +152,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_too():
         error = run.field.density(torch.rand(9, 3))[0].mean()
         return Loss(Poison.apply(error), 1.0, 1, 9)
 
-    steps = list(fit(run, (Stage("a", 2, loss),), Schedule()))
+    steps = list(fit(run, (Stage("a", 1.0, loss),), Schedule(2)))
     assert [s.trouble for s in steps] == ["gradient is not finite"] * 2
 
 
@@ -116,7 +167,7 @@ def test_poisoned_weights_return_to_the_last_good_state():
 
     good = {}
     notes = []
-    for step in fit(run, (Stage("a", KEEP + 40, regression(run, poison)),), Schedule()):
+    for step in fit(run, (Stage("a", 1.0, regression(run, poison)),), Schedule(KEEP + 40)):
         if step.index == KEEP:
             good = run.state()
         if step.trouble:
@@ -132,24 +183,24 @@ def test_poisoned_weights_return_to_the_last_good_state():
 
 def test_a_hopeless_run_ends_with_its_reason():
     run = new_run()
-    stages = (Stage("a", 10**4, regression(run, lambda index: math.nan)),)
+    stages = (Stage("a", 1.0, regression(run, lambda index: math.nan)),)
     with pytest.raises(ValueError, match=r"training diverged at step .*: loss is not finite"):
-        list(fit(run, stages, Schedule()))
+        list(fit(run, stages, Schedule(10**4)))
     assert run.index == (PATIENCE + 1) * (RETURNS + 1) - 1
 
 
 def test_state_and_restore_continue_bit_for_bit():
     whole = new_run()
-    for _ in fit(whole, (Stage("a", 30, regression(whole)),), Schedule()):
+    for _ in fit(whole, (Stage("a", 1.0, regression(whole)),), Schedule(30)):
         pass
     first = new_run()
-    for step in fit(first, (Stage("a", 30, regression(first)),), Schedule()):
+    for step in fit(first, (Stage("a", 1.0, regression(first)),), Schedule(30)):
         if step.index == 11:
             break
     second = new_run(seed=9)
     second.restore(first.state())
     assert second.index == 12
-    for _ in fit(second, (Stage("a", 30, regression(second)),), Schedule()):
+    for _ in fit(second, (Stage("a", 1.0, regression(second)),), Schedule(30)):
         pass
     for a, b in zip(whole.field.parameters(), second.field.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from distill.fit import PATIENCE, Schedule, Stage, fit
+from distill.fit import PATIENCE, Schedule, fit
 from distill.pixels import PixelPool
 from distill.train import Config
 from distill.training import Recipe, Training, preset
@@ -26,7 +26,7 @@ def training(scene, steps=40, seed=0, batch=4096):
 
 
 def advance(run, until):
-    for step in fit(run.run, (Stage("photographs", run.recipe.steps, run.loss),), Schedule()):
+    for step in fit(run.run, run.stages(), Schedule(run.recipe.steps)):
         if step.index == until - 1:
             return
 
@@ -103,7 +103,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(scene, tmp_path):
 def test_the_ray_count_follows_the_sample_budget(scene):
     run = training(scene, steps=60, batch=8192)
     counts = []
-    for step in fit(run.run, (Stage("photographs", 60, run.loss),), Schedule()):
+    for step in fit(run.run, run.stages(), Schedule(60)):
         counts.append(step.samples)
     late = torch.tensor(counts[-20:]).double()
     assert 0.6 < float(late.mean()) / 8192 < 1.5
@@ -130,7 +130,7 @@ def test_config_and_preset_errors():
 def test_weights_that_are_not_finite_are_noticed_and_the_run_recovers(scene):
     run = training(scene, steps=40)
     notes = []
-    for step in fit(run.run, (Stage("photographs", 40, run.loss),), Schedule()):
+    for step in fit(run.run, run.stages(), Schedule(40)):
         if step.index == 12:
             with torch.no_grad():
                 for parameter in run.field.parameters():

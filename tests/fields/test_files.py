@@ -3,6 +3,7 @@
 import json
 import pickle
 import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def saved(model, tmp_path):
 
 def rewritten(path: Path, model: Model, tensors=None, header=None) -> Path:
     weights = {f"weights.{k}": v.contiguous() for k, v in model.field.state_dict().items()}
-    content = {**weights, "occupancy": model.occupancy, **(tensors or {})}
+    packed = bytearray(zlib.compress(model.occupancy.numpy().tobytes()))
+    content = {**weights, "occupancy": torch.frombuffer(packed, dtype=torch.uint8), **(tensors or {})}
     text = header if isinstance(header, str) else json.dumps(header)
     path.write_bytes(safetensors.torch.save(content, {files.KEY: text}))
     return path
@@ -82,8 +84,29 @@ def test_enormous_header_is_refused_before_it_is_read(tmp_path):
 
 def test_newer_version(model, tmp_path):
     path = rewritten(tmp_path / "m", model, header=record(model, version=files.VERSION + 1))
-    with pytest.raises(ModelError, match=r"format version 2; this Polyfield reads up to 1: upgrade"):
+    with pytest.raises(ModelError, match=r"format version 3; this Polyfield reads version 2: upgrade"):
         load(path)
+    path = rewritten(tmp_path / "m", model, header=record(model, version=1))
+    with pytest.raises(ModelError, match=r"format version 1; .* an earlier one wrote this file"):
+        load(path)
+
+
+def packed(content: bytes) -> dict[str, torch.Tensor]:
+    return {"occupancy": torch.frombuffer(bytearray(content), dtype=torch.uint8)}
+
+
+def test_damaged_occupancy(model, tmp_path):
+    whole = zlib.compress(model.occupancy.numpy().tobytes())
+    for content, words in (
+        (whole[:-100], "occupancy cascades"),
+        (whole[:50] + bytes(50) + whole[100:], "damaged|occupancy cascades"),
+        (zlib.compress(bytes(100)), "occupancy cascades; wanted 1 to 8"),
+        (zlib.compress(bytes(64**3 * 2)), "occupancy cascades; wanted 1 to 8"),  # 16 of them
+    ):
+        with pytest.raises(ModelError, match=words):
+            load(rewritten(tmp_path / "m", model, packed(content), record(model)))
+    with pytest.raises(ModelError, match=r"'occupancy' is F32 \(3,\); wanted a row of U8"):
+        load(rewritten(tmp_path / "m", model, {"occupancy": torch.zeros(3)}, record(model)))
 
 
 @pytest.mark.parametrize(
@@ -116,9 +139,9 @@ def test_a_config_larger_than_the_file_is_refused_without_memory(model, tmp_path
 
 def test_wrong_shape_missing_and_extra_tensors(model, tmp_path):
     table = {"weights.architecture.table": torch.zeros(10, 2)}
-    with pytest.raises(ModelError, match=r"tensor 'weights.architecture.table' is \(10, 2\); the header wants"):
+    with pytest.raises(ModelError, match=r"tensor 'weights.architecture.table' is F32 \(10, 2\); the header wants"):
         load(rewritten(tmp_path / "a", model, table, record(model)))
-    with pytest.raises(ModelError, match=r"tensor 'other' is \(3,\); the header wants None"):
+    with pytest.raises(ModelError, match=r"tensor 'other' is F32 \(3,\); the header wants None"):
         load(rewritten(tmp_path / "b", model, {"other": torch.zeros(3)}, record(model)))
 
 
