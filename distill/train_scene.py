@@ -192,7 +192,13 @@ class Monitor:
         self.samples, self.seconds = 0, step.seconds
         text = f"step {step.index + 1}  {decibel:.2f} dB  {rate / 1e6:.2f} M samples/s"
         self.bar.update(self.task, completed=step.progress, description=text)
-        record = {"step": step.index + 1, "seconds": round(step.seconds, 3), "loss": step.loss, "batch_psnr": decibel}
+        record = {
+            "step": step.index + 1,
+            "stage": step.stage,
+            "seconds": round(step.seconds, 3),
+            "loss": step.loss,
+            "batch_psnr": decibel,
+        }
         record |= {"rays": step.rays, "samples": step.samples, "samples_per_second": round(rate), "note": step.trouble}
         self.log.write(json.dumps(record) + "\n")
         self.log.flush()

@@ -72,7 +72,7 @@ class Training:
         edges = (0.0, *self.growth, 1.0)
         shares = [end - start for start, end in pairwise(edges)]
         first = Stage("photographs", shares[0], self.loss)
-        return first, *(Stage(f"photographs, growth {n}", s, self.loss, self.grow) for n, s in enumerate(shares[1:], 1))
+        return first, *(Stage(f"growth {n}", s, self.loss, self.grow) for n, s in enumerate(shares[1:], 1))
 
     def grow(self) -> None:
         """Put the architecture's next shape in its place."""

@@ -97,3 +97,10 @@ def build(name: str, config: Any, box: Tensor, generator: torch.Generator) -> Fi
     """A new field of architecture `name`, its weights drawn from the generator."""
     network = fields.module(name).Network(config, 3, generator)
     return Field(network, network.head(generator), box)
+
+
+def parameter_count(name: str, config: Any) -> int:
+    """Trainable numbers of a field of this shape, without taking memory for it."""
+    with torch.device("meta"):
+        network = fields.module(name).Network(config, 3, None)
+        return sum(p.numel() for part in (network, network.head(None)) for p in part.parameters())

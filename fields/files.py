@@ -218,7 +218,9 @@ def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
             raise ValueError(f"head {header.head!r} is not known to this version")
         with torch.device("meta"):
             return stored(build_unset(header))
-    except (TypeError, ValueError, RuntimeError) as error:
+    except TypeError as error:
+        raise ModelError(f"{path}: header does not fit a {header.architecture}: {error}") from None
+    except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: {error}") from None
 
 

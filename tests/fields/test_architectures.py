@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import fields
-from fields.base import Architecture, build
-from fields.files import Header, Model, config_record, load, save
+from fields.base import Architecture, build, parameter_count
+from fields.files import Header, Model, ModelError, config_record, load, save
 
 BOX = torch.tensor([[0.1, 0.2, 0.0], [0.9, 0.8, 1.0]])
 
@@ -77,6 +77,81 @@ def test_a_saved_field_is_the_same_field(name, generator, tmp_path):
     again = load(tmp_path / "a.safetensors").field
     x = torch.rand(50, 3, generator=generator)
     assert all(torch.equal(a, b) for a, b in zip(field.density(x), again.density(x), strict=True))
+
+
+def ball(x):
+    """Opacity of a ball in the middle of the unit box."""
+    return ((x - 0.5).square().sum(-1) < 0.3**2).float() * 0.5
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_growth_keeps_the_contract(name, generator, tmp_path):
+    field = field_of(name, generator)
+    shares = field.architecture.growth
+    assert list(shares) == sorted(set(shares))
+    assert all(0 < share < 1 for share in shares)
+    for _ in shares:
+        field.architecture = field.architecture.grown(ball, generator)
+    config = config_record(field.architecture.config)
+    largest = fields.module(name).Network.final(fields.module(name).PRESETS["tiny"])
+    assert parameter_count(name, largest) >= field.parameter_count()
+    header = Header(name, config, BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
+    save(tmp_path / "a.safetensors", Model(field, torch.zeros(1, 64**3 // 8, dtype=torch.uint8), header))
+    again = load(tmp_path / "a.safetensors").field
+    x = torch.rand(4000, 3, generator=generator)
+    assert all(torch.equal(a, b) for a, b in zip(field.density(x), again.density(x), strict=True))
+    sigma, features = field.density(x)
+    (sigma.sum() + features.square().sum()).backward()
+    for label, parameter in field.architecture.named_parameters():
+        assert parameter.grad is not None, label
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_a_checkpoint_of_a_grown_field_fits_a_field_of_its_config(name, generator):
+    field = field_of(name, generator)
+    for _ in field.architecture.growth:
+        field.architecture = field.architecture.grown(ball, generator)
+    module = fields.module(name)
+    other = module.Network(module.Config(**config_record(field.architecture.config)), 3, None)
+    other.load_state_dict(field.architecture.state_dict())
+    x = torch.rand(500, 3, generator=generator)
+    assert torch.equal(field.architecture.features(x), other.features(x))
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_the_penalty_is_a_finite_number_that_has_a_gradient_or_is_zero(name, generator):
+    network = field_of(name, generator).architecture
+    value = network.penalty(generator)
+    assert value.shape == ()
+    assert float(value.detach()) >= 0
+    if value.requires_grad:
+        value.backward()
+        assert all(bool(torch.isfinite(p.grad).all()) for p in network.parameters() if p.grad is not None)
+    else:
+        assert float(value) == 0
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_rates_name_parameters_and_bandwidths_fit_the_config(name, generator):
+    network = field_of(name, generator).architecture
+    names = [label for label, _ in network.named_parameters()]
+    for prefix, rate in network.rates.items():
+        assert any(label.startswith(prefix) for label in names), prefix
+        assert 0 < rate < 1
+    for bandwidth in network.bandwidths:
+        dataclasses.replace(network.config, bandwidth=bandwidth)
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_a_file_of_another_architecture_says_so(name, generator, tmp_path):
+    other = next(n for n in fields.NAMES if n != name) if len(fields.NAMES) > 1 else "hashgrid"
+    config = config_record(fields.module(name).PRESETS["tiny"])
+    header = Header(other, config, BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
+    bits = torch.zeros(1, 64**3 // 8, dtype=torch.uint8)
+    save(tmp_path / "a.safetensors", Model(field_of(name, generator), bits, header))
+    if other != name:
+        with pytest.raises(ModelError, match=other):
+            load(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("name", fields.NAMES)

@@ -215,3 +215,19 @@ def test_march_samples_only_occupied_cells_inside_the_box():
     torch.testing.assert_close(shifted.t[:6], samples.t[:6] + 0.003, atol=1e-6, rtol=0)
     moved = grid.to(torch.device("cpu"))
     assert torch.equal(moved.bits, grid.bits)
+
+
+def test_contains_agrees_with_the_cells_that_rays_walk(generator):
+    resolution = 8
+    occupied = torch.rand(2, resolution**3, generator=generator) < 0.4
+    box = torch.tensor([[-0.5, -0.3, -0.5], [1.4, 1.5, 1.5]])
+    grid = OccupancyGrid(pack(occupied), box, resolution)
+    points = torch.rand(3000, 3, generator=generator) * 2.4 - 0.7
+    got = grid.contains(points)
+    for point, answer in zip(points.tolist(), got.tolist(), strict=True):
+        inside = all(low <= p <= high for p, low, high in zip(point, *box.tolist(), strict=True))
+        cascade = 0 if all(0 <= p <= 1 for p in point) else 1
+        cell = [int(((p - 0.5) / 2**cascade + 0.5) * resolution) for p in point]
+        wanted = inside and bool(occupied[cascade, cell[0] + resolution * (cell[1] + resolution * cell[2])])
+        assert answer == wanted, point
+    assert 0.1 < float(got.float().mean()) < 0.9
