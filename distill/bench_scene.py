@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from distill import bench_architectures
+from distill.bench_architectures import Contest, compete
 from distill.fit import Schedule, fit
 from distill.train_scene import BATCH, PRESET, STRIDE
 from distill.training import Recipe, Training
@@ -41,6 +43,12 @@ class Flags:
     """whole training steps, split into their parts"""
     frames: bool = False
     """whole frames of the model that --train's steps gave"""
+    architectures: bool = False
+    """train every architecture on DATA for --seconds each: table, JSON and Pareto plot"""
+    only: tuple[str, ...] = ()
+    """for --architectures: NAME or NAME:PRESET, several; without it, all of the size that suits the device"""
+    seconds: float = 300.0
+    """for --architectures: training time of each"""
     repeats: int = 7
     """of every measurement, 3 or more; the median counts"""
     steps: int = 150
@@ -56,12 +64,14 @@ class Flags:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     out: Path | None = None
-    """JSON file for the results"""
+    """JSON file for the results; for --architectures a folder (default runs/architectures)"""
     json: bool = False
     """print the results as JSON, and nothing else, on standard output"""
 
     def check(self) -> None:
         """ValueError for a flag out of range."""
+        if not self.seconds > 0:
+            raise ValueError(f"--seconds must be > 0, found {self.seconds}")
         if self.repeats < 3 or self.steps < 30 or self.points < 1:
             raise ValueError("--repeats must be 3 or more, --steps 30 or more, --points 1 or more")
 
@@ -76,6 +86,9 @@ def bench(flags: Flags) -> None:
     flags.check()
     device = pick_device(flags.device)
     console = Console(stderr=flags.json)
+    if flags.architectures:
+        contest(flags, device, console)
+        return
     everything = not (flags.ops or flags.train or flags.frames)
     result: dict[str, Any] = {"machine": machine(device)}
     if flags.ops or everything:
@@ -89,6 +102,22 @@ def bench(flags: Flags) -> None:
             console.print(pairs("frames", result["frames"]))
     if flags.out:
         write_beside(flags.out, (json.dumps(result, indent=1) + "\n").encode())
+    if flags.json:
+        sys.stdout.write(json.dumps(result) + "\n")
+
+
+def contest(flags: Flags, device: torch.device, console: Console) -> None:
+    """All architectures under one protocol."""
+    bench_architectures.plotting()  # a missing library is told before the work, not after it
+    size = PRESET[device.type] if flags.preset == "auto" else flags.preset
+    given = Contest(flags.data, flags.seconds, flags.downscale, device.type, size, flags.only)
+    folder = flags.out or Path("runs") / "architectures"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; with --architectures, --out wants a folder")
+    result = compete(given, folder, console)
+    record, picture = bench_architectures.save(result | {"machine": machine(device)}, folder)
+    console.print(bench_architectures.table(result))
+    console.print(f"table {record}\nplot {picture}", highlight=False, markup=False, soft_wrap=True)
     if flags.json:
         sys.stdout.write(json.dumps(result) + "\n")
 

@@ -8,7 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from distill import memory
 from distill.fit import Schedule, Step, fit
+from distill.frequency import choose
+from distill.profiles import listing
 from distill.training import Recipe, Training, preset
 from fields.files import write_beside
 from render.command import pick_device, run
@@ -34,6 +37,7 @@ BATCH = {"cpu": 1 << 15, "cuda": 1 << 18}
 STRIDE = {"cpu": 3 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: more rays per second, see docs/design.md
 UNBOUNDED = 1_000_000  # steps, where only the time is limited
 PREVIEW = 240  # pixels, longest side
+LISTING = 140  # columns of --list where the output is no terminal
 PREVIEW_EVERY = 15.0  # seconds
 
 
@@ -49,6 +53,10 @@ class Flags:
     """architecture: a file name of fields/arch"""
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA"""
+    list: bool = False
+    """show all architectures and presets with their sizes and what they gave, and train nothing"""
+    frequency: str = ""
+    """highest frequency of the encoding in cycles per box side, or auto: matched to the photographs' spectrum"""
     steps: int = 0
     """optimiser steps; 0: 1300 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
     max_seconds: float = math.inf
@@ -88,11 +96,15 @@ def main() -> None:
 def train(flags: Flags) -> None:
     """Read, train, score, save, show."""
     flags.check()
+    if flags.list:
+        Console(width=None if sys.stdout.isatty() else LISTING).print(listing())
+        return
     console = Console(stderr=flags.json)
     device = pick_device(flags.device)
     torch.use_deterministic_algorithms(flags.deterministic)
     chosen = PRESET[device.type] if flags.preset == "auto" else flags.preset
-    preset(flags.arch, chosen)
+    memory.check(flags.arch, chosen, preset(flags.arch, chosen), device)
+    fixed = given_bandwidth(flags, preset(flags.arch, chosen))
     out = flags.out or Path("runs") / (Path(flags.data).stem.replace(":", "_") or "scene")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
@@ -101,10 +113,11 @@ def train(flags: Flags) -> None:
     scene = load(flags.data, ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing))
     for fact in scene.facts:
         console.print(f"  {fact}", highlight=False, markup=False)
+    bandwidth = chosen_bandwidth(flags, preset(flags.arch, chosen), scene, console) if fixed is None else fixed
     steps = flags.steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
     batch = flags.batch or BATCH[device.type]
     where = (flags.downscale, device.type, STRIDE[device.type])
-    recipe = Recipe(flags.data, flags.arch, chosen, flags.seed, steps, batch, *where)
+    recipe = Recipe(flags.data, flags.arch, chosen, flags.seed, steps, batch, *where, bandwidth)
     training = Training(scene, recipe, device)
     if flags.resume:
         training.load_checkpoint(out / "checkpoint.safetensors")
@@ -112,6 +125,30 @@ def train(flags: Flags) -> None:
     prepare_folder(out)
     fit_with_progress(training, flags, out, console)
     finish(training, scene, out, console, flags.json)
+
+
+def given_bandwidth(flags: Flags, config: Any) -> float | None:
+    """Cycles per box side as the flag says, 0 where the preset's own stands, None where the pictures shall decide."""
+    if not flags.frequency:
+        return 0.0
+    if not hasattr(config, "bandwidth"):
+        raise ValueError(f"--frequency: {flags.arch} has no frequency to choose")
+    if flags.frequency == "auto":
+        return None
+    try:
+        value = float(flags.frequency)
+    except ValueError:
+        raise ValueError(f"--frequency wants auto or a number, found {flags.frequency!r}") from None
+    replace(config, bandwidth=value)
+    return value
+
+
+def chosen_bandwidth(flags: Flags, config: Any, scene: Scene, console: Console) -> float:
+    """Cycles per box side that fit the pictures, told."""
+    begin = time.perf_counter()
+    choice = choose(flags.arch, config, scene, flags.seed)
+    console.print(f"  {choice}; {time.perf_counter() - begin:.1f} s", highlight=False, markup=False)
+    return choice.bandwidth
 
 
 def prepare_folder(out: Path) -> None:

@@ -80,7 +80,7 @@ class Camera:
         """Plain JSON values, for a model file."""
         lens = self.intrinsics
         return {
-            "pose": [[float(v) for v in row] for row in self.pose.tolist()],
+            "pose": [[float(f"{v:.9g}") for v in row] for row in self.pose.tolist()],  # 9 digits hold a float32
             "size": list(self.size),
             "focal": [lens.fx, lens.fy],
             "center": [lens.cx, lens.cy],

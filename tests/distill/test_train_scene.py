@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 from PIL import Image
 
+import fields
 from distill import train_scene
 from fields import files
 from fields.files import load
@@ -54,6 +56,9 @@ def test_a_run_leaves_model_metrics_log_and_sheet(monkeypatch, tmp_path, capsys)
         (["--preset", "huge"], "there are: tiny, small, base, large"),
         (["--batch", "7"], "batch must be 1024 to 1048576 samples, found 7"),
         (["--resume"], "checkpoint.safetensors"),
+        (["--frequency", "auto"], "hashgrid has no frequency to choose"),
+        (["--arch", "mlp", "--frequency", "high"], "--frequency wants auto or a number, found 'high'"),
+        (["--arch", "mlp", "--frequency", "1e9"], "mlp: bandwidth must be a number from"),
     ],
 )
 def test_bad_flags_are_one_line(monkeypatch, tmp_path, capsys, arguments, words):
@@ -62,6 +67,34 @@ def test_bad_flags_are_one_line(monkeypatch, tmp_path, capsys, arguments, words)
     assert error.count("\n") == 1
     assert words in error
     assert not list((tmp_path / "o").glob("*"))
+
+
+def test_a_preset_too_large_for_memory_is_refused_before_anything_is_read(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("distill.memory.free", lambda device: 2 << 30)
+    assert run(monkeypatch, tmp_path / "nowhere", "--preset", "large", "--out", tmp_path / "o") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "hashgrid preset 'large' needs about 5.8 GB to train (90.5 M parameters); 2.1 GB are free on cpu" in error
+
+
+def test_the_list_shows_every_preset(monkeypatch, capsys):
+    assert run(monkeypatch, "--list") == 0
+    shown = capsys.readouterr().out
+    for name in fields.NAMES:
+        assert name in shown
+        for size in fields.module(name).PRESETS:
+            assert size in shown
+
+
+def test_the_frequency_is_chosen_told_and_kept_in_the_model(monkeypatch, tmp_path, capsys):
+    words = ["builtin:48", "--arch", "mlp", "--preset", "tiny", "--batch", 4096, "--steps", 2, "--out", tmp_path]
+    assert run(monkeypatch, *words, "--frequency", "auto") == 0
+    told = re.search(r"frequency (\d+) cycles per box side", capsys.readouterr().out)
+    assert told
+    header = load(tmp_path / "model.safetensors").header
+    assert header.config["bandwidth"] == float(told[1]) == header.provenance["recipe"]["bandwidth"]
+    assert run(monkeypatch, *words, "--frequency", 12.5) == 0
+    assert load(tmp_path / "model.safetensors").header.config["bandwidth"] == 12.5
 
 
 def test_cuda_without_a_device(monkeypatch, tmp_path, capsys):

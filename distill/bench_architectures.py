@@ -1,0 +1,166 @@
+"""Every architecture trained under one protocol and one time budget: a table, its JSON, and a Pareto plot."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import fields
+from distill.training import preset
+from fields.files import write_beside
+
+COLUMNS = {
+    "psnr": "dB",
+    "ssim": "SSIM",
+    "model_bytes": "MB",
+    "parameters": "M par.",
+    "train_seconds": "train s",
+    "frame_ms_median": "ms/frame",
+}
+STORED = (*COLUMNS, "steps", "samples_per_second", "peak_memory_bytes", "scored_on", "device")
+SCALES = {"model_bytes": 1e-6, "parameters": 1e-6}
+DIGITS = {"psnr": 2, "ssim": 3, "model_bytes": 2, "parameters": 2}
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What every architecture is given."""
+
+    data: str
+    seconds: float  # of training, each
+    downscale: int
+    device: str
+    size: str  # preset that stands for the device: small or base
+    only: tuple[str, ...] = ()  # NAME or NAME:PRESET; empty: all names
+
+    def entries(self) -> list[tuple[str, str]]:
+        """(architecture, preset): the named ones, or for every name the size and the variants that end in it."""
+        if self.only:
+            pairs = [entry.partition(":") for entry in self.only]
+            chosen = [(name, size or self.size) for name, _, size in pairs]
+        else:
+            chosen = [
+                (name, size)
+                for name in fields.NAMES
+                for size in fields.module(name).PRESETS
+                if size == self.size or size.endswith("-" + self.size)
+            ]
+        for name, size in chosen:
+            preset(name, size)
+        return chosen
+
+
+def compete(contest: Contest, folder: Path, console: Console) -> dict[str, Any]:
+    """Train and score every entry as `train-scene` does, each in a process of its own; keep their files in `folder`.
+
+    An entry that fails stays in the table with its reason. ValueError where all failed; KeyboardInterrupt after the
+    entry that was running has saved itself.
+    """
+    rows = []
+    for name, size in contest.entries():
+        console.rule(f"{name} {size}")
+        rows.append(one(contest, name, size, folder / f"{name}-{size}"))
+        if "error" in rows[-1]:
+            console.print(rows[-1]["error"], style="red", highlight=False, markup=False)
+    done = [row for row in rows if "psnr" in row]
+    if not done:
+        raise ValueError(f"no architecture could be trained: {rows[0]['error'] if rows else 'none was named'}")
+    return {
+        "data": contest.data if contest.downscale == 1 else f"{contest.data} --downscale {contest.downscale}",
+        "seconds": contest.seconds,
+        "scored_on": done[0]["scored_on"],
+        "device": done[0]["device"],
+        "rows": rows,
+    }
+
+
+def one(contest: Contest, name: str, size: str, out: Path) -> dict[str, Any]:
+    """One entry: its metrics, or why there are none."""
+    flags = {"--arch": name, "--preset": size, "--max-seconds": contest.seconds, "--downscale": contest.downscale}
+    flags |= {"--device": contest.device, "--out": out}
+    words = [str(word) for pair in flags.items() for word in pair]
+    command = [sys.executable, "-m", "distill.train_scene", contest.data, *words, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            printed, told = process.communicate()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # where the terminal has not told it already
+            process.wait()
+            raise
+    row: dict[str, Any] = {"architecture": name, "preset": size}
+    if process.returncode:
+        return row | {"error": (told.strip().splitlines() or [f"ended with {process.returncode}"])[-1]}
+    metrics = json.loads(printed)
+    return row | {key: metrics[key] for key in STORED}
+
+
+def table(result: dict[str, Any]) -> Table:
+    """The rows for a person, best first."""
+    title = f"{result['data']}, {result['seconds']:g} s each; {result['scored_on']}"
+    shown = Table("architecture", "preset", *COLUMNS.values(), title=title)
+    for column in shown.columns:
+        column.no_wrap = True
+    for row in sorted(result["rows"], key=lambda r: -r.get("psnr", 0)):
+        cells = [shaped(key, row[key]) for key in COLUMNS] if "psnr" in row else [row["error"]]
+        shown.add_row(row["architecture"], row["preset"], *cells)
+    return shown
+
+
+def shaped(key: str, value: float) -> str:
+    """A number in the column's unit."""
+    return f"{value * SCALES.get(key, 1):,.{DIGITS.get(key, 0)}f}"
+
+
+def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of (cost, quality) pairs those that no other beats in both, by rising cost."""
+    best: list[tuple[float, float]] = []
+    for cost, quality in sorted(points, key=lambda p: (p[0], -p[1])):
+        if not best or quality > best[-1][1]:
+            best.append((cost, quality))
+    return best
+
+
+def plotting() -> Any:
+    """matplotlib's figure module. ValueError, with the command that installs it, where it is missing."""
+    try:
+        from matplotlib import figure
+    except ImportError:
+        raise ValueError('the Pareto plot wants matplotlib: pip install "polyfield[plot]"') from None
+    return figure
+
+
+def plot(result: dict[str, Any], path: Path) -> None:
+    """Two panels, PSNR against the file's size and against a frame's time, with the front that nothing beats."""
+    picture = plotting().Figure(figsize=(11, 4.8), layout="constrained")
+    rows = [row for row in result["rows"] if "psnr" in row]
+    panels = (("model_bytes", "model file, MB"), ("frame_ms_median", "ms per frame"))
+    for axes, (key, label) in zip(picture.subplots(1, 2), panels, strict=True):
+        places = [(row[key] * SCALES.get(key, 1), row["psnr"]) for row in rows]
+        edge = front(places)
+        axes.step(*zip(*edge, strict=True), where="post", color="0.7", zorder=1)
+        for (x, y), row in zip(places, rows, strict=True):
+            axes.scatter(x, y, zorder=2)
+            name = f"{row['architecture']} {row['preset']}"
+            axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
+        axes.set(xscale="log", xlabel=label, ylabel="PSNR, dB")
+        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            ticks("{x:g}")
+        axes.tick_params(axis="x", which="minor", labelsize=7)
+        axes.grid(alpha=0.3, which="both")
+        axes.margins(0.18, 0.12)
+    picture.suptitle(f"{Path(result['data']).name}: {result['seconds']:g} s of training each, {result['device']}")
+    picture.savefig(path, dpi=110)
+
+
+def save(result: dict[str, Any], folder: Path) -> tuple[Path, Path]:
+    """The table as JSON and the plot; where they are."""
+    record, picture = folder / "architectures.json", folder / "architectures.png"
+    write_beside(record, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+    plot(result, picture)
+    return record, picture
