@@ -40,7 +40,6 @@ def test_the_front_holds_what_nothing_beats():
 
 
 def test_a_contest_leaves_table_plot_and_models(monkeypatch, tmp_path, capfd):
-    pytest.importorskip("matplotlib", reason="the plot wants matplotlib")
     only = ["hashgrid:tiny", "mlp:tiny"]
     words = ["builtin:48", "--architectures", "--seconds", 0.5, "--only", *only, "--out", tmp_path]
     assert run(monkeypatch, *words) == 0
