@@ -31,3 +31,19 @@ def spherical_harmonics(d: Tensor) -> Tensor:
         ],
         -1,
     )
+
+
+def octaves(count: int, highest: float, lowest: float = 0.5) -> Tensor:
+    """Frequencies (K,) in cycles per unit, in geometric progression from `lowest` to `highest`."""
+    return lowest * (highest / lowest) ** torch.linspace(0, 1, count, device="cpu")
+
+
+def frequencies(x: Tensor, cycles: Tensor) -> Tensor:
+    """Points and their waves: x (N, D) in the unit box, cycles (K,) per box side -> (N, D + 2 D K), all in [-1, 1].
+
+    First 2 x - 1, then sin(2 pi f x) and cos(2 pi f x) of every coordinate and frequency (Mildenhall et al. 2020,
+    eq. 4, with any frequencies instead of powers of two). In the type of x: bf16 could not tell fine waves apart.
+    """
+    phase = (x[:, :, None] * cycles).flatten(1)
+    turns = torch.cat([phase, phase + 0.25], -1)  # a quarter turn makes the cosine
+    return torch.cat([2 * x - 1, torch.sin(2 * torch.pi * (turns - turns.detach().round()))], -1)

@@ -1,0 +1,39 @@
+"""Fully connected layers with bias, for networks that work on coordinates."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fields.perceptron import BLOCK
+
+
+def padded(x: Tensor) -> Tensor:
+    """(N, D) -> (N rounded up to a multiple of BLOCK, D), zeros below: every new size costs a compilation."""
+    return functional.pad(x, (0, 0, 0, -len(x) % BLOCK))
+
+
+def arithmetic(x: Tensor) -> Tensor:
+    """x in the type that autocast multiplies matrices in, or as it is."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+
+
+class Dense(nn.Module):
+    """x (N, inputs) -> x W^T + b (N, outputs), in the type of autocast.
+
+    W begins uniform with variance gain / inputs: 2 keeps the size of signals that went through a ReLU (He et al. 2015,
+    eq. 10) or a sine (Sitzmann et al. 2020, theorem 1.8), 1 that of signals of unit variance. b begins uniform in
+    [-spread, spread].
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, generator: torch.Generator | None, *, gain: float = 2.0, spread: float = 0.0
+    ) -> None:
+        super().__init__()
+        bound = (3 * gain / inputs) ** 0.5
+        self.weight = nn.Parameter((torch.rand(outputs, inputs, generator=generator) * 2 - 1) * bound)
+        self.bias = nn.Parameter((torch.rand(outputs, generator=generator) * 2 - 1) * spread)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return functional.linear(x, self.weight, self.bias)
