@@ -9,6 +9,7 @@ from distill.train import Config
 from distill.training import Recipe, Training, preset
 from fields.files import ModelError
 from render.camera import Camera, CameraBank, Intrinsics, look_at
+from render.precision import precision
 from scenes.evaluate import score_views
 from scenes.scene import ReadOptions, View, load
 
@@ -118,6 +119,30 @@ def test_it_learns(scene):
     white = [float(-10 * torch.log10((1 - s.truth).square().mean())) for s in scores]
     assert min(s.score.psnr - w for s, w in zip(scores, white, strict=True)) > 5  # dB above an empty picture
     assert 0 < run.loss.grid.share() < 0.4
+
+
+def test_opacity_is_that_of_one_step_where_rays_go_and_zero_elsewhere(scene, generator):
+    run = training(scene)
+    advance(run, 20)
+    x = torch.rand(5000, 3, generator=generator)
+    got = run.opacity(x)
+    points = (x - 0.5) * run.field.side + run.field.center
+    with torch.no_grad(), precision(CPU):
+        sigma, _ = run.field.density(points)
+    inside = run.loss.grid.contains(points)
+    want = torch.where(inside, 1 - torch.exp(-sigma * run.renderer.step), 0.0)
+    torch.testing.assert_close(got, want, atol=1e-3, rtol=1e-2)  # decoders compute in bf16 where the CPU has it
+    assert 0 < float(inside.float().mean()) < 1
+    assert got.max() > 0
+
+
+def test_the_architectures_penalty_is_part_of_the_loss(scene, monkeypatch):
+    values = []
+    for extra in (0.0, 5.0):
+        run = training(scene)
+        monkeypatch.setattr(type(run.field.architecture), "penalty", lambda self, generator, e=extra: torch.tensor(e))
+        values.append(float(run.loss(0).value.detach()))
+    assert values[1] - values[0] == pytest.approx(5.0, rel=1e-5)
 
 
 def test_config_and_preset_errors():
