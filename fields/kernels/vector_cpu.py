@@ -1,0 +1,122 @@
+"""Eight neighbouring numbers of a row as one value of Numba's, for the inner loops of CPU kernels.
+
+Numba leaves such loops scalar: the compiler must suppose that the array being written is the one being read, and the
+pass that would join unrolled statements is off. Each function below says in Python what it does, which is what runs
+with NUMBA_DISABLE_JIT=1; compiled, it is one or two vector instructions.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 8
+
+
+class Vector(types.Type):
+    """Numba's name for eight numbers of one type."""
+
+    def __init__(self, scalar: types.Float) -> None:
+        self.scalar = scalar
+        super().__init__(f"Vector({scalar})")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """A vector lies in a register as LLVM's own vector type."""
+
+    def __init__(self, manager, kind: Vector) -> None:  # noqa: ANN001
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), LANES))
+
+
+def load(array, row, column):
+    """array[row, column : column + 8]. Row and column are unsigned and not checked."""
+    return array[row, column : column + LANES].copy()
+
+
+def store(array, row, column, vector):
+    """array[row, column : column + 8] = vector."""
+    array[row, column : column + LANES] = vector
+
+
+def scaled(vector, number):
+    """Vector times number."""
+    return vector * vector.dtype.type(number)
+
+
+def plus_scaled(total, vector, number):
+    """Total plus vector times number, rounded once."""
+    return total + vector * vector.dtype.type(number)
+
+
+def product(one, other):
+    """Lane by lane."""
+    return one * other
+
+
+def start_of(context, builder, kind, array, place):  # noqa: ANN001, ANN201
+    """Pointer to the vector at `place` = (row, column) of a contiguous array."""
+    view = context.make_array(kind)(context, builder, array)
+    stride = cgutils.unpack_tuple(builder, view.shape)[1]
+    first = builder.gep(view.data, [builder.add(builder.mul(place[0], stride), place[1])])
+    return builder.bitcast(first, ir.VectorType(context.get_value_type(kind.dtype), LANES).as_pointer())
+
+
+def spread(builder, number):  # noqa: ANN001, ANN201
+    """The number in every lane."""
+    kind = ir.VectorType(number.type, LANES)
+    empty, index = ir.Constant(kind, ir.Undefined), ir.IntType(32)
+    first = builder.insert_element(empty, number, ir.Constant(index, 0))
+    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+
+
+@intrinsic
+def _load(typing, array, row, column):  # noqa: ANN001, ANN202
+    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+        kind = signature.args[0]
+        return builder.load(start_of(context, builder, kind, args[0], args[1:]), align=kind.dtype.bitwidth // 8)
+
+    return Vector(array.dtype)(array, types.uintp, types.uintp), emit
+
+
+@intrinsic
+def _store(typing, array, row, column, vector):  # noqa: ANN001, ANN202
+    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+        kind = signature.args[0]
+        place = start_of(context, builder, kind, args[0], args[1:3])
+        builder.store(args[3], place, align=kind.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.uintp, types.uintp, vector), emit
+
+
+@intrinsic
+def _scaled(typing, vector, number):  # noqa: ANN001, ANN202
+    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+        return builder.fmul(args[0], spread(builder, args[1]))
+
+    return vector(vector, vector.scalar), emit
+
+
+@intrinsic
+def _plus_scaled(typing, total, vector, number):  # noqa: ANN001, ANN202
+    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+        part = builder.fmul(args[1], spread(builder, args[2]), flags=("contract",))
+        return builder.fadd(args[0], part, flags=("contract",))
+
+    return vector(total, vector, vector.scalar), emit
+
+
+@intrinsic
+def _product(typing, one, other):  # noqa: ANN001, ANN202
+    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+        return builder.fmul(*args)
+
+    return one(one, other), emit
+
+
+overload(load)(lambda array, row, column: lambda array, row, column: _load(array, row, column))
+overload(store)(lambda array, row, column, vector: lambda array, row, column, vector: _store(array, row, column, vector))
+overload(scaled)(lambda vector, number: lambda vector, number: _scaled(vector, number))
+overload(plus_scaled)(lambda total, vector, number: lambda total, vector, number: _plus_scaled(total, vector, number))
+overload(product)(lambda one, other: lambda one, other: _product(one, other))
