@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fields.perceptron import BLOCK
+from fields.quantize import rounded
 
 
 def padded(x: Tensor) -> Tensor:
@@ -19,21 +20,20 @@ def arithmetic(x: Tensor) -> Tensor:
 
 
 class Dense(nn.Module):
-    """x (N, inputs) -> x W^T + b (N, outputs), in the type of autocast.
+    """x (N, inputs) -> x W^T + b (N, outputs), in the type of autocast, with W as a file of `bits` would hold it.
 
     W begins uniform with variance gain / inputs: 2 keeps the size of signals that went through a ReLU (He et al. 2015,
-    eq. 10) or a sine (Sitzmann et al. 2020, theorem 1.8), 1 that of signals of unit variance. b begins uniform in
-    [-spread, spread].
+    eq. 10) or a sine (Sitzmann et al. 2020, theorem 1.8), 1 that of signals of unit variance. b begins at zero.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, generator: torch.Generator | None, *, gain: float = 2.0, spread: float = 0.0
+        self, inputs: int, outputs: int, generator: torch.Generator | None, *, gain: float = 2.0, bits: int = 32
     ) -> None:
         super().__init__()
-        bound = (3 * gain / inputs) ** 0.5
+        bound, self.bits = (3 * gain / inputs) ** 0.5, bits
         self.weight = nn.Parameter((torch.rand(outputs, inputs, generator=generator) * 2 - 1) * bound)
-        self.bias = nn.Parameter((torch.rand(outputs, generator=generator) * 2 - 1) * spread)
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return functional.linear(x, self.weight, self.bias)
+        return functional.linear(x, rounded(self.weight, self.bits), self.bias)

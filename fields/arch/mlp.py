@@ -25,7 +25,7 @@ from fields.ranges import check, check_choice
 class Config:
     """Size of the network and what its first layer sees."""
 
-    depth: int = 8  # hidden layers, or blocks of an hourglass, 1 to 32
+    depth: int = 8  # hidden layers, or blocks of an hourglass, 2 to 32
     width: int = 256  # neurons of a layer, or of the wide end of an hourglass, 8 to 2048
     skip: int = 4  # hidden layers before the waves are read again, less than depth; 0: never. relu and plain only
     activation: str = "relu"  # relu, sine or gaussian
@@ -35,7 +35,7 @@ class Config:
     waist: int = 32  # neurons of the narrow end, hourglass only, 1 to 1024
 
     def __post_init__(self) -> None:
-        check("mlp", self, depth=(1, 32), width=(8, 2048), frequencies=(2, 32), bandwidth=(0.5, 4096), waist=(1, 1024))
+        check("mlp", self, depth=(2, 32), width=(8, 2048), frequencies=(2, 32), bandwidth=(0.5, 4096), waist=(1, 1024))
         check_choice("mlp", self, activation=("relu", "sine", "gaussian"), block=("plain", "hourglass"))
         again = self.activation == "relu" and self.block == "plain"
         check("mlp", self, skip=(0, self.depth - 1 if again else 0))
