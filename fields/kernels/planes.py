@@ -11,6 +11,7 @@ offset + i + size_a j of the table. A line is a factor whose second side has one
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ def others(values: Tensor, groups: Tensor) -> Tensor:
     """(N, P, C) -> (N, P, C): of each factor, the product of the others in its group. Never a division: a factor that
     is zero gets its gradient all the same."""
     result = torch.ones_like(values)
-    for first, end in zip(groups.tolist(), groups.tolist()[1:], strict=False):
+    for first, end in pairwise(groups.tolist()):
         for one in range(first, end):
             rest = [other for other in range(first, end) if other != one]
             result[:, one] = values[:, rest].prod(1)
@@ -78,7 +79,7 @@ def reference(x: Tensor, table: Tensor, factors: Tensor, groups: Tensor) -> Tens
     rows, weights = corners(x, factors)
     values = (table[rows] * weights[..., None].to(table.dtype)).sum(2)
     edges = groups.tolist()
-    products = [values[:, first:end].prod(1) for first, end in zip(edges, edges[1:], strict=False)]
+    products = [values[:, first:end].prod(1) for first, end in pairwise(edges)]
     return torch.cat(products, -1)
 
 
@@ -105,8 +106,8 @@ def table_grad(grad: Tensor, x: Tensor, table: Tensor, factors: Tensor, groups: 
 
 @torch.library.custom_op("nf::planes_point_grad", mutates_args=())
 def point_grad(grad: Tensor, x: Tensor, table: Tensor, factors: Tensor, groups: Tensor) -> Tensor:
-    """dL/dx (N, D): with t_kl the vertices of a factor and q = grad_g * (product of the group's other factors), each
-    factor adds <q, (1 - v)(t_10 - t_00) + v (t_11 - t_01)> (size_a - 1) on axis a, and likewise on b. grad (N, G * C)."""
+    """dL/dx (N, D): with t_ij the vertices of a factor and q = grad_g * (product of the group's other factors), each
+    factor adds <q, (1 - v)(t_10 - t_00) + v (t_11 - t_01)> (size_a - 1) on axis a, and likewise on axis b."""
     rows, weights = corners(x, factors)
     read = table[rows]
     values = (read * weights[..., None]).sum(2)

@@ -25,7 +25,7 @@ class Vector(types.Type):
 class VectorModel(models.PrimitiveModel):
     """A vector lies in a register as LLVM's own vector type."""
 
-    def __init__(self, manager, kind: Vector) -> None:  # noqa: ANN001
+    def __init__(self, manager, kind: Vector) -> None:
         super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), LANES))
 
 
@@ -34,9 +34,9 @@ def load(array, row, column):
     return array[row, column : column + LANES].copy()
 
 
-def store(array, row, column, vector):
-    """array[row, column : column + 8] = vector."""
-    array[row, column : column + LANES] = vector
+def store(array, row, column, v):
+    """array[row, column : column + 8] = v."""
+    array[row, column : column + LANES] = v
 
 
 def scaled(vector, number):
@@ -54,7 +54,7 @@ def product(one, other):
     return one * other
 
 
-def start_of(context, builder, kind, array, place):  # noqa: ANN001, ANN201
+def start_of(context, builder, kind, array, place):
     """Pointer to the vector at `place` = (row, column) of a contiguous array."""
     view = context.make_array(kind)(context, builder, array)
     stride = cgutils.unpack_tuple(builder, view.shape)[1]
@@ -62,7 +62,7 @@ def start_of(context, builder, kind, array, place):  # noqa: ANN001, ANN201
     return builder.bitcast(first, ir.VectorType(context.get_value_type(kind.dtype), LANES).as_pointer())
 
 
-def spread(builder, number):  # noqa: ANN001, ANN201
+def spread(builder, number):
     """The number in every lane."""
     kind = ir.VectorType(number.type, LANES)
     empty, index = ir.Constant(kind, ir.Undefined), ir.IntType(32)
@@ -71,8 +71,8 @@ def spread(builder, number):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def _load(typing, array, row, column):  # noqa: ANN001, ANN202
-    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+def _load(typing, array, row, column):
+    def emit(context, builder, signature, args):
         kind = signature.args[0]
         return builder.load(start_of(context, builder, kind, args[0], args[1:]), align=kind.dtype.bitwidth // 8)
 
@@ -80,8 +80,8 @@ def _load(typing, array, row, column):  # noqa: ANN001, ANN202
 
 
 @intrinsic
-def _store(typing, array, row, column, vector):  # noqa: ANN001, ANN202
-    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+def _store(typing, array, row, column, vector):
+    def emit(context, builder, signature, args):
         kind = signature.args[0]
         place = start_of(context, builder, kind, args[0], args[1:3])
         builder.store(args[3], place, align=kind.dtype.bitwidth // 8)
@@ -91,16 +91,16 @@ def _store(typing, array, row, column, vector):  # noqa: ANN001, ANN202
 
 
 @intrinsic
-def _scaled(typing, vector, number):  # noqa: ANN001, ANN202
-    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+def _scaled(typing, vector, number):
+    def emit(context, builder, signature, args):
         return builder.fmul(args[0], spread(builder, args[1]))
 
     return vector(vector, vector.scalar), emit
 
 
 @intrinsic
-def _plus_scaled(typing, total, vector, number):  # noqa: ANN001, ANN202
-    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+def _plus_scaled(typing, total, vector, number):
+    def emit(context, builder, signature, args):
         part = builder.fmul(args[1], spread(builder, args[2]), flags=("contract",))
         return builder.fadd(args[0], part, flags=("contract",))
 
@@ -108,15 +108,16 @@ def _plus_scaled(typing, total, vector, number):  # noqa: ANN001, ANN202
 
 
 @intrinsic
-def _product(typing, one, other):  # noqa: ANN001, ANN202
-    def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
+def _product(typing, one, other):
+    def emit(context, builder, signature, args):
         return builder.fmul(*args)
 
     return one(one, other), emit
 
 
+# Numba asks these for what it puts in the place of a call.
 overload(load)(lambda array, row, column: lambda array, row, column: _load(array, row, column))
-overload(store)(lambda array, row, column, vector: lambda array, row, column, vector: _store(array, row, column, vector))
+overload(store)(lambda array, row, column, v: lambda array, row, column, v: _store(array, row, column, v))
 overload(scaled)(lambda vector, number: lambda vector, number: _scaled(vector, number))
 overload(plus_scaled)(lambda total, vector, number: lambda total, vector, number: _plus_scaled(total, vector, number))
 overload(product)(lambda one, other: lambda one, other: _product(one, other))

@@ -1,5 +1,7 @@
 """Planes against the float64 reference: values, gradients, projections, lines."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -36,7 +38,7 @@ def sampled(x, table, plan):
         )
         values.append(got[0, :, 0].T)
     edges = plan[1].tolist()
-    return torch.cat([torch.stack(values[i:j]).prod(0) for i, j in zip(edges, edges[1:], strict=False)], -1)
+    return torch.cat([torch.stack(values[i:j]).prod(0) for i, j in pairwise(edges)], -1)
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
