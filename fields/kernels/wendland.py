@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 FINEST = 128  # cells along the box's side at most
-ENTRIES = 64  # list entries per kernel at most, on average
+ENTRIES = 128  # list entries per kernel at most, on average
 
 
 @dataclass(frozen=True)

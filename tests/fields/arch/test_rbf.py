@@ -220,3 +220,12 @@ def test_wrong_entries_are_told():
         Config(placed=True)
     with pytest.raises(ValueError, match=r"rbf: bandwidth must be a number from 32 to 32768, found 8\.0"):
         Config(coarsest=64, bandwidth=8.0)
+    with pytest.raises(ValueError, match="rbf: placement space wants 3 coordinates, found 2"):
+        Network(SPACE, 2, None)
+
+
+def test_features_that_are_no_numbers_do_not_stop_growth(generator):
+    network = Network(SPACE, 3, generator)
+    with torch.no_grad():
+        network.table.fill_(torch.nan)
+    assert bool(torch.isfinite(network.grown(sphere, generator).beside[0].centres).all())
