@@ -44,6 +44,5 @@ def frequencies(x: Tensor, cycles: Tensor) -> Tensor:
     First 2 x - 1, then sin(2 pi f x) and cos(2 pi f x) of every coordinate and frequency (Mildenhall et al. 2020,
     eq. 4, with any frequencies instead of powers of two). In the type of x: bf16 could not tell fine waves apart.
     """
-    phase = (x[:, :, None] * cycles).flatten(1)
-    turns = torch.cat([phase, phase + 0.25], -1)  # a quarter turn makes the cosine
-    return torch.cat([2 * x - 1, torch.sin(2 * torch.pi * (turns - turns.detach().round()))], -1)
+    phase = (x[:, :, None] * (2 * torch.pi * cycles)).flatten(1)
+    return torch.cat([2 * x - 1, phase.sin(), phase.cos()], -1)

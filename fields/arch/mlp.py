@@ -43,7 +43,7 @@ class Config:
 
 PRESETS = {
     "tiny": Config(depth=3, width=32, skip=2, frequencies=4, bandwidth=8.0),
-    "small": Config(depth=4, width=128, skip=0, bandwidth=64.0),
+    "small": Config(depth=4, width=128, skip=0, bandwidth=32.0),
     "base": Config(),
     "large": Config(depth=8, width=512),
 }
@@ -159,12 +159,12 @@ def fixed(layer: nn.Module) -> nn.Module:
 class Network(Architecture):
     """Encode, then layers or blocks, then the features."""
 
-    rate = 1e-2
     bandwidths = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
     def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:
         super().__init__()
         self.config = config
+        self.rate = min(1.28 / config.width, 2e-2)  # 1e-2 at 128 neurons; less where sums are longer
         waves = config.activation == "relu"
         self.read = Waves(config, dims) if waves else Ridges(config, dims, generator)
         self.lift: nn.Module = nn.Identity()

@@ -26,8 +26,8 @@ def test_float32_waves_are_exact_to_the_rounding_of_the_phase(generator):
     x = torch.rand(2000, 3, generator=generator)
     cycles = octaves(10, 1024.0)
     want = frequencies(x.double(), cycles.double())
-    # half a unit in the last place of 1024 cycles, plus the rounding of the turn added for the cosine
-    torch.testing.assert_close(frequencies(x, cycles).double(), want, atol=2 * torch.pi * 1024 * 2**-23, rtol=0)
+    # rounding of 2 pi f, of its product with x, and of the sum of the two: half a unit in the last place each
+    torch.testing.assert_close(frequencies(x, cycles).double(), want, atol=2 * torch.pi * 1024 * 2**-24 * 3, rtol=0)
 
 
 @pytest.mark.parametrize("points", [0, 1, 65])

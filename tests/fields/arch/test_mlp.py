@@ -134,7 +134,7 @@ def test_no_seed_dies(activation, block, seed, generator):
     net = network(activation, block, seed)
     x = torch.rand(1024, 3, generator=generator)
     want = torch.sin(12 * x[:, :1]) * torch.cos(9 * x[:, 1:2]) + x[:, 2:] - 0.5
-    adam = torch.optim.Adam(net.parameters(), lr=Network.rate, betas=(0.9, 0.99), eps=1e-15)
+    adam = torch.optim.Adam(net.parameters(), lr=net.rate, betas=(0.9, 0.99), eps=1e-15)
     for _ in range(80):
         adam.zero_grad()
         loss = (net.features(x) - want).square().mean()
