@@ -123,6 +123,12 @@ def test_faint_space_early_in_a_run_is_not_all_pruned(generator):
     assert grown.config.rows > 33**3 / 3
 
 
+def test_opacity_that_is_no_number_counts_as_none(generator):
+    net = network(generator)
+    spoilt = net.grown(lambda p: torch.where(p[:, 0] < 0.1, torch.nan, ball(p)), generator)
+    assert torch.equal(spoilt.index, net.grown(ball, generator).index)
+
+
 def test_nothing_opaque_changes_nothing(generator):
     net = network(generator)
     assert net.grown(lambda p: torch.zeros(len(p)), generator) is net
