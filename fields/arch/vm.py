@@ -18,9 +18,10 @@ from fields.kernels.planes import LINES, SPACE, layout, planes
 from fields.perceptron import Perceptron
 from fields.ranges import check
 
-SHIFT = 0.0
-LIFT = 1.0
-GROWTH = (2000 / 30000, 3000 / 30000, 4000 / 30000, 5500 / 30000, 7000 / 30000)  # as published
+# sigma = exp(sum - SHIFT): factors of zero are nearly empty space, and the L1 term drives towards it. TensoRF's
+# 25 softplus(sum - 10) does the same; density factors start at a mean that makes the sum SHIFT, so that sigma is 1.
+SHIFT = 3.0
+GROWTH = (2000, 3000, 4000, 5500, 7000)  # steps of the published run at which the lattice grows
 SPARSITY = (4e-4, 2e-4)  # weight of |density factors|, at first and once grown: 5 x the published, see `penalty`
 
 
@@ -33,16 +34,17 @@ class Config:
     finest: int = 300  # at the end of a run, coarsest to 2048
     density_rank: int = 16  # products summed for density, of each pair, 1 to 128
     color_rank: int = 48  # products for colour, of each pair, 1 to 256
+    settled: float = 7000 / 30000  # share of a run after which the lattice is at its finest, 0.01 to 0.9
 
     def __post_init__(self) -> None:
-        check("vm", self, coarsest=(4, 2048), density_rank=(1, 128), color_rank=(1, 256))
+        check("vm", self, coarsest=(4, 2048), density_rank=(1, 128), color_rank=(1, 256), settled=(0.01, 0.9))
         check("vm", self, finest=(self.coarsest, 2048))
         check("vm", self, resolution=(self.coarsest, self.finest))
 
 
 PRESETS = {
-    "tiny": Config(16, 16, 32, density_rank=4, color_rank=8),
-    "small": Config(64, 64, 160, density_rank=8, color_rank=24),
+    "tiny": Config(16, 16, 32, density_rank=4, color_rank=8, settled=0.6),
+    "small": Config(64, 64, 160, density_rank=8, color_rank=24, settled=0.6),
     "base": Config(),
     "large": Config(128, 128, 500, density_rank=24, color_rank=72),
 }
@@ -70,7 +72,7 @@ def resized(table: Tensor, old: int, new: int) -> Tensor:
 class Network(Architecture):
     """Factors and a linear map."""
 
-    rate = 2e-2
+    rate = 5e-2
 
     factors: Tensor
     groups: Tensor
@@ -81,14 +83,15 @@ class Network(Architecture):
         if dims != 3:
             raise ValueError(f"vm: reads 3 coordinates, found {dims}")
         self.config = config
-        self.growth = GROWTH if config.resolution < config.finest else ()
+        if config.resolution < config.finest:
+            self.growth = tuple(config.settled * step / GROWTH[-1] for step in GROWTH)
         size = config.resolution
         plan = layout([[(a, b, size, size), (c, c, size, 1)] for (a, b), c in zip(SPACE, LINES, strict=True)])
         counts = plan.factors[:, 2] * plan.factors[:, 3]
         weights = (1 / (counts * config.density_rank)).repeat_interleave(counts)
         for name, value in (("factors", plan.factors), ("groups", plan.groups), ("weights", weights)):
             self.register_buffer(name, value, persistent=False)
-        mean = (SHIFT / (len(SPACE) * config.density_rank)) ** 0.5 * LIFT
+        mean = (SHIFT / (len(SPACE) * config.density_rank)) ** 0.5
         self.density = nn.Parameter(torch.randn(plan.rows, config.density_rank, generator=generator) * 0.1 + mean)
         self.color = nn.Parameter(torch.randn(plan.rows, config.color_rank, generator=generator) * 0.1)
         self.basis = Perceptron((len(SPACE) * config.color_rank, FEATURES - 1), generator)
