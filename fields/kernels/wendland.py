@@ -16,6 +16,7 @@ from torch import Tensor
 
 FINEST = 128  # cells along the box's side at most
 ENTRIES = 128  # list entries per kernel at most, on average
+CHUNK = 1 << 13  # kernels whose lists are made at once
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,16 @@ def cell_lists(centres: Tensor, shapes: Tensor) -> Cells:
     cells = FINEST
     while cells > 1 and boxes(centres, extents, cells)[1].prod(-1).sum() > ENTRIES * len(centres) + FINEST:
         cells //= 2
+    parts = torch.arange(len(centres), device=centres.device).split(CHUNK)
+    found = [touched(part, centres[part], shapes[part], extents[part], cells) for part in parts]
+    number, kernel = (torch.cat(both) for both in zip(*found, strict=True))
+    starts = torch.zeros(cells**3 + 1, dtype=torch.int64, device=centres.device)
+    starts[1:] = torch.bincount(number, minlength=cells**3).cumsum(0)
+    return Cells(starts, kernel[number.argsort(stable=True)])
+
+
+def touched(kernels: Tensor, centres: Tensor, shapes: Tensor, extents: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """Cells (E,) that the supports of some kernels (m,) may touch, and whose support it is (E,), rising."""
     low, counts = boxes(centres, extents, cells)
     total = counts.prod(-1)
     kernel = torch.arange(len(centres), device=centres.device).repeat_interleave(total)
@@ -62,11 +73,8 @@ def cell_lists(centres: Tensor, shapes: Tensor) -> Cells:
     frame = unpacked(shapes)
     away = (frame[kernel] @ ((cell + 0.5) / cells - centres[kernel])[..., None])[..., 0].norm(dim=-1)
     near = away <= 1.001 + frame.norm(dim=1).sum(-1)[kernel] * 0.5 / cells  # |U d| over half a cell, at most
-    number = (cell * torch.tensor([1, cells, cells * cells], device=cell.device)).sum(-1)[near]
-    order = number.argsort(stable=True)
-    starts = torch.zeros(cells**3 + 1, dtype=torch.int64, device=centres.device)
-    starts[1:] = torch.bincount(number, minlength=cells**3).cumsum(0)
-    return Cells(starts, kernel[near][order])
+    number = (cell * torch.tensor([1, cells, cells * cells], device=cell.device)).sum(-1)
+    return number[near], kernels[kernel[near]]
 
 
 @dataclass(frozen=True)
