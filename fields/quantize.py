@@ -1,7 +1,7 @@
 """Eight-bit numbers: tensors that are rounded while they are learnt, so that a file can hold them in a quarter.
 
-Every row of a matrix has its own step s, so that its largest entry is 127 s (Lee et al. 2024, section 3.4, who take one
-step for all rows). Gradients pass the rounding as if it were not there (Bengio et al. 2013).
+Every row of a matrix has its own step s, so that its largest entry is 127 s (Lee et al. 2024 take one step for all rows
+of a matrix). Gradients pass the rounding as if it were not there (Bengio et al. 2013).
 """
 
 import torch

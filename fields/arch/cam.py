@@ -1,10 +1,10 @@
 """CAM: a coordinate MLP whose layers are normalised, then scaled and shifted by small grids (Lee et al. 2024).
 
-Each hidden layer is h = relu(gamma(u) Norm(W h + b) + beta(u)), eq. 1, with scalars gamma and beta that are the same
+Each hidden layer is h = relu(gamma(u) Norm(W h + b) + beta(u)), with scalars gamma and beta that are the same
 for all its neurons. In the paper u is the view direction in every layer, which would make density depend on it; here
 the layers of the density read them from a grid over position, and only those of the colour from a grid over direction.
 Norm is over the neurons of one point, as in the paper's pictures; in its radiance fields it spans the samples of a ray,
-which packed samples have not. Weights and grids are rounded to eight bits while they are learnt (section 3.4).
+which packed samples have not. Weights and grids are rounded to eight bits while they are learnt, as in the paper.
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Modulate: each row is normalised over its channels, scaled and shifted by its own two numbers, and passed by a ReLU.
 
-Source: Lee et al. 2024 (coordinate-aware modulation, eq. 1): h = relu(gamma Norm(z) + beta), gamma and beta scalars of
+Source: Lee et al. 2024 (coordinate-aware modulation): h = relu(gamma Norm(z) + beta), gamma and beta scalars of
 the place, shared by all channels. Norm is layer normalisation without weights (Ba et al. 2016), one point at a time.
 """
 
