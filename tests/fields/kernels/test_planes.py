@@ -42,7 +42,7 @@ def sampled(x, table, plan):
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-@pytest.mark.parametrize("channels", [1, 8, 12])
+@pytest.mark.parametrize("channels", [1, 16, 20])
 @pytest.mark.parametrize("points", [0, 1, 63, 64, 65, 2001])
 def test_values_and_gradients_match_the_reference(kind, channels, points, generator):
     x, table, plan = problem(kind, channels, points, generator)
