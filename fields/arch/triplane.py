@@ -28,7 +28,7 @@ class Config:
     channels: int = 32  # features of a plane, 1 to 128
     width: int = 64  # of the decoder's hidden layer, 16 to 256
     combine: str = "product"  # of the three planes of a scale: product or sum
-    smooth: float = 0.03  # weight of the planes' variation in the loss, 0 to 100
+    smooth: float = 0.01  # weight of the planes' variation in the loss, 0 to 100
 
     def __post_init__(self) -> None:
         check("triplane", self, coarsest=(4, 1024), scales=(1, 5), channels=(1, 128), width=(16, 256), smooth=(0, 100))
@@ -68,8 +68,8 @@ class Variation(torch.autograd.Function):
 class Network(Architecture):
     """Planes, then one hidden layer."""
 
-    rate = 1e-2
-    rates = MappingProxyType({"table": 2e-2})
+    rate = 2e-2
+    rates = MappingProxyType({"table": 0.1})  # against 5e-2: +1.2 dB after 250 steps; published: 1e-2, in 30 000 steps
 
     factors: Tensor
     groups: Tensor

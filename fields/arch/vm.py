@@ -6,6 +6,7 @@ network is larger.
 """
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import final
 
 import torch
@@ -18,8 +19,10 @@ from fields.kernels.planes import LINES, SPACE, layout, planes
 from fields.perceptron import Perceptron
 from fields.ranges import check
 
-# sigma = exp(sum - SHIFT): factors of zero are nearly empty space, and the L1 term drives towards it. TensoRF's
-# 25 softplus(sum - 10) does the same; density factors start at a mean that makes the sum SHIFT, so that sigma is 1.
+# sigma = exp(sum - SHIFT), a form of TensoRF's softplus(sum - 10): factors of zero, to which the L1 term drives, are
+# nearly empty space. Density factors start at a mean whose sum is SHIFT, so that sigma starts at 1: with factors of
+# mean zero and a shift of 4, nothing appeared in 400 steps. Against no shift at all: +0.2 dB after 250 steps of 16 384
+# samples (chair), and 28 % more rays for the same samples.
 SHIFT = 3.0
 GROWTH = (2000, 3000, 4000, 5500, 7000)  # steps of the published run at which the lattice grows
 SPARSITY = (4e-4, 2e-4)  # weight of |density factors|, at first and once grown: 5 x the published, see `penalty`
@@ -72,7 +75,8 @@ def resized(table: Tensor, old: int, new: int) -> Tensor:
 class Network(Architecture):
     """Factors and a linear map."""
 
-    rate = 5e-2
+    rate = 2e-2
+    rates = MappingProxyType({"density": 5e-2, "color": 0.15})  # published: 2e-2, and 1e-3 for the rest, 30 000 steps
 
     factors: Tensor
     groups: Tensor
