@@ -16,7 +16,8 @@ from fields.kernels.voxels import voxels
 from fields.ranges import check
 
 LAST_GROWTH = 0.3  # share of a run, as published (step 38 400 of 128 000); each earlier growth at a third of the next
-FAINT = 0.02  # opacity of one sampling step; vertices below it are pruned, but for those beside a more opaque one
+FAINT = 0.02  # opacity of one sampling step; the last growth prunes vertices below it, but for neighbours of others
+FAINTEST = 5e-4  # so do earlier ones: a tenth of what a network begins with, since thin parts may not have formed yet
 CHUNK = 1 << 18  # points asked at once while growing
 SMOOTHED = 0.01  # share of the vertices whose differences each step's penalty takes, as published
 RUN = 32  # rows that follow each other in memory, taken together
@@ -43,7 +44,7 @@ class Config:
 
 PRESETS = {
     "tiny": Config(resolution=8, finest=16, degree=1, most=2000),
-    "small": Config(resolution=64, finest=128, most=500_000),
+    "small": Config(resolution=40, finest=160, most=600_000),
     "base": Config(),
     "large": Config(resolution=160, finest=640, degree=3, most=16_000_000),
 }
@@ -137,8 +138,11 @@ class Network(Architecture):
         candidates = spread(self.index >= 0).flatten().nonzero()[:, 0]
         chunks = candidates.split(CHUNK)
         seen = torch.cat([opacity(points(part, vertices)) for part in chunks]).nan_to_num(0)
-        kept = around(candidates, seen, vertices, config.most)
-        del seen
+        faint = FAINT if 2 * config.resolution == config.finest else FAINTEST
+        opaque = seen > min(faint, float(seen.mean()))
+        order = candidates[seen.argsort(descending=True, stable=True)][: int(opaque.sum())]
+        kept = around(candidates, order, vertices, config.most)
+        del seen, opaque, order
         if not bool(kept.any()):
             return self
         rows = kept.flatten().nonzero()[:, 0]
@@ -186,17 +190,15 @@ def spread(kept: Tensor) -> Tensor:
     return kept
 
 
-def around(candidates: Tensor, opacity: Tensor, vertices: int, most: int) -> Tensor:
-    """Which vertices to keep, (V, V, V) bool: of the candidates (M,), those whose opacity (M,) is above FAINT, or above
-    its mean where that is less; and those beside one of these. Around fewer where that would be more than `most`."""
+def around(candidates: Tensor, opaque: Tensor, vertices: int, most: int) -> Tensor:
+    """Which vertices to keep, (V, V, V) bool: of the candidates (M,), the opaque ones (P,), most opaque first,
+    and those beside one of these. Around fewer where that would be more than `most`."""
     inside = torch.zeros(vertices**3, dtype=torch.bool, device=candidates.device)
     inside[candidates] = True
     inside = inside.view(vertices, vertices, vertices)
-    count = int((opacity > min(FAINT, float(opacity.mean()))).sum())
-    order = candidates[opacity.argsort(descending=True, stable=True)]
     while True:
         kept = torch.zeros_like(inside)
-        kept.view(-1)[order[:count]] = True
+        kept.view(-1)[opaque] = True
         for axis in range(3):
             before = kept.clone()
             size = vertices - 1
@@ -205,7 +207,7 @@ def around(candidates: Tensor, opacity: Tensor, vertices: int, most: int) -> Ten
         kept &= inside
         if int(kept.sum()) <= most:
             return kept
-        count = count * 3 // 4
+        opaque = opaque[: len(opaque) * 3 // 4]
 
 
 def packed(kept: Tensor) -> Tensor:

@@ -117,10 +117,16 @@ def test_growth_never_keeps_more_than_allowed(generator):
     torch.testing.assert_close(grown.features(middle), net.features(middle), atol=1e-5, rtol=0)
 
 
-def test_faint_space_early_in_a_run_is_not_all_pruned(generator):
-    net = network(generator)
-    grown = net.grown(lambda p: 0.001 * (1 + p[:, 0]), generator)
-    assert grown.config.rows > 33**3 / 3
+def test_only_the_last_growth_prunes_what_may_still_form(generator):
+    everywhere = lambda p: torch.where(ball(p) > 0, 0.3, 0.004)  # noqa: E731
+    net = network(generator).grown(everywhere, generator)
+    assert net.config.rows == 33**3
+    assert net.grown(everywhere, generator).config.rows < 65**3 / 4
+
+
+def test_where_all_is_faint_the_less_faint_is_kept(generator):
+    net = network(generator, dataclasses.replace(START, finest=32))
+    assert 33**3 / 3 < net.grown(lambda p: 0.001 * (1 + p[:, 0]), generator).config.rows < 33**3
 
 
 def test_opacity_that_is_no_number_counts_as_none(generator):
@@ -230,6 +236,6 @@ def test_settings_out_of_range_are_named():
 def test_presets_are_as_large_as_they_say():
     counts = {name: parameter_count("voxels", config) for name, config in voxels.PRESETS.items()}
     assert counts["tiny"] == 9**3 * 13
-    assert counts["small"] == 65**3 * 28
+    assert counts["small"] == 41**3 * 28
     assert all(Network.final(c).resolution == c.finest for c in voxels.PRESETS.values())
     assert "voxels" in fields.NAMES
