@@ -17,7 +17,14 @@ FAST = {"contract", "nsz", "reassoc"}  # sums over channels in any order
 
 
 def widen(source, row, bits, out) -> None:
-    """Row `row` of (N, C) numbers, or of bfloat16 bits, into out (C,); bits (C,) uint32 is the memory behind out."""
+    """Row `row` of (N, C) numbers, or of bfloat16 bits, into out (C,); bits (C,) uint32 is the memory behind out.
+
+    The compiler takes the versions below; this one serves where it is off.
+    """
+    if source.dtype == np.uint16:
+        bits[:] = source[row].astype(np.uint32) << np.uint32(16)
+    else:
+        out[:] = source[row]
 
 
 @overload(widen, inline="always")
@@ -39,6 +46,10 @@ def _widen(source, row, bits, out):
 
 def narrow(values, bits, row, out) -> None:
     """values (C,), whose memory is bits (C,) uint32, into row `row` of out; to bfloat16 bits round half to even."""
+    if out.dtype == np.uint16:
+        out[row] = (bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) >> np.uint32(16)
+    else:
+        out[row] = values
 
 
 @overload(narrow, inline="always")
