@@ -180,7 +180,8 @@ class Network(Architecture):
     def features(self, x: Tensor) -> Tensor:
         """See Architecture."""
         grid = grid_encode(x, self.table, self.scales, self.vertices, self.offsets)
-        return self.decoder(torch.cat([grid, *(kernels(x) for kernels in self.beside)], -1))
+        both = [grid, *(kernels(x) for kernels in self.beside)]
+        return self.decoder(torch.cat(both, -1) if len(both) > 1 else grid)
 
     @staticmethod
     def final(config: Config) -> Config:
