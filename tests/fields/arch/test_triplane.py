@@ -52,7 +52,7 @@ def test_the_variation_is_unbiased(generator):
     network = Network(replace(SMALL, smooth=5.0), 3, generator)
     want = float(variation(network).detach())
     with torch.no_grad():
-        got = torch.stack([network.penalty(generator) for _ in range(400)])
+        got = torch.stack([network.penalty(generator) for _ in range(3000)])
     spread = float(got.std()) / len(got) ** 0.5
     assert abs(float(got.mean()) - want) < 4 * spread
     assert spread < 0.02 * want
