@@ -44,7 +44,7 @@ class Config:
 
 PRESETS = {
     "tiny": Config(resolution=8, finest=16, degree=1, most=2000),
-    "small": Config(resolution=40, finest=160, most=600_000),
+    "small": Config(resolution=40, finest=160, most=1_000_000),
     "base": Config(),
     "large": Config(resolution=160, finest=640, degree=3, most=16_000_000),
 }
