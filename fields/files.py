@@ -118,8 +118,8 @@ def opened(path: Path):  # noqa: ANN201
     """An open safetensors file, after the checks that need no allocation."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        start = file.read(8)
-    if start[:4].startswith(PICKLES) or start[:2] in PICKLES:
+        start, first = file.read(8), file.read(1)
+    if start.startswith(PICKLES) and first != b"{":  # a header may be 640 bytes long, which begins as a pickle does
         raise ModelError(f"{path}: is a pickle (torch.save), which can run code; wanted a Polyfield .safetensors file")
     if size < 8 or size > LARGEST_FILE:
         raise ModelError(f"{path}: {size} bytes; wanted a Polyfield .safetensors file")

@@ -76,6 +76,14 @@ def test_pickles_are_not_opened(tmp_path):
             load(tmp_path / name)
 
 
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path, length):
+    text = json.dumps({"__metadata__": {files.KEY: json.dumps({"version": files.VERSION + 1})}}).encode().ljust(length)
+    (tmp_path / "m").write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(ModelError, match="upgrade it"):
+        load(tmp_path / "m")
+
+
 def test_enormous_header_is_refused_before_it_is_read(tmp_path):
     (tmp_path / "a").write_bytes(struct.pack("<Q", 1 << 40) + b"{}")
     with pytest.raises(ModelError, match="header of 1099511627776 bytes"):
