@@ -114,8 +114,8 @@ def optimizer(field: Field) -> torch.optim.Adam:
     """Adam over the field's parameters, each at the rate that its architecture gives it."""
     network, groups = field.architecture, {}
     for name, parameter in field.named_parameters():
-        inner = name.removeprefix("architecture.") if name.startswith("architecture.") else ""
-        named = [rate for prefix, rate in network.rates.items() if inner.startswith(prefix)]
+        own, inner = name.startswith("architecture."), name.removeprefix("architecture.")
+        named = [rate for prefix, rate in network.rates.items() if own and inner.startswith(prefix)]
         groups.setdefault(named[0] if named else network.rate, []).append(parameter)
     each = [{"params": parameters, "lr": rate, "initial_lr": rate} for rate, parameters in groups.items()]
     return torch.optim.Adam(each, betas=(0.9, 0.99), eps=1e-15, fused=True)
