@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 import fields
-from fields.base import build
+from fields.base import Field, build
 from render.camera import Camera, project
-from render.precision import precision
 from scenes.scene import Scene, View
 
 VIEWS = 5  # photographs looked at
@@ -32,7 +31,7 @@ class Window:
 
     rgb: Tensor  # (n, n, 3) float32, over the scene's background
     points: Tensor  # (n * n, 3) float32, scene units, row by row
-    directions: Tensor  # (n * n, 3) float32, unit, from the camera to the points
+    direction: Tensor  # (3,) float32, unit, from the camera to the box's centre
     cycle: float  # cycles per box side of one cycle per window
 
 
@@ -64,12 +63,17 @@ def choose(name: str, config: Any, scene: Scene, seed: int) -> Choice:
             generator = torch.Generator().manual_seed(seed + draw)
             field = build(name, replace(config, bandwidth=bandwidth), scene.box, generator)
             for window, want in zip(seen, wanted, strict=True):
-                with torch.no_grad(), precision(torch.device("cpu")):
-                    _, features = field.density(window.points)
-                    rgb = field.color(features, window.directions)
-                far = distance(want, spectrum(rgb.view(window.rgb.shape))) * window.cycle
+                far = distance(want, spectrum(untrained(field, window))) * window.cycle
                 distances[bandwidth] += far / (DRAWS * len(seen))
     return Choice(min(distances, key=lambda b: distances[b]), distances)
+
+
+@torch.no_grad()
+def untrained(field: Field, window: Window) -> Tensor:
+    """(n, n, 3) What the field shows on the window. From one direction, so that only the place counts, and in float32:
+    what a grid shows before training is too faint for bf16."""
+    _, features = field.density(window.points)
+    return field.color(features, window.direction.expand(len(features), 3)).view(window.rgb.shape)
 
 
 def spectrum(picture: Tensor) -> Tensor:
@@ -116,8 +120,8 @@ def window_of(view: View, box: Tensor, background: Tensor) -> Window | None:
     rgba = view.image[row - half : row + half, column - half : column + half].float() / 255
     rgb = torch.lerp(background, rgba[..., :3], rgba[..., 3:])
     points = plane(camera, center, half, pitch)
-    directions = torch.nn.functional.normalize(points - camera.pose[:3, 3], dim=-1)
-    return Window(rgb, points, directions, side / (2 * half * pitch))
+    direction = torch.nn.functional.normalize(center - camera.pose[:3, 3], dim=0)
+    return Window(rgb, points, direction, side / (2 * half * pitch))
 
 
 def plane(camera: Camera, center: Tensor, half: int, pitch: float) -> Tensor:

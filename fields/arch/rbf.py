@@ -66,7 +66,7 @@ PRESETS = {
     "large": Config(channels=4, table_bits=21, bandwidth=2048.0, neurons=64),
     "space-tiny": Config("space", 8, 2, 12, bandwidth=64.0, kernels=64, coefficients=8, width=16),
     "space-small": Config("space", 8, 4, 17, kernels=1 << 13, coefficients=16),
-    "space": Config("space", bandwidth=1024.0),
+    "space-base": Config("space", bandwidth=1024.0),
 }
 
 

@@ -209,7 +209,7 @@ def test_presets_have_the_shapes_that_their_config_tells(name):
 
 def test_the_space_form_has_the_published_size():
     with torch.device("meta"):
-        network = Network(Network.final(PRESETS["space"]), 3, None)
+        network = Network(Network.final(PRESETS["space-base"]), 3, None)
     assert sum(v.numel() for v in network.stored().values()) == pytest.approx(17.74e6, rel=0.02)
 
 

@@ -74,7 +74,9 @@ def test_growing_keeps_a_smooth_function_and_ends_at_the_finest(generator):
     assert last.config == Network.final(SMALL)
     assert last.grown(nothing, generator) is last
     assert last.growth == ()
-    torch.testing.assert_close(last.features(x).detach(), want, atol=2e-5, rtol=1e-4)  # five resamplings of numbers up to 3
+    torch.testing.assert_close(
+        last.features(x).detach(), want, atol=2e-5, rtol=1e-4
+    )  # five resamplings of numbers up to 3
 
 
 def test_growing_does_not_touch_the_old_network(generator):
