@@ -71,8 +71,9 @@ def compete(contest: Contest, folder: Path, console: Console) -> dict[str, Any]:
     done = [row for row in rows if "psnr" in row]
     if not done:
         raise ValueError(f"no architecture could be trained: {rows[0]['error'] if rows else 'none was named'}")
+    name = Path(contest.data).name
     return {
-        "data": contest.data if contest.downscale == 1 else f"{contest.data} --downscale {contest.downscale}",
+        "data": name if contest.downscale == 1 else f"{name} --downscale {contest.downscale}",
         "seconds": contest.seconds,
         "scored_on": done[0]["scored_on"],
         "device": done[0]["device"],
@@ -154,7 +155,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes.tick_params(axis="x", which="minor", labelsize=7)
         axes.grid(alpha=0.3, which="both")
         axes.margins(0.18, 0.12)
-    picture.suptitle(f"{Path(result['data']).name}: {result['seconds']:g} s of training each, {result['device']}")
+    picture.suptitle(f"{result['data']}: {result['seconds']:g} s of training each, {result['device']}")
     picture.savefig(path, dpi=110)
 
 

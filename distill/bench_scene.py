@@ -23,6 +23,9 @@ from render.command import pick_device, run
 from scenes.scene import ReadOptions, load
 
 
+SIDES = (200, 400, 800)  # pixels, longest side of the frames
+
+
 @dataclass(frozen=True)
 class Flags:
     """Measure. Without --ops, --train or --frames: all three."""
@@ -142,11 +145,11 @@ def train_steps(flags: Flags, device: torch.device) -> tuple[Training, dict[str,
 
 
 def frames(training: Training, repeats: int) -> dict[str, Any]:
-    """Frames of the first test view at 200, 400 and 800 pixels."""
+    """Frames of the first test view at several sizes."""
     scene = training.scene
     camera = (scene.test or scene.train)[0].camera
     result: dict[str, Any] = {}
-    for side in (200, 400, 800):
+    for side in SIDES:
         factor = side / max(camera.size)
         resized = camera.resized(*(max(1, round(n * factor)) for n in camera.size))
         drawn = training.renderer.image(training.field, training.loss.grid, resized)

@@ -31,12 +31,13 @@ def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
 
 
 def test_training_and_frames_are_measured(monkeypatch, capsys):
+    monkeypatch.setattr(bench_scene, "SIDES", (20, 40))  # 30 steps leave fog, which is slow to draw
     assert run(monkeypatch, "builtin:48", "--frames", "--steps", 30, "--preset", "tiny", "--repeats", 3, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"machine", "train", "frames"}
     assert printed["train"]["steps"] == 20
     assert printed["train"]["samples_per_second"] > 0
-    assert set(printed["frames"]) == {f"{s}_{what}" for s in (200, 400, 800) for what in ("ms", "samples_per_second")}
+    assert set(printed["frames"]) == {f"{s}_{what}" for s in (20, 40) for what in ("ms", "samples_per_second")}
 
 
 def test_bad_flags_are_refused(monkeypatch, capsys):
