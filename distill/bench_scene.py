@@ -22,7 +22,6 @@ from fields.files import write_beside
 from render.command import pick_device, run
 from scenes.scene import ReadOptions, load
 
-
 SIDES = (200, 400, 800)  # pixels, longest side of the frames
 
 
