@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import fields
@@ -65,7 +66,7 @@ def compete(contest: Contest, folder: Path, console: Console) -> dict[str, Any]:
     rows = []
     for name, size in contest.entries():
         console.rule(f"{name} {size}")
-        rows.append(one(contest, name, size, folder / f"{name}-{size}"))
+        rows.append(one(contest, name, size, folder / f"{name}-{size}", console))
         if "error" in rows[-1]:
             console.print(rows[-1]["error"], style="red", highlight=False, markup=False)
     done = [row for row in rows if "psnr" in row]
@@ -81,15 +82,16 @@ def compete(contest: Contest, folder: Path, console: Console) -> dict[str, Any]:
     }
 
 
-def one(contest: Contest, name: str, size: str, out: Path) -> dict[str, Any]:
+def one(contest: Contest, name: str, size: str, out: Path, console: Console) -> dict[str, Any]:
     """One entry: its metrics, or why there are none."""
     flags = {"--arch": name, "--preset": size, "--max-seconds": contest.seconds, "--downscale": contest.downscale}
     flags |= {"--device": contest.device, "--out": out}
     words = [str(word) for pair in flags.items() for word in pair]
+    (out / "log.jsonl").unlink(missing_ok=True)  # of an earlier contest
     command = [sys.executable, "-m", "distill.train_scene", contest.data, *words, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            printed, told = process.communicate()
+            printed, told = watched(process, out / "log.jsonl", contest.seconds, console)
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)  # where the terminal has not told it already
             process.wait()
@@ -99,6 +101,29 @@ def one(contest: Contest, name: str, size: str, out: Path) -> dict[str, Any]:
         return row | {"error": (told.strip().splitlines() or [f"ended with {process.returncode}"])[-1]}
     metrics = json.loads(printed)
     return row | {key: metrics[key] for key in STORED}
+
+
+def watched(process: subprocess.Popen, log: Path, seconds: float, console: Console) -> tuple[str, str]:
+    """What the process wrote to its two outputs; until it ends, a bar follows its log."""
+    with Progress(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("starts ...", total=seconds)
+        while True:
+            try:
+                return process.communicate(timeout=1)
+            except subprocess.TimeoutExpired:
+                last = last_record(log)
+                if last:
+                    text = f"step {last['step']}  {last['batch_psnr']:.2f} dB in batches"
+                    bar.update(task, completed=last["seconds"], description=text)
+
+
+def last_record(log: Path) -> dict[str, Any]:
+    """The last whole line of a run's log, empty where there is none yet."""
+    try:
+        lines = log.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+        return json.loads(lines[-1]) if lines else {}
+    except (OSError, json.JSONDecodeError):
+        return {}
 
 
 def table(result: dict[str, Any]) -> Table:
