@@ -129,12 +129,12 @@ def last_record(log: Path) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     """The rows for a person, best first."""
     title = f"{result['data']}, {result['seconds']:g} s each; {result['scored_on']}"
-    shown = Table("architecture", "preset", *COLUMNS.values(), title=title)
+    shown = Table("architecture", *COLUMNS.values(), title=title)
     for column in shown.columns:
         column.no_wrap = True
     for row in sorted(result["rows"], key=lambda r: -r.get("psnr", 0)):
         cells = [shaped(key, row[key]) for key in COLUMNS] if "psnr" in row else [row["error"]]
-        shown.add_row(row["architecture"], row["preset"], *cells)
+        shown.add_row(f"{row['architecture']} {row['preset']}", *cells)
     return shown
 
 
