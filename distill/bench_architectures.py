@@ -24,6 +24,7 @@ COLUMNS = {
     "train_seconds": "train s",
     "frame_ms_median": "ms/frame",
 }
+MARKS = "osD^vPX*"  # of the plot, since colours alone are not told apart by everybody
 STORED = (*COLUMNS, "steps", "samples_per_second", "peak_memory_bytes", "scored_on", "device")
 SCALES = {"model_bytes": 1e-6, "parameters": 1e-6}
 DIGITS = {"psnr": 2, "ssim": 3, "model_bytes": 2, "parameters": 2}
@@ -153,35 +154,36 @@ def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def plotting() -> Any:
-    """matplotlib's figure module. ValueError, with the command that installs it, where it is missing."""
+    """matplotlib, with its figures and tickers. ValueError, with the command that installs it, where it is missing."""
     try:
-        from matplotlib import figure
+        import matplotlib.figure
+        import matplotlib.ticker
     except ImportError:
         raise ValueError('the Pareto plot wants matplotlib: pip install "polyfield[plot]"') from None
-    return figure
+    return matplotlib
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
     """Two panels, PSNR against the file's size and against a frame's time, with the front that nothing beats."""
-    picture = plotting().Figure(figsize=(11, 4.8), layout="constrained")
-    rows = [row for row in result["rows"] if "psnr" in row]
+    library = plotting()
+    picture = library.figure.Figure(figsize=(12, 4.8), layout="constrained")
+    rows = sorted((row for row in result["rows"] if "psnr" in row), key=lambda row: -row["psnr"])
+    dots: list[Any] = []
     panels = (("model_bytes", "model file, MB"), ("frame_ms_median", "ms per frame"))
     for axes, (key, label) in zip(picture.subplots(1, 2), panels, strict=True):
         places = [(row[key] * SCALES.get(key, 1), row["psnr"]) for row in rows]
-        edge = front(places)
-        axes.step(*zip(*edge, strict=True), where="post", color="0.7", zorder=1)
-        for (x, y), row in zip(places, rows, strict=True):
-            axes.scatter(x, y, zorder=2)
-            name = f"{row['architecture']} {row['preset']}"
-            axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
+        axes.step(*zip(*front(places), strict=True), where="post", color="0.7", zorder=1)
+        dots = [axes.scatter(x, y, marker=MARKS[n % len(MARKS)], zorder=2) for n, (x, y) in enumerate(places)]
         axes.set(xscale="log", xlabel=label, ylabel="PSNR, dB")
-        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            ticks("{x:g}")
-        axes.tick_params(axis="x", which="minor", labelsize=7)
-        axes.grid(alpha=0.3, which="both")
-        axes.margins(0.18, 0.12)
+        axes.xaxis.set_major_locator(library.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(library.ticker.NullFormatter())
+        axes.grid(alpha=0.3)
+        axes.margins(0.08)
+    names = [f"{row['architecture']} {row['preset']}" for row in rows]
+    picture.legend(dots, names, loc="outside right center", title="best first")
     picture.suptitle(f"{result['data']}: {result['seconds']:g} s of training each, {result['device']}")
-    picture.savefig(path, dpi=110)
+    picture.savefig(path, dpi=100)
 
 
 def save(result: dict[str, Any], folder: Path) -> tuple[Path, Path]:

@@ -64,6 +64,7 @@ def weight_bytes(module: Any, config: Any) -> int:
 def listing() -> Table:
     """All presets, for a person."""
     table = Table("architecture", "preset", "parameters", "weights", "measured", title="architectures and presets")
+    table.caption = "sizes are those after all growth and before pruning"
     before = ""
     for one in profiles():
         if before and one.architecture != before:
