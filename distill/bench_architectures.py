@@ -159,7 +159,7 @@ def plotting() -> Any:
         import matplotlib.figure
         import matplotlib.ticker
     except ImportError:
-        raise ValueError('the Pareto plot wants matplotlib: pip install "polyfield[plot]"') from None
+        raise ValueError("the Pareto plot wants matplotlib: pip install matplotlib") from None
     return matplotlib
 
 
