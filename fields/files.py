@@ -219,7 +219,7 @@ def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
         with torch.device("meta"):
             return stored(build_unset(header))
     except TypeError as error:
-        raise ModelError(f"{path}: header does not fit a {header.architecture}: {error}") from None
+        raise ModelError(f"{path}: config does not fit architecture {header.architecture}: {error}") from None
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: {error}") from None
 

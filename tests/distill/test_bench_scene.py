@@ -22,9 +22,10 @@ def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
     assert printed == json.loads(path.read_text())
     assert set(printed) == {"machine", "ops"}
     names = [row["op"] for row in printed["ops"]]
-    both = ["grid encode", "planes", "voxels", "rbf", "wendland", "modulate"]
-    wanted = [f"{name}{part}" for name in both for part in ("", " backward")]
-    assert names == [*wanted, "march", "composite", "composite backward"]
+    both = ["planes", "voxels", "rbf", "wendland", "modulate"]
+    wanted = [f"{name}{part}" for name in both for part in ("", " with gradients")]
+    rest = ["march", "composite", "composite backward"]
+    assert names == ["grid encode", "grid encode backward", *wanted, *rest]
     for row in printed["ops"]:
         assert row["median_ms"] > 0
         assert row["ratio"] == pytest.approx(row["reference_ms"] / row["median_ms"], rel=0.2)  # rounded on the way
