@@ -9,7 +9,7 @@ from torch import Tensor
 
 from render.camera import Camera
 
-READERS = ("synthetic", "blender", "transforms")  # asked in this order; the file name is the reader's name
+READERS = ("synthetic", "blender", "transforms", "mesh")  # asked in this order; the file name is the reader's name
 
 
 class SceneError(ValueError):
@@ -61,7 +61,7 @@ class Scene:
 
 
 def load(data: str, options: ReadOptions) -> Scene:
-    """Read a data set: a folder, a JSON file, or `builtin[:SIZE]`. SceneError where it cannot be used."""
+    """Read a data set: a folder, a JSON file, a mesh, or `builtin[:SIZE]`. SceneError where it cannot be used."""
     return importlib.import_module(f"scenes.{format_of(data)}").read(data, options)
 
 
@@ -78,7 +78,7 @@ def unknown(path: Path) -> str:
     if not path.exists():
         return f"{path}: no such file or folder; wanted a data set or 'builtin'"
     if path.is_file():
-        return f"{path}: not a data set; wanted a folder or a transforms.json"
+        return f"{path}: not a data set; wanted a folder, a transforms.json, or a mesh (.glb .gltf .obj .ply .stl .off)"
     names = [p for p in path.rglob("*") if p.is_file()]
     if not names:
         return f"{path}: folder is empty; wanted transforms.json or transforms_train.json with pictures"
