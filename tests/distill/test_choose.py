@@ -167,14 +167,16 @@ def test_the_table_that_is_most_like_the_model_counts(tables):
         return TABLE | {"rows": [row(best, "small", 30.0, 1.0), *others[: changes.pop("others", 3)]]} | changes
 
     longest = table("cam", data="a", seconds=99.0)
-    tables(table("mlp", data="b", others=1), longest, table("vm", data="c"))
-    assert name(picked(Wanted())) == "cam small"  # of equally many rows: the longest
+    tables(table("mlp", data="b", others=1, seconds=999.0), table("vm", data="c"), longest)
+    assert name(picked(Wanted())) == "cam small"  # the most rows, then the longest
     assert name(picked(Wanted(), teacher(data="/x/b", downscale=1))) == "mlp small"
     tables(table("mlp", data="fern", others=1), longest, table("vm", data="fern --downscale 4", others=1))
     assert name(picked(Wanted())) == "vm small"
     assert name(picked(Wanted(), teacher(downscale=1))) == "mlp small"
     tables(longest, table("mlp", data="fern"), table("vm", data="z", device="NVIDIA H200", others=1))
     assert name(picked(Wanted(), device="cuda")) == "vm small"
+    tables(longest, table("mlp", data="b --downscale 4", others=1))
+    assert name(picked(Wanted())) == "cam small"  # another scene of the same size says no more
     tables(longest, table("mlp", data="builtin"))
     assert name(picked(Wanted(), teacher(data="builtin:64", downscale=1))) == "mlp small"
 
@@ -257,6 +259,11 @@ def test_a_larger_preset_that_would_fit_is_told():
             Wanted(max_bytes=9_000_000, min_psnr=35.0),  # vm: 0.15 doublings of bytes; hashgrid tiny: 1 of the error
             r"meets --max-bytes 9\.00 MB and --min-psnr 35; the nearest is vm small, .* misses --max-bytes 9\.00",
         ),
+        (
+            Wanted(max_bytes=300_000, min_psnr=33.0),
+            "nearest is mlp small, .* misses --max-bytes 300 kB and --min-psnr 33$",
+        ),
+        (Wanted(max_bytes=2_000_000, min_psnr=34.5), r"the nearest is hashgrid tiny, .* misses --min-psnr 34\.5"),
         (
             Wanted("cam", max_bytes=50_000),
             "no usual cam preset meets --max-bytes 50 kB; the smallest is cam tiny, about",

@@ -200,6 +200,19 @@ def test_two_boxes_side_by_side_clear_the_cells_that_both_share(generator):
     assert torch.equal(unpack(result.grid.bits)[0], want.flatten())
 
 
+@pytest.mark.parametrize("scale", [0.3, 1 / 3, 0.45, 0.7])
+def test_cells_that_a_box_only_touches_are_not_in_it(scale):
+    transform = torch.diag(torch.tensor([scale, scale, scale, 1.0], dtype=torch.float64))  # faces on no round numbers
+    transform[:3, 3] = 0.1
+    cells = (torch.cartesian_prod(*[torch.arange(G)] * 3).double() + 0.5) / G
+    half = torch.full((3,), 0.5 / G, dtype=torch.float64)
+    for first in range(3, 14):
+        box = (torch.tensor([[first] * 3, [first + 9] * 3], dtype=torch.float64) / G - 0.1) / scale
+        met = meets(cells, half, box, transform).view(G, G, G)
+        assert int(met.sum()) == 9**3
+        assert bool(met[first : first + 9, first : first + 9, first : first + 9].all())
+
+
 def test_boxes_that_are_apart_only_along_a_line_across_two_edges():
     # a cube stood on its edge (about z), and a box turned onto its own edge (about x): nearest at a point of two edges
     turn = torch.eye(4, dtype=torch.float64)
@@ -335,6 +348,7 @@ def test_flags_out_of_range_are_named(wrong, message):
         (Edits(erase=(HOLES[0], (-9, 0, 0, -8, 1, 1))), "--erase -9 0 0 -8 1 1 lies outside the model's box"),
         (Edits(erase=((-9, -9, -9, 9, 9, 9),)), "--erase -9 -9 -9 9 9 9: nothing of the model is left$"),
         (Edits(CROP, (CROP,)), "nothing of the model is left$"),
+        (Edits(CROP, (CROP,), 1.0), "--min-density 1: nothing of the model is left$"),
         (
             Edits(min_density=1e9),
             r"--min-density 1e\+09: nothing .* left; the densest point that was found has 0\.\d+ ",
@@ -362,8 +376,10 @@ def test_an_empty_teacher_has_nothing_to_teach(generator):
         edited(empty, Edits(CROP))
 
 
-def test_packed_cells_of_the_original_are_never_added(generator):
-    bits = pack(torch.rand(1, G**3, generator=generator) < 0.3)
-    result = edited(opened(some_field(generator), turned(), bits), Edits(CROP, HOLES, 1e-3))
+@pytest.mark.parametrize("cascades", [1, 2])
+def test_cells_that_were_empty_stay_so(cascades, generator):
+    box = torch.tensor([[0.0] * 3, [cascades / 2 + 0.5] * 3])
+    bits = pack(torch.rand(cascades, G**3, generator=generator) < 0.3)
+    result = edited(opened(some_field(generator, box), turned(), bits), Edits(erase=HOLES, min_density=1e-3))
     assert not bool((result.grid.bits & ~bits).any())
-    assert bool(result.grid.bits.any())
+    assert bool(result.grid.bits.any(-1).all())
