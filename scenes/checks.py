@@ -61,7 +61,8 @@ def examine(scene: Scene, format: str, command: str) -> Report:
     views = [*scene.train, *scene.test]
     lenses = _distinct([_lens(view) for view in views])
     core, inside = ray_shares([view.camera for view in scene.train], scene.box)
-    low, high = ((scene.box.double() - scene.transform[:3, 3]) * scene.unit).tolist()
+    back = torch.linalg.inv(scene.transform)
+    ends = torch.cartesian_prod(*scene.box.double().T) @ back[:3, :3].T + back[:3, 3]  # a reader may turn axes
     pixels = sum(view.valid.numel() for view in views)
     size = 4 * pixels
     return Report(
@@ -77,7 +78,7 @@ def examine(scene: Scene, format: str, command: str) -> Report:
         masked_share=1 - sum(int(view.valid.sum()) for view in views) / pixels,
         background=list(scene.background),
         box=scene.box.tolist(),
-        box_input=[low, high],
+        box_input=[ends.amin(0).tolist(), ends.amax(0).tolist()],
         transform=scene.transform.tolist(),
         unit=scene.unit,
         rays_core=core,
