@@ -24,8 +24,7 @@ from torch import Tensor
 
 from render.camera import Camera, Intrinsics, look_at
 from scenes.scene import ReadOptions, Scene, SceneError, View
-from scenes.surface import Surface, Texture, draw
-from scenes.triangles import build, corner_normals
+from scenes.surface import Surface, Texture, assembled, draw
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # +Y up to +Z up: a quarter turn about x
@@ -35,7 +34,6 @@ SPIRALS = ((TRAIN, 1, 0.0), (TEST, -1, 2.39))  # so begun, no test view is withi
 FIELD_OF_VIEW = math.radians(40)
 MARGIN = 0.02  # of the longest side, that the box is longer than the mesh along every axis
 FRAME = 1.06  # room around the mesh in the pictures
-CREASE = math.radians(50)  # edges sharper than this stay sharp
 GREY = 0.7  # where the file has no colour
 UNSET = (102, 102, 102)  # what trimesh gives a material that names no colour
 THIN = 1e-12  # twice a triangle's area over its longest edge squared, below which it is no triangle
@@ -314,15 +312,8 @@ def surfaced(parted: list[Part], corners: np.ndarray, pixel: float) -> Surface:
             texture[begin:end] = len(textures)
             textures.append(Texture(shrunk(one, corners[begin:end], pixel), one.cutoff))
         begin = end
-    return Surface(
-        build(corners),
-        corners,
-        corner_normals(corners, CREASE),
-        np.concatenate([one.colors for one in parted]),
-        np.concatenate([one.uv for one in parted]),
-        texture,
-        tuple(textures),
-    )
+    colors, uv = (np.concatenate([getattr(one, name) for one in parted]) for name in ("colors", "uv"))
+    return assembled(corners, colors, uv, texture, tuple(textures))
 
 
 def shrunk(one: Part, corners: np.ndarray, pixel: float) -> np.ndarray:

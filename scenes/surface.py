@@ -6,6 +6,7 @@ is lit half as strongly, since textures of scans hold light already. Colours are
 throughout, and so are the lights.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,11 +15,12 @@ import numpy as np
 import torch
 
 from render.camera import Camera
-from scenes.triangles import Hits, Tree, cast
+from scenes.triangles import Hits, Tree, build, cast, corner_normals
 
 SKY, TILT = 0.5, 0.17  # light on an upright wall, and what it gains facing up or loses facing down
 KEY, FILL = (-0.43, -0.52, 0.74), (0.76, 0.45, -0.47)  # unit directions to the lights
 KEY_SHARE, FILL_SHARE = 0.37, 0.22
+CREASE = math.radians(50)  # edges sharper than this stay sharp
 MILD = 0.5  # of the light's variation, on textures
 LAYERS = 16  # holes of textures that a ray passes at most
 PAST = 1e-6  # scene units behind a hole, where the ray goes on
@@ -36,15 +38,24 @@ class Texture(NamedTuple):
 
 @dataclass(frozen=True)
 class Surface:
-    """T triangles in scene units, in the order of the reader."""
+    """T triangles in scene units, stored in the order of the tree's leaves."""
 
-    tree: Tree
-    corners: np.ndarray  # (T, 3, 3) float64
+    tree: Tree  # its `order` is 0, 1, 2, ...
     normals: np.ndarray  # (T, 3, 3) float32, unit, at the corners; either side
     colors: np.ndarray  # (T, 3, 3) float32, RGB in [0, 1] at the corners; a texture is multiplied by it
     uv: np.ndarray  # (T, 3, 2) float32, texture coordinates at the corners: (0, 0) is the picture's lower left
     texture: np.ndarray  # (T,) int32, place in `textures`, -1 for none
     textures: tuple[Texture, ...]
+
+
+def assembled(
+    corners: np.ndarray, colors: np.ndarray, uv: np.ndarray, texture: np.ndarray, textures: tuple[Texture, ...]
+) -> Surface:
+    """A surface of triangles (T, 3, 3) that have an area; the other arrays as in `Surface`, in the same order."""
+    tree, normals = build(corners), corner_normals(corners, CREASE)
+    order = tree.order  # what a ray meets next then lies near in memory
+    tree = tree._replace(order=np.arange(len(order), dtype=np.int32))
+    return Surface(tree, normals[order], colors[order], uv[order], texture[order], textures)
 
 
 def draw(surface: Surface, cameras: list[Camera]) -> np.ndarray:
@@ -152,7 +163,7 @@ def bilinear(pixels: np.ndarray, uv: np.ndarray) -> np.ndarray:
 def lit(surface: Surface, hits: Hits, directions: np.ndarray) -> np.ndarray:
     """Light (N,) in [0, 1] on what rays with these directions (N, 3) meet."""
     n = np.einsum("nk,nkc->nc", hits.weights, surface.normals[hits.face])
-    corners = surface.corners[hits.face]
+    corners = surface.tree.corners[hits.face]
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     away = (np.einsum("nc,nc->n", flat, directions) > 0) != (np.einsum("nc,nc->n", flat, n) < 0)
     n *= (np.where(away, -1, 1) / np.maximum(np.sqrt(np.einsum("nc,nc->n", n, n)), 1e-6))[:, None]

@@ -48,7 +48,8 @@ def build(corners: np.ndarray) -> Tree:
     corners = np.ascontiguousarray(corners, dtype=np.float64)
     if not len(corners):
         raise ValueError("a tree needs at least 1 triangle, found none")
-    low, high = corners.min(1), corners.max(1)
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)  # far faster than along axis 1
     pad = PAD * float((high.max(0) - low.min(0)).max())
     order = np.arange(len(corners), dtype=np.int32)
     boxes = np.empty((2 * len(corners), 6))

@@ -10,8 +10,7 @@ import torch
 
 from render.camera import Camera, Intrinsics, look_at
 from scenes import surface
-from scenes.surface import Surface, Texture
-from scenes.triangles import build, corner_normals
+from scenes.surface import Texture
 
 CORNERS = np.array([[0.2, 0.2, 0.5], [0.8, 0.2, 0.5], [0.8, 0.8, 0.5], [0.2, 0.8, 0.5]])
 QUAD = CORNERS[[[0, 1, 2], [0, 2, 3]]]
@@ -22,10 +21,8 @@ STAMP = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], np.
 def made(corners, colors=None, texture=None, uv=None):
     """A surface, white where no colours are given."""
     count = len(corners)
-    return Surface(
-        build(corners),
+    return surface.assembled(
         corners,
-        corner_normals(corners, math.radians(50)),
         np.ones((count, 3, 3), np.float32) if colors is None else np.asarray(colors, np.float32),
         np.zeros((count, 3, 2), np.float32) if uv is None else uv,
         np.full(count, -1 if texture is None else 0, np.int32),
@@ -61,6 +58,20 @@ def test_colours_of_corners_are_interpolated():
     assert not rgb[2].any()
 
 
+def test_every_triangle_keeps_its_own_colours_and_normals():
+    """Colour that is the place, on 2048 triangles that the tree reorders."""
+    corners = solids.sphere(4)[np.random.default_rng(2).permutation(2048)]
+    one = made(corners * 0.4 + 0.5, (corners + 1) / 2)
+    origins, directions = down(np.random.default_rng(1).uniform(0.25, 0.75, (500, 2)))
+    rgb, covered = surface.seen(one, origins, directions)
+    assert covered.all()
+    point = (origins - 0.5)[:, :2] / 0.4
+    height = np.sqrt(1 - (point**2).sum(1))
+    n = np.concatenate([point, height[:, None]], 1)
+    want = (n + 1) / 2 * np.minimum(surface.light_on(n), 1)[:, None]
+    assert np.abs(rgb - want).max() < 0.02  # the mesh lies 0.005 below the sphere, its normals are 0.03 off
+
+
 def test_a_texture_stands_upright_and_is_bilinear():
     one = made(QUAD, texture=Texture(STAMP, 0.0), uv=UV)
     places = [[0.35, 0.65], [0.65, 0.65], [0.35, 0.35], [0.65, 0.35], [0.5, 0.65], [0.5, 0.5]]  # texel centres first
@@ -83,16 +94,15 @@ def test_a_texture_repeats_and_is_multiplied_by_the_colour():
 def test_holes_of_a_texture_show_what_is_behind():
     pixels = np.concatenate([STAMP, np.full((2, 2, 1), 255, np.uint8)], -1)
     pixels[0, :, 3] = 0  # the upper half is empty
-    back = QUAD - [0, 0, 0.2]
-    whole = made(np.concatenate([QUAD, back]), uv=np.concatenate([UV, UV]))
-    texture = np.array([0, 0, -1, -1], np.int32)
+    both, white = np.concatenate([QUAD, QUAD - [0, 0, 0.2]]), np.ones((4, 3, 3), np.float32)
     for cutoff, sees in ((0.5, True), (0.0, False)):
-        one = replace(whole, texture=texture, textures=(Texture(pixels, cutoff),))
+        stamp = Texture(pixels, cutoff)
+        one = surface.assembled(both, white, np.concatenate([UV, UV]), np.array([0, 0, -1, -1], np.int32), (stamp,))
         rgb, covered = surface.seen(one, *down([[0.35, 0.7], [0.35, 0.3]]))
         assert covered.all()
         assert np.allclose(rgb[0], light([0, 0, 1])) == sees  # the white one behind
         assert rgb[1, 2] > 0.5 > rgb[1, 0]
-    alone = replace(made(QUAD, uv=UV), texture=texture[:2], textures=(Texture(pixels, 0.5),))
+    alone = made(QUAD, texture=Texture(pixels, 0.5), uv=UV)
     assert surface.seen(alone, *down([[0.35, 0.7], [0.35, 0.3]]))[1].tolist() == [False, True]
 
 
