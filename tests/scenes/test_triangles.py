@@ -134,13 +134,17 @@ def test_equal_and_overlapping_triangles_make_a_tree():
     assert np.allclose(triangles.cast(tree, origins, directions).t, brute(corners, origins, directions))
 
 
-def test_triangles_of_all_sizes_along_a_line_keep_the_tree_shallow():
-    """Each a thousandth of the last one: bins part them one by one, and the walk's stack must hold."""
-    scale = 1e-3 ** np.arange(80)
-    corners = soup(1, 0.3) * scale[:, None, None]
-    origins, directions = toward(corners.mean(1), 4.0)
-    hits = triangles.cast(triangles.build(np.repeat(corners, 40, 0)), origins, directions)
-    assert np.isfinite(hits.t[:3]).all()
+def test_triangles_of_all_sizes_keep_the_tree_shallow():
+    """Each a tenth of the last one, in one corner: bins part them one by one, and the walk's stack must hold."""
+    corners = np.abs(soup(1, 0.3)) * 0.1 ** np.arange(250.0)[:, None, None]
+    tree = triangles.build(np.repeat(corners, 12, 0))
+    depth = np.zeros(len(tree.links), int)
+    for j, (second, count) in enumerate(tree.links):
+        if not count:
+            depth[[j + 1, second]] = depth[j] + 1
+    assert 40 < depth.max() < triangles.STACK - 2
+    origins, directions = toward(corners[:3].mean(1), 4.0)
+    assert np.isfinite(triangles.cast(tree, origins, directions).t).all()
 
 
 def test_the_leaves_hold_every_triangle_once_within_their_boxes():
