@@ -135,15 +135,18 @@ def test_equal_and_overlapping_triangles_make_a_tree():
 
 
 def test_triangles_of_all_sizes_keep_the_tree_shallow():
-    """Each a tenth of the last one, in one corner: bins part them one by one, and the walk's stack must hold."""
-    corners = np.abs(soup(1, 0.3)) * 0.1 ** np.arange(250.0)[:, None, None]
-    tree = triangles.build(np.repeat(corners, 12, 0))
+    """Each a seventeenth of the last one, along three axes in turn: sixteen bins part them one by one, and the walk's
+    stack must hold. Without halving below level 48 this tree is 61 levels deep."""
+    place = np.concatenate([17.0**-k * np.eye(3) for k in range(20)])
+    corners = np.repeat(place[:, None] + 1e-3 * place.max(1)[:, None, None] * np.eye(3), 30, 0)
+    tree = triangles.build(corners)
     depth = np.zeros(len(tree.links), int)
     for j, (second, count) in enumerate(tree.links):
         if not count:
             depth[[j + 1, second]] = depth[j] + 1
-    assert 40 < depth.max() < triangles.STACK - 2
-    origins, directions = toward(corners[:3].mean(1), 4.0)
+    assert triangles.DEEP < depth.max() < triangles.DEEP + 9
+    assert depth.max() + 31 < triangles.STACK  # 2^31 triangles at most are halved that often
+    origins, directions = toward(corners[::30][:9].mean(1), 4.0)
     assert np.isfinite(triangles.cast(tree, origins, directions).t).all()
 
 
