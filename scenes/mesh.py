@@ -146,8 +146,12 @@ def opened(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return trimesh.load_scene(str(path), file_type=kind, process=False)
     except Exception as error:  # a damaged file makes trimesh raise nearly anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise SceneError(f"{path}: cannot be read as a .{kind} mesh: {type(error).__name__}: {reason}") from None
+        raise SceneError(f"{path}: cannot be read as a .{kind} mesh: {one_line(error)}") from None
+
+
+def one_line(error: Exception) -> str:
+    """What another library says went wrong."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")
 
 
 def check_whole(path: Path, kind: str) -> None:
@@ -176,7 +180,13 @@ def part(path: Path, geometry: Any, matrix: np.ndarray) -> Part:
     if not np.isfinite(corners).all():
         broken = int((~np.isfinite(corners).all((1, 2))).sum())
         raise SceneError(f"{path}: {broken} of {len(faces)} triangles have corners that are not finite numbers")
-    return Part(corners, *paint(geometry, faces, linear=path.suffix.lower() in (".glb", ".gltf")))
+    found = Part(corners, *paint(geometry, faces, linear=path.suffix.lower() in (".glb", ".gltf")))
+    try:
+        if found.picture is not None:
+            found.picture.load()  # trimesh has only looked at its header
+    except Exception as error:  # as in `opened`
+        raise SceneError(f"{path}: its texture cannot be read: {one_line(error)}") from None
+    return found
 
 
 def paint(geometry: Any, faces: np.ndarray, *, linear: bool) -> tuple[Any, ...]:
@@ -305,23 +315,23 @@ def pixel_at(cameras: list[Camera]) -> float:
 
 def surfaced(parted: list[Part], corners: np.ndarray, pixel: float) -> Surface:
     """The surface to draw, of parts whose corners lie at (T, 3, 3) in scene units where a pixel has this length."""
-    texture, textures, begin = np.full(len(corners), -1, np.int32), [], 0
-    for one in parted:
-        end = begin + len(one.corners)
-        if one.picture is not None:
-            texture[begin:end] = len(textures)
-            textures.append(Texture(shrunk(one, corners[begin:end], pixel), one.cutoff))
-        begin = end
     colors, uv = (np.concatenate([getattr(one, name) for one in parted]) for name in ("colors", "uv"))
+    owner = np.repeat(np.arange(len(parted)), [len(one.corners) for one in parted])
+    texture, textures = np.full(len(corners), -1, np.int32), []
+    keys = [(id(one.picture), one.cutoff) for one in parted]  # parts may share a picture
+    for key, one in dict(zip(keys, parted, strict=True)).items():
+        if one.picture is not None:
+            mine = np.isin(owner, [i for i, other in enumerate(keys) if other == key])
+            texture[mine] = len(textures)
+            pixels = shrunk(one.picture.convert("RGBA" if one.cutoff else "RGB"), corners[mine], uv[mine], pixel)
+            textures.append(Texture(pixels, one.cutoff))
     return assembled(corners, colors, uv, texture, tuple(textures))
 
 
-def shrunk(one: Part, corners: np.ndarray, pixel: float) -> np.ndarray:
-    """The part's picture (H, W, 3 or 4) uint8, reduced by the whole number at which a pixel of length `pixel` still
-    covers at least one of its texels along a side, so that pictures do not alias."""
-    assert one.picture is not None
-    picture = one.picture.convert("RGBA" if one.cutoff else "RGB")
-    (a, b), (u, v) = ((x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]) for x in (corners, one.uv.astype(np.float64)))
+def shrunk(picture: Image.Image, corners: np.ndarray, uv: np.ndarray, pixel: float) -> np.ndarray:
+    """A picture (H, W, C) uint8 on triangles (T, 3, 3) at uv (T, 3, 2), reduced by the whole number at which a pixel
+    of length `pixel` still covers at least one of its texels along a side, so that drawings do not alias."""
+    (a, b), (u, v) = ((x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]) for x in (corners, uv.astype(np.float64)))
     area = float(np.linalg.norm(np.cross(a, b), axis=1).sum())
     texels = float(np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).sum()) * picture.width * picture.height
     times = max(1, int(pixel * math.sqrt(texels / area)))

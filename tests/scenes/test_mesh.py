@@ -247,10 +247,22 @@ def test_large_textures_are_reduced_to_what_pixels_show():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8))
     corners = np.array([[[0.0, 0, 0], [1, 0, 0], [1, 1, 0]], [[0, 0, 0], [1, 1, 0], [0, 1, 0]]])
     uv = corners[..., :2].astype(np.float32)
-    part = mesh.Part(corners, np.ones((2, 3, 3), np.float32), uv, noise, 0.0, "texture")
     for pixel, size in ((1 / 300, 256), (1 / 128, 128), (1 / 63, 64), (2.0, 1)):
-        assert mesh.shrunk(part, corners, pixel).shape == (size, size, 3)
-    assert abs(float(mesh.shrunk(part, corners, 2.0).mean()) - np.asarray(noise).mean()) < 1
+        assert mesh.shrunk(noise, corners, uv, pixel).shape == (size, size, 3)
+        assert mesh.shrunk(noise, corners, 2 * uv, pixel / 2).shape == (size, size, 3)  # twice as often, half as large
+    assert abs(float(mesh.shrunk(noise, corners, uv, 2.0).mean()) - np.asarray(noise).mean()) < 1
+
+
+def test_parts_that_share_a_picture_share_the_texture(tmp_path):
+    whole, shared = trimesh.Scene(), PBRMaterial(baseColorTexture=STAMP)
+    other = PBRMaterial(baseColorTexture=STAMP.transpose(Image.Transpose.ROTATE_180))
+    for k, material in enumerate((shared, other, shared)):
+        whole.add_geometry(brick(visual=TextureVisuals(UV, material=material)), node_name=str(k))
+    found = mesh.parts(saved(tmp_path, whole, "three.glb"))
+    corners = np.concatenate([part.corners for part in found])
+    one = mesh.surfaced(found, (corners - 20) / 50, 1e-3)
+    assert len(one.textures) == 2
+    assert sorted(np.bincount(one.texture).tolist()) == [12, 24]
 
 
 def test_degenerate_triangles_are_dropped_and_told(tmp_path):
@@ -318,6 +330,15 @@ def test_a_gltf_without_its_buffer_is_told(tmp_path):
     for file in tmp_path.glob("*.bin"):
         file.unlink()
     failed(path)
+
+
+def test_a_damaged_texture_is_told(tmp_path):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    visual = TextureVisuals(UV, material=SimpleMaterial(image=noise))
+    path = saved(tmp_path, brick(visual=visual), "m.obj")
+    (picture,) = tmp_path.glob("*.png")
+    picture.write_bytes(picture.read_bytes()[:3000])
+    assert "its texture cannot be read" in failed(path)
 
 
 def test_points_and_lines_are_no_mesh(tmp_path):
