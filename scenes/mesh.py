@@ -8,11 +8,14 @@ glTF's factors and vertex colours are linear and become display values here; Kd 
 """
 
 import importlib
+import logging
 import math
 import struct
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +68,9 @@ def read(data: str, options: ReadOptions) -> Scene:
     """Draw the mesh, 96 pictures to train and 16 to test. SceneError where it cannot be used; it names the file."""
     path, begin = Path(data), time.perf_counter()
     size = picture_size(path, options)
-    found = parts(path)
-    parted, dropped = solid(path, found)
+    with heard() as notes:
+        found = parts(path)
+    parted, dropped = solid(path, found, notes)
     points = np.concatenate([part.corners for part in parted]).reshape(-1, 3)
     transform, box = placement(points, turned=path.suffix.lower() in (".glb", ".gltf"))
     points = points @ transform[:3, :3].T + transform[:3, 3]
@@ -90,6 +94,7 @@ def read(data: str, options: ReadOptions) -> Scene:
         transparent=True,
         facts=(
             *described(path, parted, dropped),
+            *(f"trimesh says: {note}" for note in dict.fromkeys(notes)),
             f"{TRAIN} pictures to train and {TEST} to test, {size} x {size}, from all around, also from below",
             f"read in {read_in:.1f} s, drawn in {drawn_in:.1f} s",
         ),
@@ -129,6 +134,21 @@ def parts(path: Path) -> list[Part]:
         kinds = sorted({type(geometry).__name__ for geometry in scene.geometry.values()})
         raise SceneError(f"{path}: has no faces; wanted a triangle mesh, found {' and '.join(kinds) or 'nothing'}")
     return found
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """What trimesh warns of meanwhile, one line each; it would otherwise go to standard error."""
+    notes: list[str] = []
+    log, handler = logging.getLogger("trimesh"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: notes.append(" ".join(record.getMessage().split())[:200])
+    kept, log.propagate = log.propagate, False
+    log.addHandler(handler)
+    try:
+        yield notes
+    finally:
+        log.removeHandler(handler)
+        log.propagate = kept
 
 
 def opened(path: Path) -> Any:
@@ -209,7 +229,7 @@ def textured(visual: Any, faces: np.ndarray, *, linear: bool) -> tuple[Any, ...]
     pbr = hasattr(material, "baseColorFactor")
     picture = getattr(material, "baseColorTexture" if pbr else "image", None)
     where, name = getattr(visual, "uv", None), "material"
-    if where is None or faces.max() >= len(where):
+    if where is None or faces.max() >= len(where) or (picture is not None and stand_in(picture)):
         picture = None
     color = getattr(material, "baseColorFactor" if pbr else "diffuse", None)
     flat = np.ones(3, np.float32)
@@ -226,6 +246,11 @@ def textured(visual: Any, faces: np.ndarray, *, linear: bool) -> tuple[Any, ...]
     mode = str(getattr(material, "alphaMode", None) or "OPAQUE")
     cutoff = {"MASK": getattr(material, "alphaCutoff", None) or 0.5, "BLEND": 0.5}.get(mode, 0.0)
     return np.ascontiguousarray(colors), uv, picture, float(cutoff), name
+
+
+def stand_in(picture: Image.Image) -> bool:
+    """Whether this is the grey that trimesh puts where a material is missing."""
+    return picture.size == (2, 2) and picture.convert("RGB").getextrema() == ((100, 100),) * 3
 
 
 def as_bytes(colors: Any) -> np.ndarray:
@@ -245,13 +270,15 @@ def display(rgba: np.ndarray, *, linear: bool) -> np.ndarray:
     return np.where(values <= 0.0031308, 12.92 * values, 1.055 * values ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-def solid(path: Path, found: list[Part]) -> tuple[list[Part], int]:
-    """The parts without their degenerate triangles, and how many these were. SceneError where nothing is left."""
+def solid(path: Path, found: list[Part], notes: list[str]) -> tuple[list[Part], int]:
+    """The parts without their degenerate triangles, and how many these were. SceneError, with the first of the notes
+    that trimesh made on the way, where nothing is left."""
+    note = f"; trimesh says: {notes[0]}" if notes else ""
     points = np.concatenate([p.corners.reshape(-1, 3) for p in found])
     with np.errstate(over="ignore"):
         longest = float((points.max(0) - points.min(0)).max())
     if not 0 < longest < 1e150:
-        raise SceneError(f"{path}: the mesh has no extent: it is {longest:.3g} units long; wanted more than 0")
+        raise SceneError(f"{path}: the mesh has no extent: it is {longest:.3g} units long; wanted more than 0{note}")
     kept = []
     for one in found:
         edges = (np.roll(one.corners, -1, 1) - one.corners) / longest  # (F, 3, 3)
@@ -260,7 +287,7 @@ def solid(path: Path, found: list[Part]) -> tuple[list[Part], int]:
     total = sum(len(one.corners) for one in found)
     dropped = total - sum(len(one.corners) for one in kept)
     if dropped == total:
-        raise SceneError(f"{path}: all {total} triangles are degenerate; wanted some that have an area")
+        raise SceneError(f"{path}: all {total} triangles are degenerate; wanted some that have an area{note}")
     return [one for one in kept if len(one.corners)], dropped
 
 

@@ -341,6 +341,39 @@ def test_a_damaged_texture_is_told(tmp_path):
     assert "its texture cannot be read" in failed(path)
 
 
+def test_what_trimesh_warns_of_is_told_in_the_one_line(tmp_path, capfd):
+    """A compressed mesh whose decoder is missing: trimesh warns, and goes on with zeros or without the mesh."""
+    path = tmp_path / "m.gltf"
+    name = "KHR_draco_mesh_compression"
+    packed = {"bufferView": 0, "attributes": {"POSITION": 0}}
+    content = {
+        "asset": {"version": "2.0"},
+        "extensionsUsed": [name],
+        "extensionsRequired": [name],
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1, "extensions": {name: packed}}]}],
+        "accessors": [
+            {"componentType": 5126, "count": 3, "type": "VEC3"},
+            {"componentType": 5123, "count": 3, "type": "SCALAR"},
+        ],
+        "bufferViews": [{"buffer": 0, "byteLength": 4}],
+        "buffers": [{"byteLength": 4, "uri": "data:application/octet-stream;base64,AAAAAA=="}],
+    }
+    path.write_text(json.dumps(content))
+    failed(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_uv_without_a_material_is_grey(tmp_path):
+    path = tmp_path / "m.obj"
+    path.write_text("mtllib gone.mtl\nusemtl a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n")
+    (part,) = mesh.parts(path)
+    assert part.picture is None
+    assert (part.colors == np.float32(mesh.GREY)).all()
+
+
 def test_points_and_lines_are_no_mesh(tmp_path):
     path = tmp_path / "points.ply"
     trimesh.PointCloud(LONG).export(path)
