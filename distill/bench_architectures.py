@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import fields
-from distill.training import preset
+from distill.learning import preset
 from fields.files import write_beside
 
 COLUMNS = {

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import fields
+from distill.learning import preset as config_of
 from distill.profiles import measured, same, weight_bytes
 from distill.train_scene import PRESET
-from distill.training import preset as config_of
 from fields.base import parameter_count
 from fields.files import Header, skeleton
 

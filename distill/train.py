@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from distill.budget import FIRST_RAYS, next_rays
 from distill.fit import Loss
+from distill.learning import Phase
 from distill.pixels import PixelPool
 from fields.base import Field
 from render.occupancy import OccupancyEstimate, OccupancyGrid
 from render.renderer import Renderer, kept
 from scenes.scene import Scene
 
-FEWEST_RAYS, MOST_RAYS = 64, 1 << 16
 REFRESH = 16  # steps between occupancy updates, once training is under way
 HUBER = 0.1  # error at which the loss turns from quadratic to linear
 
@@ -41,7 +42,7 @@ class Photographs:
         self.host = torch.Generator().manual_seed(seed)  # draws pixels
         self.generator = torch.Generator(device).manual_seed(seed)  # draws jitter, backgrounds and cells
         self.grid: OccupancyGrid = occupancy.grid
-        self.rays = 1024
+        self.rays = FIRST_RAYS
 
     def __call__(self, index: int) -> Loss:
         """One batch's loss. Updates the occupancy first, where it is due."""
@@ -64,14 +65,12 @@ class Photographs:
         error = (torch.nn.functional.huber_loss(got, target, reduction="none", delta=HUBER) * weight).sum() / HUBER
         with torch.no_grad():
             mse = float(((got - target).square() * weight).sum())
-        rays, self.rays = self.rays, self.next_rays(len(samples))
+        rays, self.rays = self.rays, next_rays(self.rays, len(samples), self.config.batch)
         return Loss(error + self.field.architecture.penalty(self.generator), mse, rays, len(samples))
 
-    def next_rays(self, samples: int) -> int:
-        """Rays for the next batch, so that it meets the budget if rays are alike."""
-        wanted = self.rays * self.config.batch / max(samples, 1)
-        wanted = min(max(wanted, self.rays / 2), self.rays * 2)
-        return int(min(max(wanted, FEWEST_RAYS), MOST_RAYS))
+    def phases(self) -> tuple[Phase, ...]:
+        """One, for the whole run."""
+        return (Phase("photographs", 1.0, self),)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that an exact continuation needs."""

@@ -2,8 +2,6 @@
 
 import json
 import math
-import resource
-import signal
 import statistics
 import sys
 import time
@@ -15,17 +13,18 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from distill import memory
-from distill.fit import Schedule, Step, fit
+from distill.fit import Schedule
 from distill.frequency import choose
+from distill.learning import preset
 from distill.profiles import listing
-from distill.training import Recipe, Training, preset
+from distill.progress import Files, effort, fit_with_progress, preview
+from distill.training import Recipe, Training
 from fields.files import write_beside
 from render.command import pick_device, run
-from render.pictures import encode_png
 from render.renderer import UNIT_STEP
 from scenes.evaluate import Scored, report, score_views
 from scenes.scene import ReadOptions, Scene, load
@@ -36,9 +35,7 @@ PRESET = {"cpu": "small", "cuda": "base"}
 BATCH = {"cpu": 1 << 15, "cuda": 1 << 18}
 STRIDE = {"cpu": 3 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: more rays per second, see docs/design.md
 UNBOUNDED = 1_000_000  # steps, where only the time is limited
-PREVIEW = 240  # pixels, longest side
 LISTING = 140  # columns of --list where the output is no terminal
-PREVIEW_EVERY = 15.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -108,6 +105,7 @@ def train(flags: Flags) -> None:
     out = flags.out or Path("runs") / (Path(flags.data).stem.replace(":", "_") or "scene")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
+    files = Files.within(out)
     if device.type == "cuda":
         console.print("device: CUDA; this version has no CUDA kernels yet, its ops run as plain PyTorch there")
     scene = load(flags.data, ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing))
@@ -120,11 +118,11 @@ def train(flags: Flags) -> None:
     recipe = Recipe(flags.data, flags.arch, chosen, flags.seed, steps, batch, *where, bandwidth)
     training = Training(scene, recipe, device)
     if flags.resume:
-        training.load_checkpoint(out / "checkpoint.safetensors")
+        training.load_checkpoint(files.checkpoint)
         console.print(f"continues at step {training.run.index}")
-    prepare_folder(out)
-    fit_with_progress(training, flags, out, console)
-    finish(training, scene, out, console, flags.json)
+    files.prepare()
+    fit_with_progress(training, Schedule(steps, flags.max_seconds), files, console, flags.save_every)
+    finish(training, scene, files, console, flags.json)
 
 
 def given_bandwidth(flags: Flags, config: Any) -> float | None:
@@ -151,121 +149,19 @@ def chosen_bandwidth(flags: Flags, config: Any, scene: Scene, console: Console) 
     return choice.bandwidth
 
 
-def prepare_folder(out: Path) -> None:
-    """Make OUT and see that it can be written to, before training and after all that may be wrong with the input."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_beside(out / ".writable", b"")
-    (out / ".writable").unlink()
-
-
-def fit_with_progress(training: Training, flags: Flags, out: Path, console: Console) -> None:
-    """Run the loop with a bar, a log, checkpoints and previews. Ctrl-C finishes the step, saves, and raises."""
-    schedule = Schedule(training.recipe.steps, flags.max_seconds)
-    stopped: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        stopped.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C stops at once
-
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        with Monitor(training, out, console, flags.save_every) as monitor:
-            for step in fit(training.run, training.stages(), schedule):
-                monitor.saw(step)
-                if stopped:
-                    break
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if stopped:
-        training.save_checkpoint(out / "checkpoint.safetensors")
-        training.save_model(out / "model.safetensors", {}, b"")
-        console.print(f"saved {out / 'model.safetensors'}; continue with --resume", highlight=False, markup=False)
-        raise KeyboardInterrupt
-
-
-class Monitor:
-    """What a person sees while it trains: bar, log.jsonl, preview.png; and the checkpoints."""
-
-    def __init__(self, training: Training, out: Path, console: Console, every: float) -> None:
-        self.training, self.out, self.every = training, out, every
-        text = TextColumn("{task.description}")
-        columns = (BarColumn(), text, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=console)
-        self.task = self.bar.add_task("first step compiles the CPU kernels ...", total=1.0)
-        resumed = training.run.index > 0
-        self.log = (out / "log.jsonl").open("a" if resumed else "w", encoding="utf-8")
-        self.saved = self.shown = self.drawn = time.monotonic()
-        self.mse, self.samples, self.seconds = 0.0, 0, training.run.seconds
-
-    def __enter__(self) -> "Monitor":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-        self.log.close()
-
-    def saw(self, step: Step) -> None:
-        """Take note of one step."""
-        self.mse = step.mse if self.mse == 0 else 0.95 * self.mse + 0.05 * step.mse
-        self.samples += step.samples
-        now = time.monotonic()
-        if step.trouble:
-            self.bar.console.print(f"step {step.index}: {step.trouble}", style="yellow")
-        if now - self.shown > 0.5 or step.index == 0:
-            self.show(step)
-            self.shown = now
-        if now - self.drawn > min(PREVIEW_EVERY, self.every):
-            write_beside(self.out / "preview.png", preview(self.training))
-            self.drawn = time.monotonic()
-        if now - self.saved > self.every:
-            self.training.save_checkpoint(self.out / "checkpoint.safetensors")
-            self.saved = time.monotonic()
-
-    def show(self, step: Step) -> None:
-        """Bar and log."""
-        decibel = -10 * math.log10(max(self.mse, 1e-10))
-        rate = self.samples / max(step.seconds - self.seconds, 1e-9)
-        self.samples, self.seconds = 0, step.seconds
-        text = f"step {step.index + 1}  {decibel:.2f} dB  {rate / 1e6:.2f} M samples/s"
-        self.bar.update(self.task, completed=step.progress, description=text)
-        record = {
-            "step": step.index + 1,
-            "stage": step.stage,
-            "seconds": round(step.seconds, 3),
-            "loss": step.loss,
-            "batch_psnr": decibel,
-        }
-        record |= {"rays": step.rays, "samples": step.samples, "samples_per_second": round(rate), "note": step.trouble}
-        self.log.write(json.dumps(record) + "\n")
-        self.log.flush()
-
-
-def preview(training: Training) -> bytes:
-    """A small picture of the first test view (the first training view where there is none)."""
-    scene = training.scene
-    camera = (scene.test or scene.train)[0].camera
-    shrink = min(1.0, PREVIEW / max(camera.size))
-    camera = camera.resized(round(camera.size[0] * shrink), round(camera.size[1] * shrink))
-    frame = training.renderer.image(training.field, training.loss.grid, camera)
-    background = torch.tensor(scene.background, device=frame.pixels.rgb.device)
-    return encode_png(frame.pixels.over(background).cpu())
-
-
-def finish(training: Training, scene: Scene, out: Path, console: Console, as_json: bool) -> None:
+def finish(training: Training, scene: Scene, files: Files, console: Console, as_json: bool) -> None:
     """Score the held-out views, write everything, show what it got."""
-    path = out / "model.safetensors"
-    training.save_model(path, {}, b"")  # before scoring, which may take long
+    training.save_model(files.model, {}, b"")  # before scoring, which may take long
     scores = list(scored(training, scene, console))
     metrics = measured(training, scene, scores)
-    metrics["model_bytes"] = training.save_model(path, summary(metrics), preview(training))
-    write_beside(out / "metrics.json", (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
-    save_sheet(out / "test_sheet.png", scores)
-    (out / "checkpoint.safetensors").unlink(missing_ok=True)
+    metrics["model_bytes"] = training.save_model(files.model, summary(metrics), preview(training))
+    write_beside(files.metrics, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
+    save_sheet(files.sheet, scores)
+    files.checkpoint.unlink(missing_ok=True)
     if as_json:
         sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
     console.print(table(metrics))
-    console.print(f"model {path}\nsheet {out / 'test_sheet.png'}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"model {files.model}\nsheet {files.sheet}", highlight=False, markup=False, soft_wrap=True)
 
 
 def scored(training: Training, scene: Scene, console: Console) -> Iterator[Scored]:
@@ -283,23 +179,12 @@ def scored(training: Training, scene: Scene, console: Console) -> Iterator[Score
 def measured(training: Training, scene: Scene, scores: list[Scored]) -> dict[str, Any]:
     """metrics.json, but for the model's bytes."""
     result = report(scores, scene.background, "test" if scene.test else "train", training.recipe.downscale)
-    device = training.device
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     drawn, spent = sum(s.frame.samples for s in scores), sum(s.seconds for s in scores)
     return result.to_record() | {
         "scored_on": str(result.protocol),
-        "train_seconds": round(training.run.seconds, 2),
-        "steps": training.run.index,
-        "samples": training.run.samples,
-        "samples_per_second": round(training.run.samples / max(training.run.seconds, 1e-9)),
-        "parameters": training.field.parameter_count(),
-        "model_bytes": 0,
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else peak,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+        **effort(training),
         "frame_ms_median": round(statistics.median(s.seconds for s in scores) * 1e3, 1),
         "frame_samples_per_second": round(drawn / max(spent, 1e-9)),
-        "architecture": training.recipe.architecture,
-        "preset": training.recipe.preset,
     }
 
 

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fields.perceptron import BLOCK
+from fields.perceptron import fill
 from fields.quantize import rounded
 
 
 def padded(x: Tensor) -> Tensor:
-    """(N, D) -> (N rounded up to a multiple of BLOCK, D), zeros below: every new size costs a compilation."""
-    return functional.pad(x, (0, 0, 0, -len(x) % BLOCK))
+    """(N, D) -> (N rounded up to one of few sizes, D), zeros below: every new size costs a compilation."""
+    return functional.pad(x, (0, 0, 0, fill(len(x))))
 
 
 def arithmetic(x: Tensor) -> Tensor:

@@ -7,6 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 BLOCK = 8192  # rows: batches are padded to a multiple of it, since every new size costs the CPU library a compilation
+SMALL_BLOCK = 1024  # rows: so are batches below BLOCK
+
+
+def fill(count: int) -> int:
+    """Rows to add to a batch of `count`."""
+    return -count % (BLOCK if count > BLOCK else SMALL_BLOCK)
 
 
 class Perceptron(nn.Module):
@@ -27,7 +33,7 @@ class Perceptron(nn.Module):
         count, device = len(x), x.device.type
         if torch.is_autocast_enabled(device):
             x = x.to(torch.get_autocast_dtype(device))
-        x = functional.pad(x, (0, 0, 0, -count % BLOCK))
+        x = functional.pad(x, (0, 0, 0, fill(count)))
         for weight in hidden:
             x = functional.relu(functional.linear(x, weight), inplace=True)
         return functional.linear(x, last)[:count]

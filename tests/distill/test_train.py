@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from distill.fit import PATIENCE, Schedule, fit
+from distill.learning import preset
 from distill.pixels import PixelPool
 from distill.train import Config
-from distill.training import Recipe, Training, preset
+from distill.training import Recipe, Training
 from fields.files import ModelError
 from render.camera import Camera, CameraBank, Intrinsics, look_at
 from render.precision import precision
@@ -166,5 +167,5 @@ def test_weights_that_are_not_finite_are_noticed_and_the_run_recovers(scene):
     assert "went back to the state of step" in notes[-1]
     assert len(notes) == PATIENCE + 1
     assert all(bool(torch.isfinite(p).all()) for p in run.field.parameters())
-    assert bool(torch.isfinite(run.occupancy.values).all())
+    assert bool(torch.isfinite(run.loss.occupancy.values).all())
     assert run.loss.grid.share() > 0

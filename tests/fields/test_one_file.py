@@ -57,7 +57,7 @@ def test_a_run_that_has_grown_resumes(house, tmp_path):
     process = python(house, *TRAIN, "--max-seconds", 6, "--out", tmp_path)
     log = tmp_path / "log.jsonl"
     for _ in range(1200):
-        if process.poll() is not None or (log.exists() and '"growth 1"' in log.read_text()):
+        if process.poll() is not None or (log.exists() and 'growth 1"' in log.read_text()):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
