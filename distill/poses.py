@@ -45,6 +45,14 @@ class Poses:
         turn = quaternions.slerp(self.turns[some], self.turns[other], along)
         self.parent, self.poses = some, posed(place, tilted(turn, TILT, generator))
 
+    def state(self) -> dict[str, Tensor]:
+        """The cameras as they stand."""
+        return {"poses": self.poses.clone(), "parent": self.parent.clone()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        self.poses, self.parent = tensors["poses"].clone(), tensors["parent"].clone()
+
     def draw(self, count: int, generator: torch.Generator) -> tuple[RayBatch, Tensor]:
         """Rays through random pixels of random cameras, (count), and which camera each belongs to (count,)."""
         camera = torch.randint(self.count, (count,), generator=generator)
