@@ -122,7 +122,9 @@ def train(flags: Flags) -> None:
         console.print(f"continues at step {training.run.index}")
     files.prepare()
     fit_with_progress(training, Schedule(steps, flags.max_seconds), files, console, flags.save_every)
-    finish(training, scene, files, console, flags.json)
+    metrics = finish(training, scene, files, console)
+    if flags.json:
+        sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
 
 
 def given_bandwidth(flags: Flags, config: Any) -> float | None:
@@ -149,8 +151,8 @@ def chosen_bandwidth(flags: Flags, config: Any, scene: Scene, console: Console) 
     return choice.bandwidth
 
 
-def finish(training: Training, scene: Scene, files: Files, console: Console, as_json: bool) -> None:
-    """Score the held-out views, write everything, show what it got."""
+def finish(training: Training, scene: Scene, files: Files, console: Console) -> dict[str, Any]:
+    """Score the held-out views, write everything, show what it got; returns the metrics."""
     training.save_model(files.model, {}, b"")  # before scoring, which may take long
     scores = list(scored(training, scene, console))
     metrics = measured(training, scene, scores)
@@ -158,10 +160,9 @@ def finish(training: Training, scene: Scene, files: Files, console: Console, as_
     write_beside(files.metrics, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
     save_sheet(files.sheet, scores)
     files.checkpoint.unlink(missing_ok=True)
-    if as_json:
-        sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
     console.print(table(metrics))
     console.print(f"model {files.model}\nsheet {files.sheet}", highlight=False, markup=False, soft_wrap=True)
+    return metrics
 
 
 def scored(training: Training, scene: Scene, console: Console) -> Iterator[Scored]:

@@ -13,7 +13,7 @@ from scenes.evaluate import Scored
 ROWS = 4  # views on a sheet at most
 LONGEST = 400  # pixels of a tile
 ERROR_GAIN = 4.0  # absolute error is shown times this
-TITLES = ("truth", "render", f"error x{ERROR_GAIN:g}", "depth")
+NAMES = ("truth", "render", "error")
 
 
 def tile(image: Tensor, text: str) -> Image.Image:
@@ -26,8 +26,9 @@ def tile(image: Tensor, text: str) -> Image.Image:
     return framed
 
 
-def sheet(scores: list[Scored]) -> Image.Image:
-    """Up to four views, evenly spaced among the scored ones: truth | render | error | depth."""
+def sheet(scores: list[Scored], names: tuple[str, str, str] = NAMES) -> Image.Image:
+    """Up to four views, evenly spaced among the scored ones: truth | render | error | depth; `names` for the first
+    three."""
     count = min(ROWS, len(scores))
     chosen = [scores[round(i * (len(scores) - 1) / max(count - 1, 1))] for i in range(count)]
     rows = []
@@ -35,7 +36,9 @@ def sheet(scores: list[Scored]) -> Image.Image:
         error = heat((s.render - s.truth).abs().mean(-1) * ERROR_GAIN)
         distance, opacity = s.frame.pixels.depth.cpu(), s.frame.pixels.opacity.cpu()
         depth = depth_picture(distance, opacity, depth_range(distance, opacity))
-        captions = (f"{s.view.name}: truth", f"render {s.score.psnr:.2f} dB, SSIM {s.score.ssim:.4f}", *TITLES[2:])
+        truth, render, difference = names
+        quality = f"{s.score.psnr:.2f} dB, SSIM {s.score.ssim:.4f}"
+        captions = f"{s.view.name}: {truth}", f"{render} {quality}", f"{difference} x{ERROR_GAIN:g}", "depth"
         rows.append([tile(i, c) for i, c in zip((s.truth, s.render, error, depth), captions, strict=True)])
     width = max(sum(t.width + 4 for t in row) for row in rows)
     height = sum(max(t.height for t in row) + 4 for row in rows)
@@ -50,8 +53,8 @@ def sheet(scores: list[Scored]) -> Image.Image:
     return result
 
 
-def save_sheet(path: Path, scores: list[Scored]) -> None:
+def save_sheet(path: Path, scores: list[Scored], names: tuple[str, str, str] = NAMES) -> None:
     """Write the sheet as PNG."""
     buffer = io.BytesIO()
-    sheet(scores).save(buffer, "PNG")
+    sheet(scores, names).save(buffer, "PNG")
     write_beside(path, buffer.getvalue())
