@@ -6,12 +6,13 @@ reaches, and teacher and student are asked at the very same ones. Nothing here k
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from distill.active import HARD, HARD_RAYS, Active, hardest, heavy, newest
 from distill.budget import FIRST_RAYS, next_rays
 from distill.fit import Loss
 from distill.learning import Phase
@@ -32,6 +33,7 @@ FAINTEST, THICKEST = 1e-4, 5.0  # optical thickness of one step: beyond these, l
 FLOOR = 0.2  # weight of a sample in the light that shows nothing, beside one that takes all of it
 DENSITY = 0.03  # weight of squared differences in log-density beside features that vary by one, and beside colours
 SAMPLES = 0.1  # weight of what samples say, beside what rays see
+DEFAULT = Active()
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Lesson:
     """What the teacher says about one batch. Nothing here carries gradients."""
 
     rays: RayBatch  # R
+    camera: Tensor  # (R',) on the CPU, of the first R' rays; the others are hard ones that come again
     samples: Samples  # N, those that the teacher's light reaches
     sigma: Tensor  # (N,) per scene unit
     features: Tensor  # (N, F) of the teacher's architecture
@@ -50,17 +53,29 @@ class Lesson:
         return self.rays.directions[self.samples.ray]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What rays see of student and teacher."""
+
+    difference: Tensor  # (R, 3) of colours, in front of random backgrounds
+    ours: Tensor  # (N,) weights of the samples, of the student
+    theirs: Tensor  # (N,) of the teacher
+
+
 class Distillation:
     """The losses of a conversion, and the state of their random numbers."""
 
-    def __init__(self, teacher: LoadedModel, field: Field, grid: OccupancyGrid, batch: int, seed: int) -> None:
+    def __init__(
+        self, teacher: LoadedModel, field: Field, grid: OccupancyGrid, batch: int, seed: int, active: Active = DEFAULT
+    ) -> None:
         """`grid` says where teacher and student are looked at; `batch` is the number of samples per step."""
-        self.teacher, self.field, self.grid, self.batch = teacher, field, grid, batch
+        self.teacher, self.field, self.grid, self.batch, self.active = teacher, field, grid, batch, active
         device = grid.bits.device
         self.host = torch.Generator().manual_seed(seed)  # draws cameras and pixels
         self.generator = torch.Generator(device).manual_seed(seed)  # draws jitter and backgrounds
         self.poses = Poses(teacher.train_cameras, teacher.field.box.cpu(), POSES, self.host)
         self.rays = FIRST_RAYS
+        self.hard = RayBatch(torch.zeros(0, 3, device=device), torch.zeros(0, 3, device=device))
         step = teacher.renderer.step
         self.low, self.high = math.log(FAINTEST / step), math.log(THICKEST / step)
 
@@ -76,8 +91,7 @@ class Distillation:
         """Random rays, and what the teacher says along them as far as its light reaches."""
         if index % RENEW == 0:
             self.poses.renew(self.host)
-        rays, _ = self.poses.draw(self.rays, self.host)
-        rays = rays.to(self.grid.bits.device)
+        rays, camera = self.drawn()
         renderer = self.teacher.renderer
         jitter = torch.rand(len(rays), generator=self.generator, device=rays.origins.device)
         samples = self.grid.march(rays, renderer.step, renderer.cone, jitter=jitter)
@@ -86,9 +100,20 @@ class Distillation:
         light = transmittance(sigma * samples.dt, samples.offsets)
         lit = light > renderer.stop
         weight = light * (FLOOR - torch.expm1(-sigma * samples.dt))
-        self.rays = next_rays(self.rays, int(lit.sum()), self.batch)
+        self.rays = next_rays(len(rays), int(lit.sum()), self.batch)
         weight = weight[lit] / weight[lit].sum().clamp(min=1e-9)
-        return Lesson(rays, kept(samples, lit), sigma[lit], features[lit], weight)
+        return Lesson(rays, camera, kept(samples, lit), sigma[lit], features[lit], weight)
+
+    def drawn(self) -> tuple[RayBatch, Tensor]:
+        """New random rays with their cameras, and hard ones as soon as there are any."""
+        again = round(HARD * self.rays) if len(self.hard) else 0
+        rays, camera = self.poses.draw(self.rays - again, self.host)
+        rays = rays.to(self.grid.bits.device)
+        if not again:
+            return rays, camera
+        pick = torch.randint(len(self.hard), (again,), generator=self.generator, device=rays.origins.device)
+        old = self.hard[pick]
+        return RayBatch(torch.cat([rays.origins, old.origins]), torch.cat([rays.directions, old.directions])), camera
 
     def features(self, index: int) -> Loss:
         """Phase 1: what the architectures say about points."""
@@ -104,16 +129,18 @@ class Distillation:
         lesson = self.lesson(index)
         _, features, rgb, want = self.asked(lesson)
         with torch.no_grad():
-            mse = self.seen_error(lesson, features[:, 0].float().exp(), rgb, want)[1]
-        return Loss(self.sample_error(lesson, features, rgb, want), mse, len(lesson.rays), len(lesson.samples))
+            seen = self.seen(lesson, features[:, 0].float().exp(), rgb, want)
+        value = self.sample_error(self.learnt(lesson, seen), features, rgb, want)
+        return Loss(value, mean_square(seen), len(lesson.rays), len(lesson.samples))
 
     def pixels(self, index: int) -> Loss:
         """Phase 3: what rays see, and still what points say."""
         lesson = self.lesson(index)
         sigma, features, rgb, want = self.asked(lesson)
-        error, mse = self.seen_error(lesson, sigma, rgb, want)
-        value = error + SAMPLES * self.sample_error(lesson, features, rgb, want)
-        return Loss(value, mse, len(lesson.rays), len(lesson.samples))
+        seen = self.seen(lesson, sigma, rgb, want)
+        error = functional.huber_loss(seen.difference, torch.zeros_like(seen.difference), delta=HUBER) / HUBER
+        value = error + SAMPLES * self.sample_error(self.learnt(lesson, seen), features, rgb, want)
+        return Loss(value, mean_square(seen), len(lesson.rays), len(lesson.samples))
 
     def asked(self, lesson: Lesson) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The student's sigma (N,), features (N, F) and colours (N, 3), and the teacher's colours (N, 3)."""
@@ -124,16 +151,30 @@ class Distillation:
                 want = self.teacher.field.color(lesson.features, lesson.directions)
         return sigma, features, rgb, want
 
-    def seen_error(self, lesson: Lesson, sigma: Tensor, rgb: Tensor, want: Tensor) -> tuple[Tensor, float]:
-        """Error () of the rays' colours before random backgrounds, as in training, and their mean square."""
+    def seen(self, lesson: Lesson, sigma: Tensor, rgb: Tensor, want: Tensor) -> Seen:
+        """What rays see before random backgrounds, as in training: of sigma (N,) and rgb (N, 3) beside `want`."""
         s = lesson.samples
         background = torch.rand(len(lesson.rays), 3, generator=self.generator, device=rgb.device)
-        seen, opacity, _, _ = composite(sigma, rgb, s.t, s.dt, s.offsets)
+        color, opacity, _, ours = composite(sigma, rgb, s.t, s.dt, s.offsets)
         with torch.no_grad():
-            shown, solid, _, _ = composite(lesson.sigma, want, s.t, s.dt, s.offsets)
-        difference = seen - shown + (solid - opacity)[:, None] * background
-        error = functional.huber_loss(difference, torch.zeros_like(difference), delta=HUBER) / HUBER
-        return error, float(difference.detach().square().mean())
+            shown, solid, _, theirs = composite(lesson.sigma, want, s.t, s.dt, s.offsets)
+        return Seen(color - shown + (solid - opacity)[:, None] * background, ours.detach(), theirs)
+
+    @torch.no_grad()
+    def learnt(self, lesson: Lesson, seen: Seen) -> Lesson:
+        """Remember what was hard; the lesson again, with weight only where its points shall matter."""
+        errors = seen.difference.abs().sum(-1)
+        if self.active.poses:
+            self.poses.note(lesson.camera, errors[: len(lesson.camera)])
+        if self.active.rays:
+            new, old = lesson.rays[hardest(errors, HARD)], self.hard
+            pairs = ((new.origins, old.origins), (new.directions, old.directions))
+            self.hard = RayBatch(*(newest(*pair, HARD_RAYS) for pair in pairs))
+        if not self.active.points:
+            return lesson
+        both = heavy(seen.ours, lesson.samples) | heavy(seen.theirs, lesson.samples)
+        weight = torch.where(both, lesson.weight, 0.0)
+        return replace(lesson, weight=weight / weight.sum().clamp(min=1e-9))
 
     def sample_error(self, lesson: Lesson, features: Tensor, rgb: Tensor, want: Tensor) -> Tensor:
         """() of the samples' colours and log-densities."""
@@ -155,6 +196,8 @@ class Distillation:
         """Everything that an exact continuation needs."""
         return {
             "distillation.rays": torch.tensor(self.rays),
+            "distillation.hard_origins": self.hard.origins.clone(),
+            "distillation.hard_directions": self.hard.directions.clone(),
             "distillation.host": self.host.get_state(),
             "distillation.generator": self.generator.get_state(),
             **{f"distillation.{name}": value for name, value in self.poses.state().items()},
@@ -163,9 +206,16 @@ class Distillation:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `state`."""
         self.rays = int(tensors["distillation.rays"])
+        hard = RayBatch(tensors["distillation.hard_origins"].clone(), tensors["distillation.hard_directions"].clone())
+        self.hard = hard.to(self.grid.bits.device)
         self.host.set_state(tensors["distillation.host"])
         self.generator.set_state(tensors["distillation.generator"])
         self.poses.restore({name: tensors[f"distillation.{name}"] for name in self.poses.state()})
+
+
+def mean_square(seen: Seen) -> float:
+    """Of differences in colour."""
+    return float(seen.difference.detach().square().mean())
 
 
 def variance(values: Tensor, weight: Tensor) -> Tensor:

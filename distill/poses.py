@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from distill.active import HARD, HARD_POSES, hardest, newest
 from render import quaternions
 from render.camera import Camera, CameraBank, look_at
 from render.paths import pinhole
@@ -33,25 +34,59 @@ class Poses:
         self.reach = torch.where(reach > 0, reach, ALONE * float((box[1] - box[0]).max()))
         self.parent = torch.zeros(count, dtype=torch.int64)  # whose lens and size each camera has
         self.poses = torch.eye(4).expand(count, 4, 4).clone()
+        self.errors = torch.zeros(count, 2, dtype=torch.float64)  # of each camera's rays: their sum and number
+        self.hard = torch.zeros(0, 4, 4), torch.zeros(0, dtype=torch.int64)  # poses and parents
         self.renew(generator)
 
+    def note(self, camera: Tensor, errors: Tensor) -> None:
+        """Errors (R,) of rays that `draw` gave, and its second answer (R,). A camera's score is their mean."""
+        both = torch.stack([errors.detach().double(), torch.ones_like(errors, dtype=torch.float64)], -1).cpu()
+        self.errors.index_add_(0, camera, both)
+
     def renew(self, generator: torch.Generator) -> None:
-        """Draw all cameras anew."""
+        """Draw all cameras anew, some of them around those that were worst so far. Whatever was noted is used up."""
+        noted = self.errors[:, 1].nonzero()[:, 0]
+        worst = noted[hardest(self.errors[noted, 0] / self.errors[noted, 1], HARD)]
+        new = self.poses[worst], self.parent[worst]
+        self.hard = newest(new[0], self.hard[0], HARD_POSES), newest(new[1], self.hard[1], HARD_POSES)
+        self.errors = torch.zeros_like(self.errors)
+        self.poses, self.parent = self.fresh(generator)
+        if len(self.hard[0]):
+            count = round(HARD * self.count)
+            self.poses[:count], self.parent[:count] = self.again(count, generator)
+
+    def again(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Poses (count, 4, 4) around hard ones, and their parents (count,)."""
+        pick = torch.randint(len(self.hard[0]), (count,), generator=generator)
+        poses, parent = self.hard[0][pick], self.hard[1][pick]
+        turn = tilted(quaternions.from_matrices(poses[:, :3, :3]), TILT, generator)
+        return posed(self.moved(poses[:, :3, 3].double(), parent, generator), turn), parent
+
+    def moved(self, places: Tensor, parent: Tensor, generator: torch.Generator) -> Tensor:
+        """Places (M, 3) float64 moved by a share of how far the parents' (M,) neighbours are."""
+        steps = torch.randn(len(places), 3, generator=generator, dtype=torch.float64)
+        return places + steps * SHIFT * self.reach[parent]
+
+    def fresh(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Poses (count, 4, 4) around training cameras, and their parents (count,)."""
         some = torch.randint(len(self.sizes), (self.count,), generator=generator)
         other = self.near[some, torch.randint(self.near.shape[1], (self.count,), generator=generator)]
         along = torch.rand(self.count, generator=generator, dtype=torch.float64) * (1 + 2 * BEYOND) - BEYOND
-        place = torch.lerp(self.places[some], self.places[other], along[:, None])
-        place += torch.randn(self.count, 3, generator=generator, dtype=torch.float64) * SHIFT * self.reach[some]
+        place = self.moved(torch.lerp(self.places[some], self.places[other], along[:, None]), some, generator)
         turn = quaternions.slerp(self.turns[some], self.turns[other], along)
-        self.parent, self.poses = some, posed(place, tilted(turn, TILT, generator))
+        return posed(place, tilted(turn, TILT, generator)), some
 
     def state(self) -> dict[str, Tensor]:
-        """The cameras as they stand."""
-        return {"poses": self.poses.clone(), "parent": self.parent.clone()}
+        """The cameras as they stand, and what is known of them."""
+        names = ("poses", "parent", "errors", "hard_poses", "hard_parent")
+        values = (self.poses, self.parent, self.errors, *self.hard)
+        return {name: value.clone() for name, value in zip(names, values, strict=True)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `state`."""
         self.poses, self.parent = tensors["poses"].clone(), tensors["parent"].clone()
+        self.errors = tensors["errors"].clone()
+        self.hard = tensors["hard_poses"].clone(), tensors["hard_parent"].clone()
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[RayBatch, Tensor]:
         """Rays through random pixels of random cameras, (count), and which camera each belongs to (count,)."""
