@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from distill.optimizer import Optimizer
 from fields.base import Field
 
 WARMUP = 50  # steps over which the learning rate rises
@@ -73,25 +73,24 @@ class Schedule:
 
 
 class Optimization:
-    """Field, Adam and counters: all of a run's state that is not the loss's own."""
+    """Field, optimiser and counters: all of a run's state that is not the loss's own."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self.adam = optimizer(field)
+        self.optimizer = Optimizer(field)
         self.index = 0  # steps taken, skipped ones too
         self.stage = 0  # number of the stage that the field has the shape of
         self.samples = 0  # points that went through the field with gradients
         self.seconds = 0.0  # spent training
 
     def renew(self) -> None:
-        """Begin Adam anew: the field's parameters are no longer those that it knows."""
-        self.adam = optimizer(self.field)
+        """Begin the optimiser anew: the field's parameters are no longer those that it knows."""
+        self.optimizer = Optimizer(self.field)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that an exact continuation needs, as tensors that share no memory with the run."""
         tensors = {f"weights.{k}": v.detach().clone() for k, v in self.field.state_dict().items()}
-        for number, entry in self.adam.state_dict()["state"].items():
-            tensors |= {f"adam.{number}.{k}": v.detach().clone() for k, v in entry.items()}
+        tensors |= self.optimizer.state()
         tensors["run.counts"] = torch.tensor([self.index, self.samples, self.stage])
         tensors["run.seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         return tensors
@@ -100,25 +99,9 @@ class Optimization:
         """Inverse of `state`."""
         weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
         self.field.load_state_dict(weights)
-        entries: dict[int, dict[str, Any]] = {}
-        for key, value in tensors.items():
-            if key.startswith("adam."):
-                _, number, name = key.split(".")
-                entries.setdefault(int(number), {})[name] = value.clone()
-        self.adam.load_state_dict({**self.adam.state_dict(), "state": entries})
+        self.optimizer.restore(tensors)
         self.index, self.samples, self.stage = tensors["run.counts"].tolist()
         self.seconds = float(tensors["run.seconds"])
-
-
-def optimizer(field: Field) -> torch.optim.Adam:
-    """Adam over the field's parameters, each at the rate that its architecture gives it."""
-    network, groups = field.architecture, {}
-    for name, parameter in field.named_parameters():
-        own, inner = name.startswith("architecture."), name.removeprefix("architecture.")
-        named = [rate for prefix, rate in network.rates.items() if own and inner.startswith(prefix)]
-        groups.setdefault(named[0] if named else network.rate, []).append(parameter)
-    each = [{"params": parameters, "lr": rate, "initial_lr": rate} for rate, parameters in groups.items()]
-    return torch.optim.Adam(each, betas=(0.9, 0.99), eps=1e-15, fused=True)
 
 
 def fit(run: Optimization, stages: tuple[Stage, ...], schedule: Schedule) -> Iterator[Step]:
@@ -174,15 +157,13 @@ def enter(run: Optimization, stages: tuple[Stage, ...], progress: float) -> bool
 
 def advance(run: Optimization, loss: Loss, factor: float) -> str:
     """One optimiser step at `factor` times the rates. Returns why it was skipped, or nothing."""
-    run.adam.zero_grad(set_to_none=True)
+    run.optimizer.clear()
     if not math.isfinite(float(loss.value.detach())):
         return "loss is not finite"
     if loss.value.requires_grad:
         loss.value.backward()
-    grads = [p.grad for group in run.adam.param_groups for p in group["params"] if p.grad is not None]
+    grads = [p.grad for group in run.optimizer.groups() for p in group["params"] if p.grad is not None]
     if not math.isfinite(float(torch.nn.utils.get_total_norm(grads))):
         return "gradient is not finite"
-    for group in run.adam.param_groups:
-        group["lr"] = group["initial_lr"] * factor
-    run.adam.step()
+    run.optimizer.step(factor)
     return ""

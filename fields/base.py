@@ -25,6 +25,7 @@ class Architecture(nn.Module, ABC):
     config: Any  # the frozen Config that the network has the shape of
     rate: float  # Adam's learning rate after warm-up, of everything that `rates` does not name, the head included
     rates: Mapping[str, float] = MappingProxyType({})  # of this network's parameters whose name begins so
+    matrix_rate: float = 0.0  # of weights of fully connected layers, turned as a whole; 0: `rate`, each for itself
     growth: tuple[float, ...] = ()  # shares of a run, rising, in (0, 1), after which `grown` takes this one's place
     bandwidths: tuple[float, ...] = ()  # values of Config.bandwidth to choose from, where the architecture has one
 

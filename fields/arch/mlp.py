@@ -159,6 +159,7 @@ def fixed(layer: nn.Module) -> nn.Module:
 class Network(Architecture):
     """Encode, then layers or blocks, then the features."""
 
+    matrix_rate = 0.03  # `small` on the chair, 250 steps: 29.6 dB; 29.0 with 0.02, 26.2 with 0.01, 25.2 with `rate`
     bandwidths = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
     def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:

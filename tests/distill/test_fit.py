@@ -12,9 +12,9 @@ from fields.base import build
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 
 
-def new_run(seed=0):
-    config = fields.module("hashgrid").PRESETS["tiny"]
-    return Optimization(build("hashgrid", config, BOX, torch.Generator().manual_seed(seed)))
+def new_run(seed=0, name="hashgrid"):
+    config = fields.module(name).PRESETS["tiny"]
+    return Optimization(build(name, config, BOX, torch.Generator().manual_seed(seed)))
 
 
 def regression(run, spoil=lambda index: 1.0):
@@ -49,7 +49,7 @@ def test_stages_follow_each_other():
     assert set(seen) == {"a", "b"}
 
 
-def test_a_stage_may_change_the_field_and_adam_begins_anew():
+def test_a_stage_may_change_the_field_and_the_optimiser_begins_anew():
     run = new_run()
     entered = []
 
@@ -61,9 +61,9 @@ def test_a_stage_may_change_the_field_and_adam_begins_anew():
     stages = (Stage("a", 0.5, regression(run)), Stage("b", 0.5, regression(run), swap))
     assert not [s.trouble for s in fit(run, stages, Schedule(60)) if s.trouble]
     assert entered == [30]
-    known = {id(p) for group in run.adam.param_groups for p in group["params"]}
+    known = {id(p) for group in run.optimizer.groups() for p in group["params"]}
     assert known == {id(p) for p in run.field.parameters()}
-    assert all(int(entry["step"]) == 30 for entry in run.adam.state.values())
+    assert all(int(entry["step"]) == 30 for entry in run.optimizer.parts["adam"].state.values())
 
 
 def test_a_stage_that_is_jumped_over_begins_all_the_same():
@@ -86,7 +86,7 @@ def test_every_parameter_learns_at_its_own_rate():
     network = run.field.architecture
     network.rates = {"decoder": 0.25}
     run.renew()
-    rates = {id(p): group["initial_lr"] for group in run.adam.param_groups for p in group["params"]}
+    rates = {id(p): group["initial_lr"] for group in run.optimizer.groups() for p in group["params"]}
     for name, parameter in run.field.named_parameters():
         wanted = 0.25 if name.startswith("architecture.decoder") else network.rate
         assert rates[id(parameter)] == wanted, name
@@ -136,8 +136,10 @@ def test_a_bad_step_is_skipped_and_told():
     assert all(bool(torch.isfinite(p).all()) for p in run.field.parameters())
 
 
-def test_a_gradient_that_is_not_finite_is_skipped_too():
-    run = new_run()
+@pytest.mark.parametrize("name", ["hashgrid", "mlp"])
+def test_a_gradient_that_is_not_finite_is_skipped_too(name):
+    run = new_run(name=name)
+    before = run.state()
 
     class Poison(torch.autograd.Function):
         @staticmethod
@@ -154,6 +156,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_too():
 
     steps = list(fit(run, (Stage("a", 1.0, loss),), Schedule(2)))
     assert [s.trouble for s in steps] == ["gradient is not finite"] * 2
+    assert all(torch.equal(v, before[k]) for k, v in run.state().items() if not k.startswith("run."))
 
 
 def test_poisoned_weights_return_to_the_last_good_state():
@@ -189,15 +192,16 @@ def test_a_hopeless_run_ends_with_its_reason():
     assert run.index == (PATIENCE + 1) * (RETURNS + 1) - 1
 
 
-def test_state_and_restore_continue_bit_for_bit():
-    whole = new_run()
+@pytest.mark.parametrize("name", ["hashgrid", "mlp"])  # the second has matrices
+def test_state_and_restore_continue_bit_for_bit(name):
+    whole = new_run(name=name)
     for _ in fit(whole, (Stage("a", 1.0, regression(whole)),), Schedule(30)):
         pass
-    first = new_run()
+    first = new_run(name=name)
     for step in fit(first, (Stage("a", 1.0, regression(first)),), Schedule(30)):
         if step.index == 11:
             break
-    second = new_run(seed=9)
+    second = new_run(seed=9, name=name)
     second.restore(first.state())
     assert second.index == 12
     for _ in fit(second, (Stage("a", 1.0, regression(second)),), Schedule(30)):
