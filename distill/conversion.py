@@ -2,12 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from distill.active import Active
 from distill.convert import Distillation, inherit
 from distill.learning import Learning, Place, opacity
 from fields.base import build
@@ -29,6 +31,11 @@ class Recipe:
     steps: int
     batch: int
     device: str
+    phases: tuple[str, ...]  # of distill/convert.py
+    active: tuple[str, ...]  # levels of distill/active.py that are on
+
+
+LEVELS = tuple(field.name for field in fields_of(Active))
 
 
 class Conversion(Learning):
@@ -42,7 +49,14 @@ class Conversion(Learning):
         generator = torch.Generator().manual_seed(recipe.seed)
         field = build(recipe.architecture, config, teacher.field.box.cpu(), generator).to(device)
         self.inherited = inherit(field, teacher.field)
-        loss = Distillation(teacher, field, teacher.grid, recipe.batch, recipe.seed)
+        active = Active(**{level: level in recipe.active for level in LEVELS})
+        loss = Distillation(teacher, field, teacher.grid, recipe.batch, recipe.seed, active)
+        loss.named = recipe.phases
+        if not loss.phases():
+            raise ValueError(
+                f"--phases {' '.join(recipe.phases)}: not between {teacher.header.architecture} and "
+                f"{recipe.architecture}, whose features differ in number"
+            )
         header = teacher.header
         background = (header.background[0], header.background[1], header.background[2])
         cameras = teacher.train_cameras, teacher.test_cameras

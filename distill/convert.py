@@ -74,6 +74,7 @@ class Distillation:
         self.host = torch.Generator().manual_seed(seed)  # draws cameras and pixels
         self.generator = torch.Generator(device).manual_seed(seed)  # draws jitter and backgrounds
         self.poses = Poses(teacher.train_cameras, teacher.field.box.cpu(), POSES, self.host)
+        self.named = tuple(SHARES)  # phases that the run goes through, where it can
         self.rays = FIRST_RAYS
         self.hard = RayBatch(torch.zeros(0, 3, device=device), torch.zeros(0, 3, device=device))
         step = teacher.renderer.step
@@ -83,7 +84,7 @@ class Distillation:
         """Features first where both architectures give as many of them, then samples, then rays."""
         alike = self.teacher.field.head.width == self.field.head.width
         losses = {"features": self.features, "samples": self.points, "rays": self.pixels}
-        shares = SHARES if alike else {k: v for k, v in SHARES.items() if k != "features"}
+        shares = {k: v for k, v in SHARES.items() if k in self.named and (alike or k != "features")}
         return tuple(Phase(name, share / sum(shares.values()), losses[name]) for name, share in shares.items())
 
     @torch.no_grad()

@@ -13,8 +13,10 @@ import tyro
 from rich.console import Console
 
 from distill import memory
+from distill.active import Active
 from distill.choose import Wanted, choose, overhead, parse_bytes, size
-from distill.conversion import Conversion, Recipe, digest, origin
+from distill.conversion import LEVELS, Conversion, Recipe, digest, origin
+from distill.convert import SHARES
 from distill.edits import Edits, edited, require_something
 from distill.fit import Schedule
 from distill.learning import Learning
@@ -35,6 +37,8 @@ from scenes.scene import ReadOptions, Scene, SceneError, format_of, load
 OVERHEAD = 100_000  # bytes of a model file besides its weights, before there is one
 STEPS = {"cpu": 2000, "cuda": 20_000}  # without --steps and --max-seconds
 BATCH = {"cpu": 1 << 13, "cuda": 1 << 17}
+PHASES = tuple(SHARES)
+ACTIVE = tuple(level for level in LEVELS if getattr(Active(), level))
 Box = tuple[float, float, float, float, float, float]
 
 
@@ -70,6 +74,10 @@ class Flags:
     """time at most, without scoring; the learning rate falls accordingly"""
     batch: int = 0
     """samples per step; 0: 8192 on CPU, 131072 on CUDA (pictures as teachers: as train-scene)"""
+    phases: tuple[str, ...] = PHASES
+    """what the teacher says, in this order: to see what each is worth"""
+    active: tuple[str, ...] = ACTIVE
+    """what comes again where the student is wrong: cameras, rays, samples; none for nothing"""
     downscale: int = 1
     """divide width and height of the pictures of --data, or of a data set that teaches, by this"""
     max_resolution: int = 1920
@@ -97,6 +105,10 @@ class Flags:
             raise ValueError(f"--batch must be 1024 to 1048576 samples, found {self.batch}")
         if len(self.crop) > 1:
             raise ValueError(f"--crop wants one box, found {len(self.crop)}; take --erase for holes")
+
+        for flag, values, known in (("phases", self.phases, PHASES), ("active", self.active, ("none", *LEVELS))):
+            if not values or not set(values) <= set(known):
+                raise ValueError(f"--{flag} wants some of {', '.join(known)}; found {' '.join(values) or 'nothing'}")
 
     def edits(self) -> Edits:
         """What to remove."""
@@ -158,7 +170,8 @@ def from_model(flags: Flags, path: Path, device: torch.device, console: Console)
     photographs = held_out(flags, teacher)
     recipe = Recipe(
         str(path), digest(path), str(edits), *origin(model.header.provenance), choice.architecture, choice.preset,
-        flags.seed, steps(flags, STEPS[device.type]), flags.batch or BATCH[device.type], device.type,
+        flags.seed, steps(flags, STEPS[device.type]), flags.batch or BATCH[device.type], device.type, flags.phases,
+        tuple(level for level in LEVELS if level in flags.active),
     )  # fmt: skip
     conversion = Conversion(teacher, recipe, choice.config, device)
     tell(console, [conversion.taken_over()])
