@@ -132,7 +132,7 @@ class Distillation:
         with torch.no_grad():
             seen = self.seen(lesson, features[:, 0].float().exp(), rgb, want)
         value = self.sample_error(self.learnt(lesson, seen), features, rgb, want)
-        return Loss(value, mean_square(seen), len(lesson.rays), len(lesson.samples))
+        return Loss(value, mean_square(lesson, seen), len(lesson.rays), len(lesson.samples))
 
     def pixels(self, index: int) -> Loss:
         """Phase 3: what rays see, and still what points say."""
@@ -141,7 +141,7 @@ class Distillation:
         seen = self.seen(lesson, sigma, rgb, want)
         error = functional.huber_loss(seen.difference, torch.zeros_like(seen.difference), delta=HUBER) / HUBER
         value = error + SAMPLES * self.sample_error(self.learnt(lesson, seen), features, rgb, want)
-        return Loss(value, mean_square(seen), len(lesson.rays), len(lesson.samples))
+        return Loss(value, mean_square(lesson, seen), len(lesson.rays), len(lesson.samples))
 
     def asked(self, lesson: Lesson) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The student's sigma (N,), features (N, F) and colours (N, 3), and the teacher's colours (N, 3)."""
@@ -214,9 +214,9 @@ class Distillation:
         self.poses.restore({name: tensors[f"distillation.{name}"] for name in self.poses.state()})
 
 
-def mean_square(seen: Seen) -> float:
-    """Of differences in colour."""
-    return float(seen.difference.detach().square().mean())
+def mean_square(lesson: Lesson, seen: Seen) -> float:
+    """Of differences in colour, over the rays of random cameras: hard ones that came again would make it worse."""
+    return float(seen.difference[: len(lesson.camera)].detach().square().mean())
 
 
 def variance(values: Tensor, weight: Tensor) -> Tensor:
