@@ -68,6 +68,11 @@ def test_a_step_is_as_large_as_one_of_adam(generator):
 
 
 @pytest.mark.parametrize("name", fields.NAMES)
+def test_the_rate_of_matrices_is_a_rate(name):
+    assert 0 <= fields.module(name).Network.matrix_rate < 1
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
 @pytest.mark.parametrize("rate", [0.0, 0.03])
 def test_every_parameter_is_moved_by_one_rule(name, rate):
     field = field_of(name, rate)
