@@ -88,20 +88,28 @@ def one(contest: Contest, name: str, size: str, out: Path, console: Console) -> 
     flags = {"--arch": name, "--preset": size, "--max-seconds": contest.seconds, "--downscale": contest.downscale}
     flags |= {"--device": contest.device, "--out": out}
     words = [str(word) for pair in flags.items() for word in pair]
-    (out / "log.jsonl").unlink(missing_ok=True)  # of an earlier contest
-    command = [sys.executable, "-m", "distill.train_scene", contest.data, *words, "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    metrics = outcome("distill.train_scene", [contest.data, *words], out / "log.jsonl", contest.seconds, console)
+    row: dict[str, Any] = {"architecture": name, "preset": size}
+    return row | (metrics if "error" in metrics else {key: metrics[key] for key in STORED})
+
+
+def outcome(module: str, words: list[str], log: Path, seconds: float, console: Console) -> dict[str, Any]:
+    """What a command printed as JSON, run in a process of its own; or its last line as `error` where it failed."""
+    log.unlink(missing_ok=True)  # of an earlier run
+    command = [sys.executable, "-m", module, *words, "--json"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        process_group=0,  # else the terminal's Ctrl-C comes to it too, and the second one ends it without saving
+    ) as process:  # fmt: skip
         try:
-            printed, told = watched(process, out / "log.jsonl", contest.seconds, console)
+            printed, told = watched(process, log, seconds, console)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)  # where the terminal has not told it already
+            process.send_signal(signal.SIGINT)
             process.wait()
             raise
-    row: dict[str, Any] = {"architecture": name, "preset": size}
     if process.returncode:
-        return row | {"error": (told.strip().splitlines() or [f"ended with {process.returncode}"])[-1]}
-    metrics = json.loads(printed)
-    return row | {key: metrics[key] for key in STORED}
+        return {"error": (told.strip().splitlines() or [f"ended with {process.returncode}"])[-1]}
+    return json.loads(printed)
 
 
 def watched(process: subprocess.Popen, log: Path, seconds: float, console: Console) -> tuple[str, str]:
@@ -114,8 +122,8 @@ def watched(process: subprocess.Popen, log: Path, seconds: float, console: Conso
             except subprocess.TimeoutExpired:
                 last = last_record(log)
                 if last:
-                    text = f"step {last['step']}  {last['batch_psnr']:.2f} dB in batches"
-                    bar.update(task, completed=last["seconds"], description=text)
+                    quality = "" if last["batch_psnr"] is None else f"  {last['batch_psnr']:.2f} dB in batches"
+                    bar.update(task, completed=last["seconds"], description=f"step {last['step']}{quality}")
 
 
 def last_record(log: Path) -> dict[str, Any]:
@@ -159,7 +167,7 @@ def plotting() -> Any:
         import matplotlib.figure
         import matplotlib.ticker
     except ImportError:
-        raise ValueError("the Pareto plot wants matplotlib: pip install matplotlib") from None
+        raise ValueError("the plot wants matplotlib: pip install matplotlib") from None
     return matplotlib
 
 
@@ -189,6 +197,11 @@ def plot(result: dict[str, Any], path: Path) -> None:
 def save(result: dict[str, Any], folder: Path) -> tuple[Path, Path]:
     """The table as JSON and the plot; where they are."""
     record, picture = folder / "architectures.json", folder / "architectures.png"
-    write_beside(record, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+    write_record(result, record)
     plot(result, picture)
     return record, picture
+
+
+def write_record(result: dict[str, Any], path: Path) -> None:
+    """A result as a JSON file."""
+    write_beside(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

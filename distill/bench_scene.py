@@ -1,9 +1,9 @@
-"""`bench-scene`: how fast ops, a training step and frames are, as ratios to plain PyTorch taken in the same run."""
+"""`bench-scene`: how fast ops, training steps and frames are; how good architectures and their conversions are."""
 
 import json
 import statistics
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,13 +12,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from distill import bench_architectures
-from distill.bench_architectures import Contest, compete
+from distill import bench_ablation, bench_architectures, bench_distill
+from distill.bench_architectures import Contest, compete, write_record
+from distill.bench_distill import Match
 from distill.bench_ops import machine, median_ms, op_table, ops
 from distill.fit import Schedule, fit
 from distill.train_scene import BATCH, PRESET, STRIDE
 from distill.training import Recipe, Training
-from fields.files import write_beside
 from render.command import pick_device, run
 from scenes.scene import ReadOptions, load
 
@@ -27,10 +27,10 @@ SIDES = (200, 400, 800)  # pixels, longest side of the frames
 
 @dataclass(frozen=True)
 class Flags:
-    """Measure. Without --ops, --train or --frames: all three."""
+    """Measure. Without --ops, --train, --frames, --architectures or --distill: the first three."""
 
     data: Annotated[str, tyro.conf.Positional] = "builtin"
-    """data set for --train and --frames"""
+    """data set, for all but --ops"""
     ops: bool = False
     """each op against its PyTorch reference"""
     train: bool = False
@@ -39,10 +39,21 @@ class Flags:
     """whole frames of the model that --train's steps gave"""
     architectures: bool = False
     """train every architecture on DATA for --seconds each: table, JSON and Pareto plot"""
+    distill: bool = False
+    """convert every architecture into every other, as trained on DATA: matrix, JSON and heat maps"""
+    ablation: bool = False
+    """with --distill: convert the first of --only into the second with and without the parts of the method"""
     only: tuple[str, ...] = ()
-    """for --architectures: NAME or NAME:PRESET, several; without it, all of the size that suits the device"""
+    """for --architectures and --distill: NAME or NAME:PRESET, several; without it, all of the device's usual size"""
     seconds: float = 300.0
-    """for --architectures: training time of each"""
+    """for --architectures and for the teachers of --distill: training time of each"""
+    convert_seconds: float = 60.0
+    """for --distill: time of each conversion"""
+    teachers: Path | None = None
+    """for --distill: folder with NAME-PRESET/model.safetensors, as --architectures leaves them; only those that are
+    missing are trained, there; without it all are, in OUT/teachers"""
+    resume: bool = False
+    """for --distill: keep the teachers and conversions that OUT holds already"""
     repeats: int = 7
     """of every measurement, 3 or more; the median counts"""
     steps: int = 150
@@ -58,7 +69,7 @@ class Flags:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     out: Path | None = None
-    """JSON file for the results; for --architectures a folder (default runs/architectures)"""
+    """JSON file for the results; for --architectures and --distill a folder (runs/architectures, runs/distill)"""
     json: bool = False
     """print the results as JSON, and nothing else, on standard output"""
 
@@ -66,6 +77,12 @@ class Flags:
         """ValueError for a flag out of range."""
         if not self.seconds > 0:
             raise ValueError(f"--seconds must be > 0, found {self.seconds}")
+        if not self.convert_seconds > 0:
+            raise ValueError(f"--convert-seconds must be > 0, found {self.convert_seconds}")
+        if not self.distill and (self.ablation or self.teachers or self.resume):
+            raise ValueError("--ablation, --teachers and --resume are for --distill, which is not given")
+        if self.distill and self.architectures:
+            raise ValueError("--architectures and --distill are two runs; --teachers takes what the first one leaves")
         if self.repeats < 3 or self.steps < 30 or self.points < 1:
             raise ValueError("--repeats must be 3 or more, --steps 30 or more, --points 1 or more")
 
@@ -80,8 +97,8 @@ def bench(flags: Flags) -> None:
     flags.check()
     device = pick_device(flags.device)
     console = Console(stderr=flags.json)
-    if flags.architectures:
-        contest(flags, device, console)
+    if flags.architectures or flags.distill:
+        (contest if flags.architectures else distill)(flags, device, console)
         return
     everything = not (flags.ops or flags.train or flags.frames)
     result: dict[str, Any] = {"machine": machine(device)}
@@ -95,7 +112,7 @@ def bench(flags: Flags) -> None:
             result["frames"] = frames(training, flags.repeats)
             console.print(pairs("frames", result["frames"]))
     if flags.out:
-        write_beside(flags.out, (json.dumps(result, indent=1) + "\n").encode())
+        write_record(result, flags.out)
     if flags.json:
         sys.stdout.write(json.dumps(result) + "\n")
 
@@ -103,15 +120,52 @@ def bench(flags: Flags) -> None:
 def contest(flags: Flags, device: torch.device, console: Console) -> None:
     """All architectures under one protocol."""
     bench_architectures.plotting()  # a missing library is told before the work, not after it
-    size = PRESET[device.type] if flags.preset == "auto" else flags.preset
-    given = Contest(flags.data, flags.seconds, flags.downscale, device.type, size, flags.only)
-    folder = flags.out or Path("runs") / "architectures"
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: is a file; with --architectures, --out wants a folder")
-    result = compete(given, folder, console)
+    folder = folder_of(flags, "architectures")
+    result = compete(entered(flags, device), folder, console)
     record, picture = bench_architectures.save(result | {"machine": machine(device)}, folder)
     console.print(bench_architectures.table(result))
-    console.print(f"table {record}\nplot {picture}", highlight=False, markup=False, soft_wrap=True)
+    told(flags, result, {"table": record, "plot": picture}, console)
+
+
+def distill(flags: Flags, device: torch.device, console: Console) -> None:
+    """All conversions under one protocol, or one in several variants."""
+    bench_architectures.plotting()  # as above
+    folder, given = folder_of(flags, "distill"), entered(flags, device)
+    if flags.ablation:
+        given = replace(given, only=flags.only[:2] or bench_ablation.PAIR)
+    trained = flags.teachers is not None or flags.resume
+    match = Match(given, flags.convert_seconds, flags.teachers or folder / "teachers", trained, flags.resume)
+    if flags.ablation:
+        result = bench_ablation.ablate(match, folder, console)
+        record = folder / "ablation.json"
+        write_record(result | {"machine": machine(device)}, record)
+        console.print(bench_ablation.table(result))
+        told(flags, result, {"table": record}, console)
+        return
+    result = bench_distill.convert_all(match, folder, console)
+    record, picture = bench_distill.save(result | {"machine": machine(device)}, folder)
+    console.print(bench_distill.matrix(result), bench_distill.bests(result))
+    told(flags, result, {"table": record, "plot": picture}, console)
+
+
+def folder_of(flags: Flags, name: str) -> Path:
+    """Where a contest or a matrix is kept. ValueError where that is a file."""
+    folder = flags.out or Path("runs") / name
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; with --{name}, --out wants a folder")
+    return folder
+
+
+def entered(flags: Flags, device: torch.device) -> Contest:
+    """Who takes part and for how long."""
+    size = PRESET[device.type] if flags.preset == "auto" else flags.preset
+    return Contest(flags.data, flags.seconds, flags.downscale, device.type, size, flags.only)
+
+
+def told(flags: Flags, result: dict[str, Any], files: dict[str, Path], console: Console) -> None:
+    """Where it lies; and the result for programs."""
+    lines = "\n".join(f"{name} {path}" for name, path in files.items())
+    console.print(lines, highlight=False, markup=False, soft_wrap=True)
     if flags.json:
         sys.stdout.write(json.dumps(result) + "\n")
 

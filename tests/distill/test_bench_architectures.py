@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from rich.console import Console
 
 import fields
 from distill import bench_architectures, bench_scene
-from distill.bench_architectures import Contest, compete, front, plotting
+from distill.bench_architectures import Contest, compete, front, outcome, plotting
 
 
 def run(monkeypatch, *arguments):
@@ -80,3 +81,27 @@ def test_missing_matplotlib_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ValueError, match="pip install matplotlib"):
         plotting()
+
+
+def test_an_interrupted_process_is_told_once_and_waited_for(monkeypatch, tmp_path):
+    code = """
+import pathlib, time
+try:
+    pathlib.Path("ready").touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.2)
+    pathlib.Path("saved").touch()
+"""
+    (tmp_path / "slow_command.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+
+    def interrupted(*_):
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench_architectures, "watched", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        outcome("slow_command", [], tmp_path / "log.jsonl", 1.0, Console(quiet=True))
+    assert (tmp_path / "saved").exists()

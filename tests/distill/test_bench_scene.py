@@ -41,6 +41,20 @@ def test_training_and_frames_are_measured(monkeypatch, capsys):
     assert set(printed["frames"]) == {f"{s}_{what}" for s in (20, 40) for what in ("ms", "samples_per_second")}
 
 
-def test_bad_flags_are_refused(monkeypatch, capsys):
-    assert run(monkeypatch, "--repeats", 1) == 2
-    assert "--repeats" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--repeats", 1], "--repeats"),
+        (["--distill", "--convert-seconds", 0], "--convert-seconds must be > 0, found 0.0"),
+        (["--ablation"], "are for --distill"),
+        (["--architectures", "--resume"], "are for --distill"),
+        (["--distill", "--architectures"], "two runs"),
+        (["--distill", "--only", "hashgrid"], "two architectures or more"),
+        (["--distill", "--ablation", "--only", "hashgrid"], "two architectures or more"),
+        (["--distill", "--only", "hashgrid", "hashgird"], "did you mean 'hashgrid'"),
+        (["--distill", "--out", __file__], "with --distill, --out wants a folder"),
+    ],
+)
+def test_bad_flags_are_refused(monkeypatch, capsys, words, told):
+    assert run(monkeypatch, *words) == 2
+    assert told in capsys.readouterr().err
