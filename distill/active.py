@@ -18,9 +18,9 @@ SOLID = 0.5  # opacity below which a ray has no such points
 class Active:
     """Which levels of active learning are on."""
 
-    poses: bool = True  # cameras near those that were seen worst
-    rays: bool = True  # rays that were seen worst
-    points: bool = False  # what samples say, only where a ray's weight is
+    poses: bool = False  # cameras near those that were seen worst
+    rays: bool = False  # rays that were seen worst
+    points: bool = True  # what samples say, only where a ray's weight is
 
 
 def hardest(errors: Tensor, share: float) -> Tensor:
