@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import fields
@@ -219,14 +220,22 @@ def matrix(result: dict[str, Any]) -> Table:
     """Student minus teacher in dB on photographs; a row a teacher, a column a student."""
     entries, rows = sides(result)
     name = title_of(entries)
-    table = Table("teacher", "dB", *(name(entry) for entry in entries), box=SIMPLE_HEAD, pad_edge=False)
-    table.title = f"student minus teacher in dB: {result['data']}, {result['seconds']:g} s each"
-    for column in table.columns[1:]:
-        column.justify, column.no_wrap = "right", True
+    title = f"student minus teacher in dB: {result['data']}, {result['seconds']:g} s each"
+    table = shaped(Table("teacher", "dB", *(name(entry) for entry in entries), title=title))
+    failed = [f"{name(t)} into {name(s)}: {row['error']}" for (t, s), row in rows.items() if "error" in row]
+    table.caption = "\n".join(escape(line) for line in failed) or None
     for teacher in entries:
         line = [rows.get((teacher, student), {}) for student in entries]
         score = next((row["teacher_psnr"] for row in line if "psnr" in row), None)
         table.add_row(name(teacher), number(score, ".2f"), *(cell(row) for row in line))
+    return table
+
+
+def shaped(table: Table) -> Table:
+    """Numbers to the right, and as many columns in a line as go."""
+    table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False
+    for place, column in enumerate(table.columns):
+        column.no_wrap, column.justify = True, "right" if place else "left"
     return table
 
 
@@ -245,7 +254,7 @@ def bests(result: dict[str, Any]) -> Table:
     entries, rows = sides(result)
     name = title_of(entries)
     columns = "student", "trained dB", "s", "converted from", "dB", "gain", "s", "speed-up"
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, title="from photographs, and the best conversion")
+    table = shaped(Table(*columns, title="from photographs, and the best conversion"))
     table.caption = note(result)
     for student in entries:
         its = [row for pair, row in rows.items() if pair[1] == student and "psnr" in row]
@@ -265,7 +274,7 @@ def best_cells(row: dict[str, Any], name: Callable[[Entry], str]) -> list[str]:
 
 def note(result: dict[str, Any]) -> str:
     """What the second table counts, and whether both sides ran alike."""
-    text = "speed-up: seconds trained / seconds converted, where the student is at least as good; - where it is not"
+    text = "speed-up: seconds trained / seconds converted, without the teacher's; - where the student is not as good"
     before = {known["device"] for known in result["teachers"] if "device" in known}
     now = {row["device"] for row in result["rows"] if "device" in row}
     if before | now != before & now:
@@ -277,9 +286,10 @@ def plot(result: dict[str, Any], path: Path) -> None:
     """Two heat maps: student minus teacher, and what conversion gains over training from photographs."""
     library = plotting()
     entries, rows = sides(result)
-    side = 1.6 + 0.75 * len(entries)  # inches
+    side = max(3.6, 1.6 + 0.75 * len(entries))  # inches
     picture = library.figure.Figure(figsize=(2 * side + 1.4, side + 0.6), layout="constrained")
-    panels = (("difference", "student minus teacher, dB"), ("gain", "student minus same student from photographs, dB"))
+    texts = "student minus teacher, dB", "student minus the same one\ntrained from photographs, dB"
+    panels = zip(("difference", "gain"), texts, strict=True)
     name = title_of(entries)
     drawn: Any = None
     for axes, (key, text) in zip(picture.subplots(1, 2), panels, strict=True):
@@ -303,7 +313,7 @@ def heat(axes: Any, values: list[list[float | None]]) -> Any:
     for i, line in enumerate(values):
         for j, value in enumerate(line):
             if value is not None:
-                color = "white" if abs(value) > 0.7 * LIMIT else "black"
+                color = "white" if abs(value) > 0.55 * LIMIT else "black"
                 axes.text(j, i, f"{value:+.2f}", ha="center", va="center", color=color, size=10)
     return drawn
 

@@ -73,10 +73,10 @@ def run(monkeypatch, *arguments):
 
 
 def lines_of(table):
-    """What a person sees, as words, by the first one of each line."""
+    """What a person sees, as words."""
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(table)
-    return {words[0]: words for line in console.export_text().splitlines() if (words := line.split())}
+    return [line.split() for line in console.export_text().splitlines()]
 
 
 def test_entries_are_all_architectures_without_variants_or_the_named_ones_once():
@@ -165,11 +165,12 @@ def test_tables_show_losses_failures_and_the_fastest_teacher(staged, tmp_path):
     answers["hashgrid-tiny", "vm-tiny"] = printed(27.0)
     result = convert_all(match(), tmp_path, QUIET)
     lines = lines_of(bench_distill.matrix(result))
-    assert lines["hashgrid"] == ["hashgrid", "30.00", "-", "-1.50", "-3.00"]
-    assert lines["mlp"] == ["mlp", "30.00", "-1.00", "-", "failed"]
+    assert ["hashgrid", "30.00", "-", "-1.50", "-3.00"] in lines
+    assert ["mlp", "30.00", "-1.00", "-", "failed"] in lines
+    assert ["mlp", "into", "vm:", "no", "memory"] in lines
     lines = lines_of(bench_distill.bests(result))
-    assert lines["mlp"] == ["mlp", "28.00", "10", "hashgrid", "28.50", "+0.50", "1", "10.0", "x"]
-    assert lines["vm"] == ["vm", "28.00", "10", "hashgrid", "27.00", "-1.00", "2", "-"]
+    assert ["mlp", "28.00", "10", "hashgrid", "28.50", "+0.50", "1", "10.0", "x"] in lines
+    assert ["vm", "28.00", "10", "hashgrid", "27.00", "-1.00", "2", "-"] in lines
 
 
 def test_the_table_says_where_trained_and_converted_ran_differently():
