@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from distill.active import HARD, HARD_RAYS, Active, hardest, heavy, newest
+from distill.active import HARD, HARD_RAYS, Active, hardest, newest
 from distill.budget import FIRST_RAYS, next_rays
 from distill.fit import Loss
 from distill.learning import Phase
@@ -163,7 +163,7 @@ class Distillation:
 
     @torch.no_grad()
     def learnt(self, lesson: Lesson, seen: Seen) -> Lesson:
-        """Remember what was hard; the lesson again, with weight only where its points shall matter."""
+        """Remember what was hard; the lesson again, its samples weighted by what is seen of them, if that is wanted."""
         errors = seen.difference.abs().sum(-1)
         if self.active.poses:
             self.poses.note(lesson.camera, errors[: len(lesson.camera)])
@@ -173,8 +173,7 @@ class Distillation:
             self.hard = RayBatch(*(newest(*pair, HARD_RAYS) for pair in pairs))
         if not self.active.points:
             return lesson
-        both = heavy(seen.ours, lesson.samples) | heavy(seen.theirs, lesson.samples)
-        weight = torch.where(both, lesson.weight, 0.0)
+        weight = torch.maximum(seen.ours, seen.theirs)  # published: only the heaviest 30 % of either, all alike
         return replace(lesson, weight=weight / weight.sum().clamp(min=1e-9))
 
     def sample_error(self, lesson: Lesson, features: Tensor, rgb: Tensor, want: Tensor) -> Tensor:

@@ -4,19 +4,11 @@ import pytest
 import torch
 from analytic import UNIT_BOX, camera
 
-from distill.active import HARD, HARD_POSES, HEAVY, SOLID, hardest, heavy, newest
+from distill.active import HARD, HARD_POSES, hardest, newest
 from distill.poses import SHIFT, TILT, Poses
 from render import quaternions
-from render.rays import Samples
 
 COUNT = 50  # random cameras
-
-
-def packed(counts):
-    counts = torch.tensor(counts)
-    ray = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    some = torch.ones(len(ray))
-    return Samples(ray, some, some, torch.nn.functional.pad(counts.cumsum(0), (1, 0)))
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (1, 1), (4, 1), (20, 2), (1000, 100)])
@@ -33,23 +25,6 @@ def test_a_pool_holds_the_newest_and_never_more_than_its_size():
         assert pool.tolist()[:3] == [start, start + 1, start + 2]
         assert len(pool) == min(start + 3, 10)
         assert len(set(pool.tolist())) == len(pool)
-
-
-@pytest.mark.parametrize("counts", [[0], [1], [3, 0, 2], [31, 1, 0, 64, 10, 100]])
-def test_heavy_samples_are_those_of_a_loop_over_rays(counts, generator):
-    samples = packed(counts)
-    scale = torch.tensor([0.9, 0.4, 0.9, 0.6, 0.45, 1.0])[samples.ray]  # opacity of each ray, on both sides of SOLID
-    raw = torch.rand(len(samples), generator=generator).double()
-    total = torch.zeros(len(counts)).double().index_add(0, samples.ray, raw)
-    weights = raw / total[samples.ray] * scale
-    want = torch.zeros(len(samples), dtype=torch.bool)
-    for start, end in zip(samples.offsets[:-1].tolist(), samples.offsets[1:].tolist(), strict=True):
-        own = weights[start:end].tolist()
-        if sum(own) >= SOLID:
-            order = sorted(range(len(own)), key=lambda i: -own[i])
-            for rank, place in enumerate(order):
-                want[start + place] = rank <= HEAVY * len(own)
-    assert heavy(weights, samples).tolist() == want.tolist()
 
 
 def poses(generator, count=COUNT):
