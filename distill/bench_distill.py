@@ -114,18 +114,21 @@ def convert_all(match: Match, folder: Path, console: Console) -> dict[str, Any]:
     record = folder / "distill.json"
     done = earlier(record, match) if match.resume else []
     known = teachers(match, console)
-    result = match.protocol() | {"teachers": list(known.values()), "rows": []}
     pairs = list(permutations(known, 2))
+    rows = {pair: row for pair in pairs if (row := found(done, pair, known[pair[0]]))}
+    result: dict[str, Any] = {}
     try:
         for count, pair in enumerate(pairs, 1):
-            console.rule(f"{count} of {len(pairs)}: {' '.join(pair[0])} into {' '.join(pair[1])}")
-            out = folder / "_to_".join(label(entry) for entry in pair)
-            row = found(done, pair, known[pair[0]]) or convert(match, pair, out, console)
-            result["rows"].append(compared(row | {"digest": known[pair[0]].get("digest")}, known[pair[1]]))
-            tell_error(row, console)
+            if pair not in rows:
+                console.rule(f"{count} of {len(pairs)}: {' '.join(pair[0])} into {' '.join(pair[1])}")
+                row = convert(match, pair, folder / "_to_".join(label(entry) for entry in pair), console)
+                tell_error(row, console)
+                rows[pair] = row | {"digest": known[pair[0]].get("digest")}
+            table = [compared(rows[pair], known[pair[1]]) for pair in pairs if pair in rows]
+            result = match.protocol() | {"teachers": list(known.values()), "rows": table}
             write_record(result, record)
     except KeyboardInterrupt:
-        text = f"{len(result['rows'])} of {len(pairs)} conversions are in {record}; go on with --resume"
+        text = f"{len(rows)} of {len(pairs)} conversions are done; --resume goes on with the others"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
         raise
     if all("error" in row for row in result["rows"]):

@@ -141,6 +141,19 @@ def test_an_interruption_leaves_what_is_done_and_resume_does_the_rest(staged, tm
     assert len(calls) == 6  # nothing is kept unasked
 
 
+def test_an_interrupted_resumption_loses_nothing(staged, tmp_path):
+    _, answers = staged
+    answers["hashgrid-tiny", "vm-tiny"] = {"error": "no memory"}
+    convert_all(match(), tmp_path, QUIET)
+    answers["hashgrid-tiny", "vm-tiny"] = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        convert_all(match(resume=True), tmp_path, QUIET)
+    rows = json.loads((tmp_path / "distill.json").read_text())["rows"]
+    assert [(row["teacher"], row["student"]) for row in rows] == [
+        pair for pair in permutations(("hashgrid", "mlp", "vm"), 2) if pair != ("hashgrid", "vm")
+    ]
+
+
 @pytest.mark.parametrize("change", ["teacher", "protocol", "file"])
 def test_resume_keeps_nothing_of_another_teacher_or_protocol(staged, tmp_path, change):
     calls, _ = staged
