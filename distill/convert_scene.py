@@ -62,10 +62,10 @@ class Flags:
     """milliseconds that a frame may take"""
     data: str = ""
     """photographs to score teacher and student against; not used to learn"""
-    crop: tuple[Box, ...] = ()
+    crop: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
     """keep only this box, baked into the result: x0 y0 z0 x1 y1 z1 in the data set's own coordinates"""
-    erase: tuple[Box, ...] = ()
-    """remove these boxes: x0 y0 z0 x1 y1 z1, several times"""
+    erase: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
+    """remove this box: x0 y0 z0 x1 y1 z1"""
     min_density: float = 0.0
     """remove what is less dense than this, per scene unit"""
     steps: int = 0
@@ -105,6 +105,7 @@ class Flags:
             raise ValueError(f"--batch must be 1024 to 1048576 samples, found {self.batch}")
         if len(self.crop) > 1:
             raise ValueError(f"--crop wants one box, found {len(self.crop)}; take --erase for holes")
+        self.pictures()  # says what is wrong with these flags, also where no pictures are read
 
         for flag, values, known in (("phases", self.phases, PHASES), ("active", self.active, ("none", *LEVELS))):
             if not values or not set(values) <= set(known):
