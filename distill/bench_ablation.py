@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from distill.bench_architectures import write_record
-from distill.bench_distill import Match, compared, convert, label, number, teachers, tell_error
+from distill.bench_distill import Match, compared, convert, label, number, shaped, teachers, tell_error
 
 VARIANTS = {
     "as it is": (),
@@ -51,7 +50,7 @@ def table(result: dict[str, Any]) -> Table:
     )
     title = f"{teacher} into {student}: {result['data']}, {result['seconds']:g} s each"
     columns = "", "dB", "difference", "dB to the teacher", "gain", "steps", "s"
-    shown = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, title=title)
+    shown = shaped(Table(*columns, title=title))
     shown.caption = "dB on photographs; gain: over the student trained from them"
     plain = result["rows"][0].get("psnr")
     for row in result["rows"]:
