@@ -126,7 +126,7 @@ def against(photographs: Photographs, conversion: Conversion, console: Console) 
     record = both[0].to_record()
     return record | {
         "scored_on": str(both[0].protocol),
-        "photographs": {"teacher_psnr": both[1].psnr, "teacher_ssim": both[1].ssim},
+        "photographs": {"teacher_psnr": plain(both[1].psnr), "teacher_ssim": plain(both[1].ssim)},
     }
 
 
@@ -140,9 +140,9 @@ def table(metrics: dict[str, Any]) -> Table:
     teacher, photographs = metrics["teacher"], metrics.get("photographs")
     title = f"{teacher['architecture']} into {metrics['architecture']} {metrics['preset']}"
     result = Table("", "student", "teacher", title=title)
-    result.add_row("against the teacher", f"{metrics['psnr_teacher']:.2f} dB", "")
+    result.add_row("against the teacher", f"{float(metrics['psnr_teacher']):.2f} dB", "")
     if photographs:
-        own, theirs = float(metrics["psnr"]), photographs["teacher_psnr"]
+        own, theirs = float(metrics["psnr"]), float(photographs["teacher_psnr"])
         result.add_row("against photographs", f"{own:.2f} dB ({own - theirs:+.2f})", f"{theirs:.2f} dB")
     result.add_row("file", f"{metrics['model_bytes'] / 1e6:.2f} MB", f"{teacher['model_bytes'] / 1e6:.2f} MB")
     result.add_row("frame", f"{metrics['frame_ms_median']:.0f} ms", f"{teacher['frame_ms_median']:.0f} ms")
