@@ -77,7 +77,7 @@ class Flags:
     phases: tuple[str, ...] = PHASES
     """what the teacher says, in this order: to see what each is worth"""
     active: tuple[str, ...] = ACTIVE
-    """what comes again where the student is wrong: cameras, rays, samples; none for nothing"""
+    """cameras and rays that come again where the student is wrong; samples (points) weighted by what is seen; none"""
     downscale: int = 1
     """divide width and height of the pictures of --data, or of a data set that teaches, by this"""
     max_resolution: int = 1920
