@@ -85,7 +85,8 @@ def test_missing_matplotlib_is_one_line(monkeypatch):
 
 def test_an_interrupted_process_is_told_once_and_waited_for(monkeypatch, tmp_path):
     code = """
-import pathlib, time
+import pathlib, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored from birth
 try:
     pathlib.Path("ready").touch()
     time.sleep(60)

@@ -95,8 +95,12 @@ def test_stopped_while_scoring_the_model_is_there(monkeypatch, teacher, tmp_path
         time.sleep(1)  # a signal arrives between two instructions
 
     monkeypatch.setattr(report, "scored", pressed)
-    out = tmp_path / "s.safetensors"
-    assert convert(monkeypatch, teacher, *WORDS, "--out", out) == 130
+    out, before = tmp_path / "s.safetensors", signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored
+    try:
+        assert convert(monkeypatch, teacher, *WORDS, "--out", out) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "convert-scene: interrupted\n"
     assert load(out).header.provenance["steps"] == STEPS
 
