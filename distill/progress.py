@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from distill.fit import Schedule, Step, fit
 from distill.learning import Learning
+from distill.poses import surrounding
 from fields.files import write_beside
 from render.pictures import encode_png
 
@@ -150,9 +151,9 @@ class Monitor:
 
 
 def preview(learning: Learning) -> bytes:
-    """A small picture from the first test camera (the first training camera where there is none)."""
+    """A small picture from the first test camera, else the first training camera, else one of some all around."""
     place = learning.place
-    camera = (place.test or place.train)[0]
+    camera = (place.test or place.train or surrounding(place.box))[0]
     shrink = min(1.0, PREVIEW / max(camera.size))
     camera = camera.resized(*(max(1, round(n * shrink)) for n in camera.size))
     frame = learning.renderer.image(learning.field, learning.loss.grid, camera)

@@ -145,3 +145,18 @@ def test_the_table_shows_both_and_the_difference():
 
 def test_milliseconds_are_the_median():
     assert milliseconds([0.001, 0.5, 0.0042]) == 4.2
+
+
+def test_a_model_without_cameras_is_converted_and_drawn(tmp_path):
+    path = block_file(tmp_path / "block.safetensors", cameras=[])
+    recipe = Recipe(
+        teacher=str(path), digest="1", edits="", data="", downscale=1, architecture="vm", preset="tiny",
+        seed=0, steps=2, batch=1024, device="cpu", phases=tuple(SHARES), active=(),
+    )  # fmt: skip
+    one = Conversion(open_model(path, CPU), recipe, preset("vm", "tiny"), CPU)
+    for _ in fit(one.run, one.stages(), Schedule(2)):
+        pass
+    files = Files.within(tmp_path)
+    metrics = finish(one, None, 1, files, quiet())
+    assert len(metrics["images"]) == VIEWS
+    assert load(files.model).header.thumbnail
