@@ -1,0 +1,249 @@
+"""What a front end (window, browser) and the worker say to each other: plain frozen data, and nothing else crosses.
+
+World: the scene units of whatever was opened first. Panes are numbered in the order in which they were opened; a number
+is never used again. Lengths are scene units of the world and angles radians, pictures are uint8 RGB.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from render.camera import Camera
+
+Mode = Literal["color", "depth", "normal", "opacity", "cost", "occupancy", "error"]
+MODES: tuple[Mode, ...] = ("color", "depth", "normal", "opacity", "cost", "occupancy", "error")
+Life = Literal["running", "paused", "scoring", "done", "failed"]
+Box = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture that a front end wants. It replaces the one wanted before; frames name its number."""
+
+    number: int  # ascending
+    camera: Camera  # of one pane, at full resolution
+    panes: tuple[int, ...]  # what is drawn, in this order
+    mode: Mode = "color"
+    moving: bool = False  # the person is moving: a coarse frame soon, rather than a fine one later
+    view: int | None = None  # the album's view that `camera` looks through, unmoved
+    near: float = 0.0  # nothing nearer is drawn
+    aperture: float = 0.0  # radius of the thin lens; 0: everything is sharp
+    focus: float = 1.0  # distance along the axis at which a thin lens is sharp, > 0
+    exposure: float = 0.0  # stops
+    background: tuple[float, float, float] | None = None  # None: the model's own
+    crop: Box | None = None  # nothing outside is drawn
+    passes: int = 16  # samples per pixel to stop at, >= 1; the first goes through pixel centres
+
+
+# ---- commands: front end to worker
+
+
+@dataclass(frozen=True)
+class Open:
+    """Open a model file in a new pane."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Read a data set or mesh and train a field on it in a new pane."""
+
+    data: str
+    settings: Any  # distill.train_scene.Settings
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Read a data set only to compare with: it becomes the album."""
+
+    data: str
+    downscale: int = 1
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Convert what a pane shows into another architecture, live in a new pane."""
+
+    pane: int
+    to: str
+    preset: str = "auto"
+    steps: int = 0  # 0: the command's default
+    crop: Box | None = None  # world; baked into the result
+    out: str = ""  # folder or model file; the command's default where empty
+
+
+@dataclass(frozen=True)
+class Control:
+    """Steer a pane's learning."""
+
+    pane: int
+    action: Literal["pause", "resume", "step", "reset"]
+
+
+@dataclass(frozen=True)
+class Save:
+    """Write a pane's field as a model file."""
+
+    pane: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Close:
+    """Forget a pane. What it was learning is saved first."""
+
+    pane: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """Draw every photograph of the album from a pane, small, and say how far off each is."""
+
+    pane: int
+
+
+@dataclass(frozen=True)
+class Film:
+    """Draw cameras one after the other into a .mp4 or .gif, as `render-scene` does."""
+
+    pane: int
+    path: str
+    cameras: tuple[Camera, ...]  # world, all of one size
+    fps: float
+    mode: Mode = "color"
+
+
+@dataclass(frozen=True)
+class StopFilm:
+    """Give the film up; nothing of it stays."""
+
+
+@dataclass(frozen=True)
+class Quit:
+    """Save what is being learnt, and end."""
+
+
+Command = Shot | Open | Learn | Photographs | Convert | Control | Save | Close | Score | Film | StopFilm | Quit
+
+
+# ---- reports: worker to front end
+
+
+@dataclass(frozen=True)
+class Started:
+    """The worker is ready."""
+
+    device: str  # for a person
+    threads: str  # Numba's threading layer
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A frame of one pane, over its background."""
+
+    number: int  # of the shot
+    pane: int
+    image: np.ndarray  # (h, w, 3) uint8; h <= height of the shot's camera
+    passes: int  # samples per pixel so far
+    milliseconds: float  # that the last pass took
+    samples: int  # points asked in the last pass
+    psnr: float | None = None  # dB against the album's photograph, of a colour frame at full size through its view
+    final: bool = False  # nothing better follows
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A new pane."""
+
+    pane: int
+    name: str  # for a person: the file's stem or the data set's name
+    path: str  # model file, or the data that it learns from
+    architecture: str
+    preset: str  # empty where unknown
+    parameters: int
+    model_bytes: int  # of the file, or of the file as it would be written now
+    box: Box  # world
+    to_input: tuple[tuple[float, ...], ...]  # 4 x 4 similarity, world to input coordinates of the data set
+    background: tuple[float, float, float]
+    metrics: dict[str, Any] = field(default_factory=dict)  # of the file's header
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A pane is gone."""
+
+    pane: int
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A view of the album."""
+
+    name: str
+    split: Literal["train", "test"]
+    camera: Camera  # world
+    photographed: bool  # there is a picture to compare with
+
+
+@dataclass(frozen=True)
+class Album:
+    """Cameras that the person can look through: of the first data set, else of the first model that has any."""
+
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """The picture of a view, sent once when a shot looks through it."""
+
+    view: int
+    image: np.ndarray  # (H, W, 3) uint8 over the background
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a pane's learning goes; several a second."""
+
+    pane: int
+    life: Life
+    step: int  # steps done
+    steps: int  # at most; 0: bounded by time only
+    share: float  # of the run, 0 to 1
+    stage: str
+    loss: float
+    psnr: float  # dB of the batches, smoothed; NaN before the first
+    seconds: float  # spent learning
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How far off a pane is from each photograph."""
+
+    pane: int
+    psnr: tuple[float, ...]  # dB, by view of the album; NaN where there is no photograph or not drawn yet
+    done: bool
+
+
+@dataclass(frozen=True)
+class Filming:
+    """How far a film is."""
+
+    path: str
+    done: int
+    frames: int
+    final: bool = False  # the file is there
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something a person may want to read: one line."""
+
+    text: str
+    trouble: bool = False  # something failed; everything else goes on
+    pane: int | None = None
+
+
+Report = Started | Drawn | Opened | Closed | Album | Photograph | Progress | Scores | Filming | Told
