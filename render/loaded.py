@@ -33,9 +33,9 @@ class LoadedModel:
         """Length of one scene unit in input units."""
         return float(1 / torch.linalg.det(self.transform[:3, :3]).abs() ** (1 / 3))
 
-    def image(self, camera: Camera, look: Look = color) -> Frame:
-        """A picture from this camera (scene units)."""
-        return self.renderer.image(self.field, self.grid, camera, look)
+    def image(self, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
+        """A picture from this camera (scene units), of what lies `near` scene units or further along each ray."""
+        return self.renderer.image(self.field, self.grid, camera, look, near)
 
 
 def open_model(path: Path, device: torch.device) -> LoadedModel:

@@ -52,10 +52,15 @@ def normal(field: Field, points: Tensor, features: Tensor, directions: Tensor, *
 
 @dataclass(frozen=True)
 class Frame:
-    """A drawn picture and what it took."""
+    """A drawn picture, or a batch of rays, and what it took."""
 
-    pixels: Pixels  # (H, W)
-    samples: int  # points at which the field's density was asked
+    pixels: Pixels  # (H, W) or (R,)
+    counts: Tensor  # (H, W) or (R,) int32, points of each ray at which the field's density was asked
+
+    @property
+    def samples(self) -> int:
+        """Points at which the field's density was asked."""
+        return int(self.counts.sum())
 
 
 @dataclass(frozen=True)
@@ -98,27 +103,29 @@ class Renderer:
         return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))
 
     @torch.no_grad()
-    def image(self, field: Field, grid: OccupancyGrid, camera: Camera, look: Look = color) -> Frame:
-        """A picture, without jitter, on the device of the grid. `look` says what is shown as rgb."""
+    def image(self, field: Field, grid: OccupancyGrid, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
+        """A picture, without jitter, on the device of the grid. `look` says what is shown as rgb. Nothing is drawn that
+        lies nearer than `near`, scene units along the ray."""
         rays = camera.rays().to(grid.bits.device)
-        parts = [self.bunch(field, grid, rays[i : i + BUNCH], look) for i in range(0, len(rays), BUNCH)]
+        parts = [self.bunch(field, grid, rays[i : i + BUNCH], look, near) for i in range(0, len(rays), BUNCH)]
         width, height = camera.size
         rgb = torch.cat([p.pixels.rgb for p in parts]).view(height, width, 3)
         opacity = torch.cat([p.pixels.opacity for p in parts]).view(height, width)
         depth = torch.cat([p.pixels.depth for p in parts]).view(height, width)
-        return Frame(Pixels(rgb, opacity, depth), sum(p.samples for p in parts))
+        counts = torch.cat([p.counts for p in parts]).view(height, width)
+        return Frame(Pixels(rgb, opacity, depth), counts)
 
     @torch.no_grad()
-    def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look) -> Frame:
-        """Rays drawn in waves of a few samples each; rays that have ended leave the next wave."""
+    def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look = color, near: float = 0.0) -> Frame:
+        """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave."""
         device = rays.origins.device
         rgb, opacity = torch.zeros(len(rays), 3, device=device), torch.zeros(len(rays), device=device)
-        distance, near = torch.zeros_like(opacity), torch.zeros_like(opacity)
-        alive, asked = torch.arange(len(rays), device=device), 0
+        distance, begin = torch.zeros_like(opacity), torch.full_like(opacity, near)
+        alive, asked = torch.arange(len(rays), device=device), torch.zeros(len(rays), dtype=torch.int32, device=device)
         while len(alive):
             limit = min(max(WAVE // len(alive), 4), 64)
             live = rays[alive]
-            samples = grid.march(live, self.step, self.cone, near=near[alive], limit=limit)
+            samples = grid.march(live, self.step, self.cone, near=begin[alive], limit=limit)
             if not len(samples):
                 break
             light = 1 - opacity[alive]
@@ -128,9 +135,9 @@ class Renderer:
             opacity[alive] += light * solid
             counts = samples.offsets[1:] - samples.offsets[:-1]
             last = (samples.offsets[1:] - 1).clamp(min=0)
-            near[alive] = samples.t[last] + samples.dt[last] / 2
+            begin[alive] = samples.t[last] + samples.dt[last] / 2
+            asked[alive] += counts.int()
             alive = alive[(counts == limit) & (opacity[alive] < 1 - self.stop)]
-            asked += len(samples)
         return Frame(Pixels(rgb, opacity, distance / opacity.clamp(min=1e-6)), asked)
 
     def wave(

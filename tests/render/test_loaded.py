@@ -64,6 +64,12 @@ def test_a_look_replaces_colour(path):
     torch.testing.assert_close(mean[solid], points[solid], atol=1e-3, rtol=0)
 
 
+def test_near_reaches_the_renderer(path):
+    model, view = open_model(path, CPU), camera()
+    assert float(model.image(view, near=1.0).pixels.opacity.max()) > 0.99
+    assert float(model.image(view, near=3.0).pixels.opacity.max()) == 0  # behind all there is
+
+
 def test_whole_numbers_in_the_header_are_numbers(tmp_path):
     path = block_file(tmp_path / "m", box=[[0, 0, 0], [1, 1, 1]], background=[1, 1, 1])
     model = open_model(path, CPU)

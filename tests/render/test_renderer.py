@@ -59,6 +59,42 @@ def test_image_in_waves_is_one_pass_over_the_same_samples():
     torch.testing.assert_close(got.depth.flatten(), want.depth, atol=1e-3, rtol=0)  # stop, times a depth below 3
 
 
+def test_nothing_is_drawn_nearer_than_asked_and_no_sample_moves():
+    """A cut through the ball: opacity is that of the rest of each chord; samples behind the cut are the same ones."""
+    ball, view = Ball(3.0), camera()
+    rays, cut = view.rays(), 1.55  # just before the ball's middle
+    enter, leave = ball.chord(rays)
+    want, _ = seen_through(3.0, enter.clamp(min=cut), leave.clamp(min=cut))
+    got = Renderer().image(ball, full_grid(), view, near=cut)
+    assert int(((enter < cut) & (cut < leave)).sum()) > 100
+    torch.testing.assert_close(got.pixels.opacity.flatten(), want, atol=spread(ball) + 1e-4, rtol=0)
+    seen = want > 0.01
+    assert float(got.pixels.depth.flatten()[seen].min()) > cut
+    samples = full_grid().march(rays, UNIT_STEP, 0.0)
+    behind = torch.bincount(samples.ray[samples.t >= cut], minlength=len(rays))
+    assert torch.equal(got.counts.flatten(), behind.int())  # too thin to stop early: each is asked
+
+
+def test_counts_are_what_the_field_was_asked():
+    ball, view, renderer = Ball(60.0), camera(), Renderer()
+    frame = renderer.image(ball, full_grid(), view)
+    assert frame.counts.shape == (24, 32)
+    assert frame.samples == ball.asked
+    all_of_them = torch.bincount(full_grid().march(view.rays(), renderer.step, 0.0).ray, minlength=24 * 32)
+    assert bool((frame.counts.flatten() <= all_of_them).all())
+    assert frame.samples < all_of_them.sum()
+
+
+def test_rays_drawn_by_themselves_are_those_of_the_picture():
+    ball, view, renderer = Ball(60.0), camera(), Renderer()
+    whole = renderer.image(ball, full_grid(), view, near=1.2)
+    part = renderer.bunch(ball, full_grid(), view.rays()[100:500], near=1.2)
+    assert part.pixels.rgb.shape == (400, 3)
+    assert (part.pixels.depth.shape, part.counts.shape) == ((400,), (400,))
+    torch.testing.assert_close(part.pixels.rgb, whole.pixels.rgb.view(-1, 3)[100:500], atol=2 * FAINT, rtol=0)
+    torch.testing.assert_close(part.pixels.opacity, whole.pixels.opacity.flatten()[100:500], atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("stop", [1e-2, 1e-4])
 def test_early_stop_changes_pixels_by_less_than_the_light_that_is_left(stop):
     early, late, view = Ball(30.0), Ball(30.0), camera()

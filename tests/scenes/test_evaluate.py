@@ -27,7 +27,7 @@ def drawn(rgb, opacity):
     def draw(one: Camera) -> Frame:
         width, height = one.size
         solid = torch.full((height, width), opacity)
-        return Frame(Pixels(torch.tensor(rgb) * solid[..., None], solid, solid * 2), 7)
+        return Frame(Pixels(torch.tensor(rgb) * solid[..., None], solid, solid * 2), torch.full((height, width), 7))
 
     return draw
 
@@ -48,7 +48,7 @@ def test_truth_and_rendering_stand_before_the_same_background():
     torch.testing.assert_close(one.truth, one.render)
     assert one.truth.shape == (24, 32, 3)
     assert one.seconds > 0
-    assert one.frame.samples == 7
+    assert one.frame.samples == 7 * 24 * 32
     [off] = score_views((view,), GREY, drawn((1.0, 0.0, 0.2), 0.0))
     error = torch.tensor([0.4 * 0.75, 0.4 * 0.5, 0.4 * 0.55]).square().mean()
     assert off.score.psnr == pytest.approx(-10 * math.log10(float(error)), abs=1e-4)

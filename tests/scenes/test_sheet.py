@@ -22,7 +22,7 @@ def scored(shade, size=(40, 30), name="a.png"):
     truth = torch.full((height, width, 3), shade)
     opacity = torch.zeros(height, width)
     opacity[:, : width // 2] = 1
-    frame = Frame(Pixels(truth * opacity[..., None], opacity, opacity * 2), 5)
+    frame = Frame(Pixels(truth * opacity[..., None], opacity, opacity * 2), torch.zeros(height, width))
     view = View(Camera(torch.eye(4), Intrinsics(9, 9, 5, 5), size), torch.zeros(1), torch.zeros(1), name)
     return Scored(view, frame, truth, truth + 0.1, Score(name, 20.0, 0.5), 0.1)
 
