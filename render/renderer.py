@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
@@ -14,8 +15,8 @@ from render.precision import precision
 from render.rays import RayBatch, Samples
 
 UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
-WAVE = 1 << 17  # samples asked at once while drawing a frame
-BUNCH = 1 << 17  # rays drawn together
+WAVES = (8, 12, 16, 24, 32)  # samples of a ray asked at once: in the first wave, the second, ..., all later ones
+BUNCH = 1 << 15  # rays drawn together; at most 2^20 samples are asked at once
 FAINT = 1e-4  # weights below this get no colour in frames
 
 
@@ -117,13 +118,13 @@ class Renderer:
 
     @torch.no_grad()
     def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look = color, near: float = 0.0) -> Frame:
-        """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave."""
+        """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave. What a ray
+        shows does not depend on the others: bunches of any size give the same picture, but for float rounding."""
         device = rays.origins.device
         rgb, opacity = torch.zeros(len(rays), 3, device=device), torch.zeros(len(rays), device=device)
         distance, begin = torch.zeros_like(opacity), torch.full_like(opacity, near)
         alive, asked = torch.arange(len(rays), device=device), torch.zeros(len(rays), dtype=torch.int32, device=device)
-        while len(alive):
-            limit = min(max(WAVE // len(alive), 4), 64)
+        for limit in chain(WAVES, repeat(WAVES[-1])):
             live = rays[alive]
             samples = grid.march(live, self.step, self.cone, near=begin[alive], limit=limit)
             if not len(samples):

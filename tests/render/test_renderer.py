@@ -59,6 +59,15 @@ def test_image_in_waves_is_one_pass_over_the_same_samples():
     torch.testing.assert_close(got.depth.flatten(), want.depth, atol=1e-3, rtol=0)  # stop, times a depth below 3
 
 
+def test_a_picture_does_not_depend_on_the_bunches_it_is_drawn_in():
+    ball, view, renderer = Ball(9.0), camera(), Renderer()
+    whole, rays = renderer.image(ball, full_grid(), view), view.rays()
+    parts = [renderer.bunch(ball, full_grid(), rays[i : i + 50]) for i in range(0, len(rays), 50)]
+    assert torch.equal(torch.cat([p.counts for p in parts]), whole.counts.flatten())
+    assert torch.equal(torch.cat([p.pixels.rgb for p in parts]), whole.pixels.rgb.view(-1, 3))
+    assert torch.equal(torch.cat([p.pixels.depth for p in parts]), whole.pixels.depth.flatten())
+
+
 def test_nothing_is_drawn_nearer_than_asked_and_no_sample_moves():
     """A cut through the ball: opacity is that of the rest of each chord; samples behind the cut are the same ones."""
     ball, view = Ball(3.0), camera()
