@@ -17,7 +17,7 @@ from distill.bench_architectures import Contest, compete, write_record
 from distill.bench_distill import Match
 from distill.bench_ops import machine, median_ms, op_table, ops
 from distill.fit import Schedule, fit
-from distill.train_scene import BATCH, PRESET, STRIDE
+from distill.settings import BATCH, PRESET, STRIDE
 from distill.training import Recipe, Training
 from render.command import pick_device, run
 from scenes.scene import ReadOptions, load

@@ -10,7 +10,7 @@ from typing import Any
 import fields
 from distill.learning import preset as config_of
 from distill.profiles import measured, same, weight_bytes
-from distill.train_scene import PRESET
+from distill.settings import PRESET
 from fields.base import parameter_count
 from fields.files import Header, skeleton
 

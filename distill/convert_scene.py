@@ -22,9 +22,9 @@ from distill.fit import Schedule
 from distill.learning import Learning
 from distill.progress import SUFFIX, Files, fit_with_progress
 from distill.report import Photographs, finish
-from distill.train_scene import BATCH as PICTURE_BATCH
-from distill.train_scene import STEPS as PICTURE_STEPS
-from distill.train_scene import STRIDE, UNBOUNDED
+from distill.settings import BATCH as PICTURE_BATCH
+from distill.settings import STEPS as PICTURE_STEPS
+from distill.settings import STRIDE, UNBOUNDED, Tell
 from distill.train_scene import finish as finish_training
 from distill.training import Recipe as TrainingRecipe
 from distill.training import Training
@@ -157,13 +157,25 @@ def is_picture_source(source: str) -> bool:
     return True
 
 
-def from_model(flags: Flags, path: Path, device: torch.device, console: Console) -> dict[str, Any]:
-    """Progressive volume distillation; returns the report."""
+@dataclass(frozen=True)
+class Begun:
+    """A conversion before its first step, or where its checkpoint left it."""
+
+    conversion: Conversion
+    config: Any  # what the student is built from
+    photographs: Photographs | None  # to score both against
+    files: Files
+    schedule: Schedule
+
+
+def begin(flags: Flags, path: Path, device: torch.device, tell: Tell) -> Begun:
+    """Open the teacher, choose what it becomes, make the run. ValueError or ModelError where that cannot be; nothing is
+    written then."""
     edits, model = flags.edits(), open_model(path, device)
     require_something(model, path)
     teacher, rest = edited(model, edits), overhead(path, model.header)
     choice = choose(flags.wanted(), model.header, rest, device.type, edited=bool(edits), path=path)
-    tell(console, choice.why)
+    tell(choice.why)
     memory.check(choice.architecture, choice.preset, choice.config, device)
     files = Files.at(flags.out or Path("runs") / f"{path.stem}_{choice.architecture}")
     if files.model.exists() and files.model.samefile(path):
@@ -175,9 +187,16 @@ def from_model(flags: Flags, path: Path, device: torch.device, console: Console)
         tuple(level for level in LEVELS if level in flags.active),
     )  # fmt: skip
     conversion = Conversion(teacher, recipe, choice.config, device)
-    tell(console, [conversion.taken_over()])
-    learn(conversion, flags, files, console)
-    return finish(conversion, photographs, path.stat().st_size, files, console)
+    tell([conversion.taken_over()])
+    ready(conversion, flags, files, tell)
+    return Begun(conversion, choice.config, photographs, files, Schedule(recipe.steps, flags.max_seconds))
+
+
+def from_model(flags: Flags, path: Path, device: torch.device, console: Console) -> dict[str, Any]:
+    """Progressive volume distillation; returns the report."""
+    run = begin(flags, path, device, lambda lines: tell(console, lines))
+    fit_with_progress(run.conversion, run.schedule, run.files, console, flags.save_every)
+    return finish(run.conversion, run.photographs, path.stat().st_size, run.files, console)
 
 
 def from_pictures(flags: Flags, device: torch.device, console: Console) -> dict[str, Any]:
@@ -197,17 +216,17 @@ def from_pictures(flags: Flags, device: torch.device, console: Console) -> dict[
         flags.batch or PICTURE_BATCH[device.type], flags.downscale, device.type, STRIDE[device.type],
     )  # fmt: skip
     training = Training(scene, recipe, device)
-    learn(training, flags, files, console)
+    ready(training, flags, files, lambda lines: tell(console, lines))
+    fit_with_progress(training, Schedule(recipe.steps, flags.max_seconds), files, console, flags.save_every)
     return finish_training(training, scene, files, console)
 
 
-def learn(learning: Learning, flags: Flags, files: Files, console: Console) -> None:
-    """Begin or continue, and run the loop."""
+def ready(learning: Learning, flags: Flags, files: Files, tell: Tell) -> None:
+    """Begin or continue, and see that the results can be written."""
     if flags.resume:
         learning.load_checkpoint(files.checkpoint)
-        console.print(f"continues at step {learning.run.index}")
+        tell([f"continues at step {learning.run.index}"])
     files.prepare()
-    fit_with_progress(learning, Schedule(learning.recipe.steps, flags.max_seconds), files, console, flags.save_every)
 
 
 def steps(flags: Flags, usual: int) -> int:

@@ -5,6 +5,7 @@ import math
 import resource
 import signal
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,31 @@ class Files:
         probe = self.model.with_name(".writable")
         write_beside(probe, b"")
         probe.unlink()
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How far scoring is."""
+
+    what: str  # is scored, for a person
+    done: int
+    views: int
+
+
+Finishing = Generator[Scoring, None, dict[str, Any]]  # scores view by view, writes all, returns the metrics
+
+
+def finish_with_progress(work: Finishing, console: Console) -> dict[str, Any]:
+    """Run the end of a run under a bar; returns its metrics."""
+    with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as bar:
+        task = bar.add_task("scoring ...", total=1)
+        while True:
+            try:
+                at = next(work)
+            except StopIteration as stop:
+                return stop.value
+            text = f"{at.what}: {at.done} of {at.views} views"
+            bar.update(task, description=text, completed=at.done, total=at.views)
 
 
 def fit_with_progress(learning: Learning, schedule: Schedule, files: Files, console: Console, every: float) -> None:

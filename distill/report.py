@@ -2,18 +2,17 @@
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from distill.conversion import Conversion
 from distill.poses import surrounding
-from distill.progress import Files, effort, preview
+from distill.progress import Files, Finishing, Scoring, effort, finish_with_progress, preview
 from fields.files import write_beside
 from render.camera import Camera
 from render.loaded import LoadedModel
@@ -42,16 +41,27 @@ class Photographs:
 def finish(
     conversion: Conversion, photographs: Photographs | None, teacher_bytes: int, files: Files, console: Console
 ) -> dict[str, Any]:
-    """Score, write everything, show what it got; returns the report.
+    """Score, write everything, show what it got; returns the report."""
+    metrics = finish_with_progress(finishing(conversion, photographs, teacher_bytes, files), console)
+    console.print(table(metrics))
+    console.print(f"model {files.model}\nsheet {files.sheet}", highlight=False, markup=False, soft_wrap=True)
+    return metrics
 
-    Its `psnr` and `ssim` are those against photographs where there are any, else those against the teacher's pictures;
-    `scored_on` says which.
+
+def finishing(conversion: Conversion, photographs: Photographs | None, teacher_bytes: int, files: Files) -> Finishing:
+    """Score and write everything, view by view.
+
+    The metrics' `psnr` and `ssim` are those against photographs where there are any, else those against the teacher's
+    pictures; `scored_on` says which.
     """
     conversion.save_model(files.model, {}, b"")  # before scoring, which may take long
     teacher, background = conversion.teacher, conversion.place.background
-    drawn = [view_of(teacher, camera, n, background) for n, camera in enumerate(cameras(teacher))]
+    drawn, places = list[tuple[View, float]](), cameras(teacher)
+    for camera in places:
+        drawn.append(view_of(teacher, camera, len(drawn), background))
+        yield Scoring("drawing the teacher", len(drawn), len(places))
     pictures = tuple(view for view, _ in drawn)
-    scores = scored(pictures, background, drawing(conversion), "student", console)
+    scores = yield from scored(pictures, background, drawing(conversion), "scoring the student")
     result = report(scores, background, "teacher's", 1)
     metrics = {
         **result.to_record(),
@@ -67,14 +77,12 @@ def finish(
         },
     }
     if photographs:
-        metrics |= against(photographs, conversion, console)
+        metrics |= yield from against(photographs, conversion)
     kept = {k: v for k, v in metrics.items() if k not in ("images", "model_bytes")}
     metrics["model_bytes"] = conversion.save_model(files.model, kept, preview(conversion))
     write_beside(files.metrics, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
     save_sheet(files.sheet, scores, NAMES)
     files.checkpoint.unlink(missing_ok=True)
-    console.print(table(metrics))
-    console.print(f"model {files.model}\nsheet {files.sheet}", highlight=False, markup=False, soft_wrap=True)
     return metrics
 
 
@@ -109,19 +117,21 @@ def drawing(conversion: Conversion) -> Draw:
 
 
 def scored(
-    views: tuple[View, ...], background: tuple[float, float, float], draw: Draw, who: str, console: Console
-) -> list[Scored]:
-    """All views, under a bar."""
-    text = TextColumn(f"scoring the {who}: {{task.completed}} of {{task.total}} views")
-    with Progress(BarColumn(), text, console=console) as bar:
-        return list(bar.track(score_views(views, background, draw), total=len(views)))
+    views: tuple[View, ...], background: tuple[float, float, float], draw: Draw, who: str
+) -> Generator[Scoring, None, list[Scored]]:
+    """All views, one after the other."""
+    scores: list[Scored] = []
+    for one in score_views(views, background, draw):
+        scores.append(one)
+        yield Scoring(who, len(scores), len(views))
+    return scores
 
 
-def against(photographs: Photographs, conversion: Conversion, console: Console) -> dict[str, Any]:
+def against(photographs: Photographs, conversion: Conversion) -> Finishing:
     """Student and teacher against photographs."""
     views, background = photographs.views, photographs.background
-    student = scored(views, background, drawing(conversion), "student on photographs", console)
-    teacher = scored(views, background, conversion.teacher.image, "teacher on photographs", console)
+    student = yield from scored(views, background, drawing(conversion), "scoring the student on photographs")
+    teacher = yield from scored(views, background, conversion.teacher.image, "scoring the teacher on photographs")
     both = [report(one, background, photographs.split, photographs.downscale) for one in (student, teacher)]
     record = both[0].to_record()
     return record | {

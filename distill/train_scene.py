@@ -1,40 +1,27 @@
 """`train-scene [DATA]`: photographs to field."""
 
 import json
-import math
+import os
 import statistics
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-import torch
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from distill import memory
-from distill.fit import Schedule
-from distill.frequency import choose
-from distill.learning import preset
 from distill.profiles import listing
-from distill.progress import Files, effort, fit_with_progress, preview
-from distill.training import Recipe, Training
+from distill.progress import Files, Finishing, Scoring, effort, finish_with_progress, fit_with_progress, preview
+from distill.settings import Settings, begin
+from distill.training import Training
 from fields.files import write_beside
-from render.command import pick_device, run
-from render.renderer import UNIT_STEP
+from render.command import run
 from scenes.evaluate import Scored, report, score_views
-from scenes.scene import ReadOptions, Scene, load
+from scenes.scene import Scene
 from scenes.sheet import save_sheet
 
-STEPS = {"cpu": 1300, "cuda": 20_000}  # without --steps and --max-seconds
-PRESET = {"cpu": "small", "cuda": "base"}
-BATCH = {"cpu": 1 << 15, "cuda": 1 << 18}
-STRIDE = {"cpu": 3 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: more rays per second, see docs/design.md
-UNBOUNDED = 1_000_000  # steps, where only the time is limited
 LISTING = 140  # columns of --list where the output is no terminal
 
 
@@ -44,45 +31,14 @@ class Flags:
 
     data: Annotated[str, tyro.conf.Positional] = "builtin"
     """folder with transforms.json or transforms_train.json, a JSON file, or builtin[:SIZE]"""
-    out: Path | None = None
-    """folder for the results; runs/NAME where not given"""
-    arch: str = "hashgrid"
-    """architecture: a file name of fields/arch"""
-    preset: str = "auto"
-    """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA"""
+    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
+    """how it is trained"""
     list: bool = False
     """show all architectures and presets with their sizes and what they gave, and train nothing"""
-    frequency: str = ""
-    """highest frequency of the encoding in cycles per box side, or auto: matched to the photographs' spectrum"""
-    steps: int = 0
-    """optimiser steps; 0: 1300 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
-    max_seconds: float = math.inf
-    """training time at most; the learning rate falls accordingly"""
-    batch: int = 0
-    """samples per step that carry gradients; 0: 32768 on CPU, 262144 on CUDA"""
-    downscale: int = 1
-    """divide the pictures' width and height by this"""
-    max_resolution: int = 1920
-    """longest side of the pictures in pixels; larger ones are shrunk"""
-    skip_missing: bool = False
-    """go on without pictures that the data set names and that are missing"""
-    seed: int = 0
-    """of weights, pixels, jitter and backgrounds"""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """where to compute"""
-    deterministic: bool = False
-    """forbid operations that do not repeat bit for bit"""
-    resume: bool = False
-    """continue the run whose checkpoint lies in OUT"""
-    save_every: float = 60.0
-    """seconds between checkpoints"""
+    viewer: bool = False
+    """watch it learn in a window: view-scene with the same flags"""
     json: bool = False
     """print the metrics as JSON, and nothing else, on standard output"""
-
-    def check(self) -> None:
-        """ValueError for a flag out of range."""
-        if self.steps < 0 or not self.max_seconds > 0 or not self.save_every > 0:
-            raise ValueError("--steps must be >= 0, --max-seconds and --save-every > 0")
 
 
 def main() -> None:
@@ -92,89 +48,53 @@ def main() -> None:
 
 def train(flags: Flags) -> None:
     """Read, train, score, save, show."""
-    flags.check()
     if flags.list:
         Console(width=None if sys.stdout.isatty() else LISTING).print(listing())
         return
+    if flags.viewer:
+        open_viewer(sys.argv[1:])
     console = Console(stderr=flags.json)
-    device = pick_device(flags.device)
-    torch.use_deterministic_algorithms(flags.deterministic)
-    chosen = PRESET[device.type] if flags.preset == "auto" else flags.preset
-    memory.check(flags.arch, chosen, preset(flags.arch, chosen), device)
-    fixed = given_bandwidth(flags, preset(flags.arch, chosen))
-    out = flags.out or Path("runs") / (Path(flags.data).stem.replace(":", "_") or "scene")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; --out wants a folder")
-    files = Files.within(out)
-    if device.type == "cuda":
-        console.print("device: CUDA; this version has no CUDA kernels yet, its ops run as plain PyTorch there")
-    scene = load(flags.data, ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing))
-    for fact in scene.facts:
-        console.print(f"  {fact}", highlight=False, markup=False)
-    bandwidth = chosen_bandwidth(flags, preset(flags.arch, chosen), scene, console) if fixed is None else fixed
-    steps = flags.steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
-    batch = flags.batch or BATCH[device.type]
-    where = (flags.downscale, device.type, STRIDE[device.type])
-    recipe = Recipe(flags.data, flags.arch, chosen, flags.seed, steps, batch, *where, bandwidth)
-    training = Training(scene, recipe, device)
-    if flags.resume:
-        training.load_checkpoint(files.checkpoint)
-        console.print(f"continues at step {training.run.index}")
-    files.prepare()
-    fit_with_progress(training, Schedule(steps, flags.max_seconds), files, console, flags.save_every)
-    metrics = finish(training, scene, files, console)
+
+    def tell(lines: Iterable[str]) -> None:
+        for line in lines:
+            console.print(f"  {line}", highlight=False, markup=False)
+
+    run = begin(flags.data, flags.settings, tell)
+    fit_with_progress(run.training, run.schedule, run.files, console, flags.settings.save_every)
+    metrics = finish(run.training, run.scene, run.files, console)
     if flags.json:
         sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
 
 
-def given_bandwidth(flags: Flags, config: Any) -> float | None:
-    """Cycles per box side as the flag says, 0 where the preset's own stands, None where the pictures shall decide."""
-    if not flags.frequency:
-        return 0.0
-    if not hasattr(config, "bandwidth"):
-        raise ValueError(f"--frequency: {flags.arch} has no frequency to choose")
-    if flags.frequency == "auto":
-        return None
-    try:
-        value = float(flags.frequency)
-    except ValueError:
-        raise ValueError(f"--frequency wants auto or a number, found {flags.frequency!r}") from None
-    replace(config, bandwidth=value)
-    return value
-
-
-def chosen_bandwidth(flags: Flags, config: Any, scene: Scene, console: Console) -> float:
-    """Cycles per box side that fit the pictures, told."""
-    begin = time.perf_counter()
-    choice = choose(flags.arch, config, scene, flags.seed)
-    console.print(f"  {choice}; {time.perf_counter() - begin:.1f} s", highlight=False, markup=False)
-    return choice.bandwidth
+def open_viewer(arguments: list[str]) -> None:
+    """Become `view-scene`, which takes the same flags. Nothing here may import the viewer."""
+    rest = [a for a in arguments if a not in ("--viewer", "--json")]
+    os.execv(sys.executable, [sys.executable, "-m", "viewer.view_scene", *rest])
 
 
 def finish(training: Training, scene: Scene, files: Files, console: Console) -> dict[str, Any]:
     """Score the held-out views, write everything, show what it got; returns the metrics."""
-    training.save_model(files.model, {}, b"")  # before scoring, which may take long
-    scores = list(scored(training, scene, console))
-    metrics = measured(training, scene, scores)
-    metrics["model_bytes"] = training.save_model(files.model, summary(metrics), preview(training))
-    write_beside(files.metrics, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
-    save_sheet(files.sheet, scores)
-    files.checkpoint.unlink(missing_ok=True)
+    metrics = finish_with_progress(finishing(training, scene, files), console)
     console.print(table(metrics))
     console.print(f"model {files.model}\nsheet {files.sheet}", highlight=False, markup=False, soft_wrap=True)
     return metrics
 
 
-def scored(training: Training, scene: Scene, console: Console) -> Iterator[Scored]:
-    """Held-out views (training views where none are held out), scored under a bar."""
-    views = scene.test or scene.train[:8]
-    with Progress(BarColumn(), TextColumn("scoring {task.completed} of {task.total} views"), console=console) as bar:
-        task = bar.add_task("", total=len(views))
-        for one in score_views(
-            views, scene.background, lambda c: training.renderer.image(training.field, training.loss.grid, c)
-        ):
-            yield one
-            bar.advance(task)
+def finishing(training: Training, scene: Scene, files: Files) -> Finishing:
+    """Score held-out views (training views where none are held out) and write everything, view by view."""
+    training.save_model(files.model, {}, b"")  # before scoring, which may take long
+    views, scores = scene.test or scene.train[:8], list[Scored]()
+    for one in score_views(
+        views, scene.background, lambda c: training.renderer.image(training.field, training.loss.grid, c)
+    ):
+        scores.append(one)
+        yield Scoring("scoring the field", len(scores), len(views))
+    metrics = measured(training, scene, scores)
+    metrics["model_bytes"] = training.save_model(files.model, summary(metrics), preview(training))
+    write_beside(files.metrics, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
+    save_sheet(files.sheet, scores)
+    files.checkpoint.unlink(missing_ok=True)
+    return metrics
 
 
 def measured(training: Training, scene: Scene, scores: list[Scored]) -> dict[str, Any]:
