@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from render.camera import Camera
+
 NOTHING = (0.05, 0.05, 0.2)  # shown where no surface was seen
 SOLID = 0.5  # opacity from which a pixel counts as surface
 
@@ -33,12 +35,25 @@ def depth_range(depth: Tensor, opacity: Tensor) -> tuple[float, float]:
     return low, max(high, low + 1e-6)
 
 
+def depth_span(box: Tensor, camera: Camera) -> tuple[float, float]:
+    """Nearest and farthest distance from a camera at which anything in a box (2, 3) may lie, scene units. It does not
+    depend on what is seen, so that the greys of a film, or of two models, can be compared."""
+    middle, reach = box.mean(0), float((box[1] - box[0]).norm()) / 2
+    away = float((camera.pose[:3, 3].to(box) - middle).norm())
+    return max(away - reach, 0.0), away + reach
+
+
 def depth_picture(depth: Tensor, opacity: Tensor, between: tuple[float, float]) -> Tensor:
     """Distances (H, W) as grey (H, W, 3), near bright and far dark."""
     low, high = between
     grey = 1 - 0.85 * ((depth - low) / (high - low)).clamp(0, 1)
     solid = (opacity > SOLID)[..., None]
     return torch.where(solid, grey[..., None].expand(*grey.shape, 3), grey.new_tensor(NOTHING))
+
+
+def opacity_picture(opacity: Tensor) -> Tensor:
+    """Opacity (H, W) as grey (H, W, 3), solid white."""
+    return opacity[..., None].expand(*opacity.shape, 3)
 
 
 def normal_picture(normals: Tensor, opacity: Tensor) -> Tensor:

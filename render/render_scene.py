@@ -21,7 +21,15 @@ from render import path_files, paths
 from render.camera import Camera
 from render.command import pick_device, run
 from render.loaded import LoadedModel, open_model
-from render.pictures import SOLID, bytes_of, depth_picture, encode_png, normal_picture
+from render.pictures import (
+    SOLID,
+    bytes_of,
+    depth_picture,
+    depth_span,
+    encode_png,
+    normal_picture,
+    opacity_picture,
+)
 from render.renderer import Pixels, color, normal
 
 Mode = Literal["color", "depth", "normal", "opacity"]
@@ -144,15 +152,11 @@ def scaled(size: tuple[int, int], shorter: int, kind: str) -> tuple[int, int]:
 def picture(flags: Flags, model: LoadedModel, camera: Camera, pixels: Pixels) -> Tensor:
     """(H, W, 3) or, on a transparent background, (H, W, 4), in [0, 1]."""
     if flags.mode == "opacity":
-        return pixels.opacity[..., None].expand(*pixels.opacity.shape, 3)
+        return opacity_picture(pixels.opacity)
     if flags.mode == "normal":
         return normal_picture(pixels.rgb, pixels.opacity)
     if flags.mode == "depth":
-        box = model.grid.box
-        middle, reach = box.mean(0), float((box[1] - box[0]).norm()) / 2
-        away = float((camera.pose[:3, 3].to(box) - middle).norm())
-        near, far = max(away - reach, 0.0) * model.unit, (away + reach) * model.unit
-        return depth_picture(values(flags, model, camera, pixels).to(box), pixels.opacity, (near, far))
+        return depth_picture(distances(flags, camera, pixels), pixels.opacity.cpu(), depth_span(model.grid.box, camera))
     if flags.background == "transparent":
         solid = pixels.opacity[..., None]
         return torch.cat([pixels.rgb / solid.clamp(min=1e-6), solid], -1)
@@ -170,11 +174,15 @@ def values(flags: Flags, model: LoadedModel, camera: Camera, pixels: Pixels) -> 
         turn = model.transform[:3, :3].float() * model.unit  # input axes to scene axes
         unit = torch.nn.functional.normalize(pixels.rgb.cpu() @ turn, dim=-1)
         return torch.where(solid[..., None], unit, torch.zeros(3))
-    depth = pixels.depth.cpu() * model.unit
-    if flags.depth == "z":
-        axis = -camera.pose[:3, 2]
-        depth = depth * (camera.rays().directions @ axis).view(depth.shape)
-    return torch.where(solid, depth, torch.inf)
+    return torch.where(solid, distances(flags, camera, pixels) * model.unit, torch.inf)
+
+
+def distances(flags: Flags, camera: Camera, pixels: Pixels) -> Tensor:
+    """Depth (H, W) on the CPU in scene units, along the ray or the axis."""
+    depth = pixels.depth.cpu()
+    if flags.depth == "ray":
+        return depth
+    return depth * (camera.rays().directions @ -camera.pose[:3, 2]).view(depth.shape)
 
 
 def write_npy(path: Path, frames: list[Tensor]) -> None:
