@@ -52,7 +52,7 @@ def train(flags: Flags) -> None:
         Console(width=None if sys.stdout.isatty() else LISTING).print(listing())
         return
     if flags.viewer:
-        open_viewer(sys.argv[1:])
+        open_viewer(flags.data, sys.argv[1:])
     console = Console(stderr=flags.json)
 
     def tell(lines: Iterable[str]) -> None:
@@ -66,10 +66,11 @@ def train(flags: Flags) -> None:
         sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
 
 
-def open_viewer(arguments: list[str]) -> None:
+def open_viewer(data: str, arguments: list[str]) -> None:
     """Become `view-scene`, which takes the same flags. Nothing here may import the viewer."""
+    named = [] if data in arguments else [data]  # view-scene opens nothing where nothing is named
     rest = [a for a in arguments if a not in ("--viewer", "--json")]
-    os.execv(sys.executable, [sys.executable, "-m", "viewer.view_scene", *rest])
+    os.execv(sys.executable, [sys.executable, "-m", "viewer.view_scene", *named, *rest])
 
 
 def finish(training: Training, scene: Scene, files: Files, console: Console) -> dict[str, Any]:

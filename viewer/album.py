@@ -11,6 +11,7 @@ from render.loaded import LoadedModel
 from scenes.evaluate import over_background
 from scenes.scene import Scene, View
 from viewer.messages import Album, Spot
+from viewer.modes import Truth
 
 Split = Literal["train", "test"]
 
@@ -24,21 +25,20 @@ class Entry:
     camera: Camera  # world
     view: View | None  # the photograph
 
-    def truth(self, size: tuple[int, int], background: tuple[float, float, float]) -> tuple[Tensor, Tensor] | None:
-        """The photograph (h, w, 3) over a background at the size of a picture, and which pixels count (h, w) bool.
-        None where there is none."""
+    def truth(self, size: tuple[int, int], background: tuple[float, float, float]) -> Truth | None:
+        """The photograph over a background, at the size of a picture. None where there is none."""
         if self.view is None:
             return None
         image = over_background(self.view.image, torch.tensor(background))
         if size == self.camera.size:
-            return image, self.view.valid
+            return Truth(image, self.view.valid, background)
         width, height = size
         planes = image.permute(2, 0, 1)[None]
         smaller = width < self.camera.size[0]
         mode = "area" if smaller else "bilinear"
         scaled = torch.nn.functional.interpolate(planes, (height, width), mode=mode)[0].permute(1, 2, 0)
         valid = torch.nn.functional.interpolate(self.view.valid.float()[None, None], (height, width), mode="area")
-        return scaled, valid[0, 0] == 1
+        return Truth(scaled, valid[0, 0] == 1, background)
 
 
 def of_scene(scene: Scene, carry: Tensor) -> tuple[Entry, ...]:

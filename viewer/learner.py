@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ class Learner:
         if self.single and self.life == "running":
             self.single, self.life = False, "paused"
 
-    def slices(self) -> Iterator[None]:
+    def slices(self) -> Generator[None, None, None]:
         """The run from here on, in slices."""
         run, quiet = self.job.learning, Console(quiet=True)
         with Monitor(run, self.job.files, quiet, self.job.save_every) as monitor:

@@ -100,6 +100,7 @@ class State:
     film: Filming | None = None
     worker: Literal["starting", "ready", "gone"] = "starting"
     device: str = ""
+    first: int | None = None  # album view to begin with
 
     @property
     def shown(self) -> tuple[Pane, ...]:
@@ -139,7 +140,11 @@ def opened(state: State, report: Opened) -> State:
         panes = tuple(replace(p, opened=report) if p.opened.pane == report.pane else p for p in state.panes)
         return replace(state, panes=panes)
     cameras = tuple(spot.camera for spot in state.spots)
-    eye = state.eye or navigation.start(report.box, cameras)
+    eye = state.eye
+    if eye is None:
+        eye = navigation.start(report.box, cameras)
+        if state.first is not None and state.first < len(cameras):
+            eye = navigation.looking_through(eye, cameras[state.first], state.first, navigation.middle(report.box))
     return replace(state, panes=(*state.panes, Pane(report)), eye=eye)
 
 
@@ -196,6 +201,10 @@ class Link(Protocol):
         """Whether there is still a worker."""
         ...
 
+    def close(self) -> list[str]:
+        """Ask it to save and quit, and wait for that; what it said meanwhile."""
+        ...
+
 
 class Session:
     """A state, kept up to date with a worker. Front ends call `tick` in their loop and `change` on input."""
@@ -218,6 +227,11 @@ class Session:
     def send(self, command: Command) -> None:
         """Ask the worker for something."""
         self.link.send(command)
+
+    def renew(self, link: Link) -> None:
+        """Go on with another worker: the eye and the look stay, the panes are opened anew."""
+        self.link, self.sent = link, (None, (0, 0))
+        self.state = replace(self.state, panes=(), film=None, photograph=None, worker="starting")
 
     def tick(self, size: tuple[int, int], *, held: bool = False) -> bool:
         """Take in reports and send the shot that is wanted now, of `size` pixels a pane; `held`: a button or key that

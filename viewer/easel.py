@@ -1,0 +1,177 @@
+"""What is being drawn: every pane's picture of the shot that is wanted, from a coarse one to many samples per pixel."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from render.pictures import bytes_of
+from viewer import album
+from viewer.drawing import Pass, Stack, draw_pass
+from viewer.messages import Drawn, Photograph, Report, Shot
+from viewer.modes import Truth
+from viewer.pane import Pane
+
+MOVING = 1 / 20  # seconds that a frame of all panes may take while the person moves
+LIVE = 0.12  # the same while something learns
+SHARE = 0.2  # of the time that drawing may take while something learns and nobody moves
+COARSE = 0.25  # seconds from which a full picture is preceded by a coarse one
+SMALLEST = 1 / 16  # of the full width and height
+
+
+@dataclass
+class Sheet:
+    """How far one pane's picture is."""
+
+    stack: Stack | None = None  # passes at full size
+    shown: bool = False  # some picture of this shot has been sent
+    done: bool = False  # nothing better follows, until the shot or the field changes
+    newest: int = -1  # shot that was drawn last
+    size: tuple[int, int] = (0, 0)
+
+
+@dataclass
+class Clock:
+    """Where the time went since learning began, and what a pixel costs."""
+
+    drawn: float = 0.0
+    learnt: float = 0.0
+    pixel: dict[tuple[int, str], float] = field(default_factory=dict)  # seconds, by pane and mode
+
+    def saw(self, key: tuple[int, str], pixels: int, seconds: float) -> None:
+        """Take note of a frame."""
+        before = self.pixel.get(key, seconds / pixels)
+        self.pixel[key] = 0.5 * before + 0.5 * seconds / pixels
+
+
+class Easel:
+    """The pictures in the making. Everything it needs of the engine comes in through its arguments."""
+
+    def __init__(
+        self, panes: Mapping[int, Pane], report: Callable[[Report], None], interrupts: Callable[[], bool]
+    ) -> None:
+        self.panes, self.report, self.interrupts = panes, report, interrupts
+        self.shot: Shot | None = None
+        self.sheets: dict[int, Sheet] = {}
+        self.entries: tuple[album.Entry, ...] = ()
+        self.truths: dict[int, Truth | None] = {}  # of this shot, by pane
+        self.photograph = -1  # view whose photograph was sent last
+        self.clock = Clock()
+        self.turn = False  # whether drawing comes next, while something learns and the person moves
+
+    def want(self, shot: Shot) -> None:
+        """Another picture is wanted."""
+        self.shot, self.truths = shot, {}
+        self.sheets = {number: Sheet() for number in shot.panes if number in self.panes}
+        self.send_photograph()
+
+    def stale(self, number: int) -> None:
+        """A pane's field has changed."""
+        if number in self.sheets:
+            self.sheets[number] = Sheet(shown=self.sheets[number].shown)
+
+    def forget(self, number: int) -> None:
+        """A pane is gone."""
+        self.sheets.pop(number, None)
+
+    def album(self, entries: tuple[album.Entry, ...]) -> None:
+        """Other views are looked through."""
+        self.entries, self.truths, self.photograph = entries, {}, -1
+        self.send_photograph()
+
+    def due(self, *, learning: bool) -> bool:
+        """Whether a picture comes next."""
+        if self.shot is None or all(sheet.done for sheet in self.sheets.values()):
+            return False
+        if not learning:
+            return True
+        if self.shot.moving or not all(sheet.shown for sheet in self.sheets.values()):
+            self.turn = not self.turn
+            return self.turn
+        return self.clock.drawn <= SHARE * (self.clock.drawn + self.clock.learnt)
+
+    def account(self, *, drawn: float = 0.0, learnt: float = 0.0) -> None:
+        """Time went by; the past counts less and less."""
+        fade = 0.98
+        self.clock.drawn = fade * self.clock.drawn + drawn
+        self.clock.learnt = fade * self.clock.learnt + learnt
+
+    def draw(self, *, learning: bool) -> None:
+        """The next picture of the pane that is furthest behind."""
+        assert self.shot is not None
+        number = min(
+            (n for n, s in self.sheets.items() if not s.done), key=lambda n: (self.sheets[n].shown, self.level(n))
+        )
+        sheet, full = self.sheets[number], self.shot.camera.size
+        size = self.size(number, learning)
+        coarse = size != full
+        truth = self.truth(number)
+        level = sheet.stack.passes if sheet.stack and not coarse else 0
+        cancelled = (lambda: False) if coarse or learning else self.interrupts
+        camera = self.shot.camera if not coarse else self.shot.camera.resized(*size)
+        one = draw_pass(self.panes[number].subject, self.shot, camera, level, truth, cancelled)
+        if one is None:
+            return
+        self.clock.saw((number, self.shot.mode), math.prod(size), one.seconds)
+        sheet.shown = True
+        if coarse:
+            stack, sheet.done = Stack.of(one), self.shot.moving or learning
+        else:
+            sheet.stack = sheet.stack.plus(one) if sheet.stack else Stack.of(one)
+            stack = sheet.stack
+            sheet.done = learning or self.shot.moving or stack.passes >= self.shot.passes
+        self.send(number, stack, one, truth, final=sheet.done and not learning and not self.shot.moving)
+
+    def level(self, number: int) -> int:
+        """Passes that a pane's picture has."""
+        stack = self.sheets[number].stack
+        return stack.passes if stack else 0
+
+    def size(self, number: int, learning: bool) -> tuple[int, int]:
+        """Of the picture that comes next."""
+        assert self.shot is not None
+        full = self.shot.camera.size
+        cost = self.clock.pixel.get((number, self.shot.mode))
+        whole = cost * math.prod(full) if cost is not None else math.inf
+        if self.shot.moving:
+            allowed = MOVING / len(self.sheets)
+        elif learning:
+            allowed = LIVE / len(self.sheets)
+        elif self.sheets[number].shown or whole <= COARSE:
+            return full
+        else:
+            allowed = COARSE / 2
+        part = min(1.0, math.sqrt(allowed / whole)) if math.isfinite(whole) else 1 / 8
+        if part > 0.9:
+            return full
+        steps = max(SMALLEST, 2 ** (math.floor(4 * math.log2(part)) / 4))  # quarter octaves: sizes do not flicker
+        return max(1, round(full[0] * steps)), max(1, round(full[1] * steps))
+
+    def send(self, number: int, stack: Stack, one: Pass, truth: Truth | None, *, final: bool) -> None:
+        """Report a picture."""
+        assert self.shot is not None
+        image = stack.image(self.shot, truth)
+        self.report(
+            Drawn(self.shot.number, number, image, stack.passes, one.seconds * 1e3, one.samples, one.psnr, final)
+        )
+
+    def truth(self, number: int) -> Truth | None:
+        """The photograph of the view that is looked through, at the picture's full size."""
+        assert self.shot is not None
+        view = self.shot.view
+        if view is None or view >= len(self.entries):
+            return None
+        if number not in self.truths:
+            background = self.shot.background or self.panes[number].background
+            self.truths[number] = self.entries[view].truth(self.shot.camera.size, background)
+        return self.truths[number]
+
+    def send_photograph(self) -> None:
+        """Report the photograph of the view that is looked through, once."""
+        view = self.shot.view if self.shot else None
+        if view is None or view == self.photograph or view >= len(self.entries) or not self.sheets:
+            return
+        pane = self.panes[next(iter(self.sheets))]
+        truth = self.entries[view].truth(self.entries[view].camera.size, pane.background)
+        if truth is not None:
+            self.photograph = view
+            self.report(Photograph(view, bytes_of(truth.rgb)))

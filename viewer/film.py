@@ -1,0 +1,94 @@
+"""A film drawn between other work: frame by frame by the worker, encoded by a thread that takes them as they come."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from render.command import one_line
+from render.render_scene import write_film
+from viewer.messages import Film, Filming
+
+ENDINGS = (".mp4", ".gif")
+AHEAD = 4  # frames that may wait for the encoder
+
+
+class Stopped(Exception):
+    """Ends the encoder's thread: the film is given up."""
+
+
+class Filmer:
+    """One film in the making. ValueError where it cannot be written."""
+
+    def __init__(self, film: Film, draw: Callable[[int], Tensor]) -> None:
+        """`draw` gives the picture (H, W, 3) of a frame by its number."""
+        self.film, self.draw, self.path = film, draw, Path(film.path)
+        check(film, self.path)
+        self.done, self.error = 0, ""
+        self.frames: queue.Queue[Tensor | Stopped | None] = queue.Queue(AHEAD)
+        self.thread = threading.Thread(target=self.encode, daemon=True)
+        self.thread.start()
+
+    def encode(self) -> None:
+        """The thread: write what comes."""
+        try:
+            write_film(self.path, self.coming(), self.film.fps)
+        except Stopped:
+            pass
+        except (OSError, ValueError, RuntimeError) as error:
+            self.error = one_line(error)
+
+    def coming(self) -> Iterator[Tensor]:
+        """Frames, until the last one."""
+        while (frame := self.frames.get()) is not None:
+            if isinstance(frame, Stopped):
+                raise frame
+            yield frame
+
+    def advance(self) -> bool:
+        """Draw one frame; False once all are drawn and the file is there. ValueError where it could not be written."""
+        if self.error:
+            raise ValueError(f"{self.path}: {self.error}")
+        if self.done < len(self.film.cameras):
+            if not self.frames.full():  # else the encoder is slower than we are: other work goes on
+                self.frames.put(self.draw(self.done))
+                self.done += 1
+                if self.done == len(self.film.cameras):
+                    self.end(None)
+            return True
+        self.thread.join(0.01)
+        if self.thread.is_alive():
+            return True
+        if self.error:
+            raise ValueError(f"{self.path}: {self.error}")
+        return False
+
+    def end(self, last: Stopped | None) -> None:
+        """Tell the thread that nothing more comes."""
+        while self.thread.is_alive():
+            try:
+                self.frames.put(last, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def stop(self) -> None:
+        """Give the film up; nothing of it stays."""
+        self.end(Stopped())
+        self.thread.join(5)
+
+    def report(self, *, final: bool = False) -> Filming:
+        """How far it is."""
+        return Filming(self.film.path, self.done, len(self.film.cameras), final)
+
+
+def check(film: Film, path: Path) -> None:
+    """ValueError for what is wrong before the first frame."""
+    if path.suffix.lower() not in ENDINGS:
+        raise ValueError(f"{path}: wanted a film's ending, {' or '.join(ENDINGS)}; found {path.suffix or 'none'}")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; wanted a file name")
+    if not film.cameras:
+        raise ValueError("a film wants at least one camera; add keyframes first")

@@ -1,0 +1,144 @@
+"""`view-scene [MODEL or DATA ...]`: look at fields in a window, also while they learn; compare them side by side."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from distill.settings import Settings
+from render.command import pick_device, run
+from viewer import desktop
+from viewer.link import Worker
+from viewer.messages import Command, Learn, Mode, Open, Photographs
+from viewer.session import Layout, Look, Session, State
+from viewer.sniff import sniff
+
+MOST = 4  # fields side by side
+Front = Callable[[Session, Callable[[], None]], None]  # runs until closed; its second argument starts a new worker
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Look at models; train on a data set and watch; compare up to four under one camera."""
+
+    inputs: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """model files, data sets or meshes (as for train-scene), builtin[:SIZE]; without any, an empty window"""
+    data: str = ""
+    """photographs to compare models with: a data set as for train-scene"""
+    compare: Layout = "split"
+    """how several are shown: side by side, wiped, or the difference of the first two"""
+    mode: Mode = "color"
+    """what is drawn"""
+    view: int | None = None
+    """look through this camera: training cameras are counted first, then test cameras"""
+    screenshot: Path | None = None
+    """draw one picture into this PNG and end; needs no display"""
+    size: tuple[int, int] = (0, 0)
+    """width and height of the screenshot in pixels; 0 0: the camera's own"""
+    passes: int = 0
+    """samples per pixel; 0: 1 for screenshots, 16 in the window when nothing moves"""
+    web: bool = False
+    """show it in a browser instead of a window"""
+    host: str = "127.0.0.1"
+    """address that --web listens at; 0.0.0.0 lets other machines look, and steer"""
+    port: int = 8080
+    """port of --web"""
+    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
+    """how a field is trained, where a data set is among the inputs"""
+
+    def check(self) -> None:
+        """ValueError for a flag out of range."""
+        if len(self.inputs) > MOST:
+            raise ValueError(f"at most {MOST} fields are shown side by side, found {len(self.inputs)}")
+        if not 0 <= self.passes <= 4096 or not 1 <= self.port <= 65535:
+            raise ValueError("--passes must be 0 to 4096, --port 1 to 65535")
+        if self.view is not None and self.view < 0:
+            raise ValueError(f"--view must be 0 or more, found {self.view}")
+        if not all(0 <= n <= 16_384 for n in self.size) or (0 in self.size and any(self.size)):
+            raise ValueError(f"--size must be two numbers of pixels, 1 to 16384; found {self.size[0]} {self.size[1]}")
+
+
+def main() -> None:
+    """Entry point."""
+    run(Flags, view)
+
+
+def view(flags: Flags) -> None:
+    """Sort out what is to be shown, and where."""
+    flags.check()
+    found = [sniff(text) for text in flags.inputs]
+    for one in found:
+        if one.kind == "path":
+            raise ValueError(f"{one.path}: is a camera path; open a model, and the path in the window's film section")
+    pick_device(flags.settings.device)  # says at once where CUDA is asked for and missing
+    if flags.screenshot is not None:
+        for one in found:
+            if one.kind != "model":
+                raise ValueError(f"{one.path}: --screenshot draws models; train first (train-scene {one.path})")
+        screenshot(flags, flags.screenshot)
+        return
+    if flags.web:
+        from viewer import web
+
+        front: Front
+        front = lambda session, again: web.serve(session, host=flags.host, port=flags.port, restart=again)  # noqa: E731
+    else:
+        desktop.require()
+        from viewer import app
+
+        front = lambda session, again: app.run(session, title=title(flags), restart=again)  # noqa: E731
+    commands = [commanded(one.kind, one.path, flags) for one in found]
+    commands += [Photographs(flags.data, flags.settings.downscale)] if flags.data else []
+    together(flags, commands, front)
+
+
+def commanded(kind: str, path: str, flags: Flags) -> Command:
+    """What the worker does with an input."""
+    return Open(path) if kind == "model" else Learn(path, flags.settings)
+
+
+def together(flags: Flags, commands: list[Command], front: Front) -> None:
+    """A worker and a front end, until the front end is closed; what is being learnt is saved then."""
+
+    def start(commands: list[Command]) -> Worker:
+        worker = Worker(flags.settings.device)
+        for command in commands:
+            worker.send(command)
+        return worker
+
+    def again() -> None:
+        session.renew(start([resumed(command) for command in commands]))
+
+    look = Look(mode=flags.mode, layout=flags.compare, passes=flags.passes or Look().passes)
+    session = Session(start(commands), State(look=look, first=flags.view))
+    try:
+        front(session, again)
+    finally:
+        for line in session.link.close():
+            sys.stderr.write(f"{line}\n")
+
+
+def resumed(command: Command) -> Command:
+    """A command as it is given again: a run goes on at its last checkpoint, where there is one."""
+    if not isinstance(command, Learn):
+        return command
+    out = command.settings.out or Path("runs") / (Path(command.data).stem.replace(":", "_") or "scene")
+    return replace(command, settings=replace(command.settings, resume=(out / "checkpoint.safetensors").is_file()))
+
+
+def screenshot(flags: Flags, out: Path) -> None:
+    """One picture, without a worker and without a window."""
+    raise NotImplementedError
+
+
+def title(flags: Flags) -> str:
+    """Of the window."""
+    return " | ".join(Path(text).stem or text for text in flags.inputs) or "polyfield"
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "view-scene"
+    main()
