@@ -8,13 +8,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from render.camera import look_at
+from render.camera import Camera, look_at
 from scenes.scene import Scene, View
 
 SIDE = 900  # pixels of each of the two square views
 FINE = 2  # drawn this much larger, then averaged
 TRAIN, TEST, BOX, CORE, INK = "#2f6fb5", "#e07b1f", "#222222", "#9a9a9a", "#444444"
 AXES = (("X", "#c0392b"), ("Y", "#2e8b57"), ("Z", "#3454c4"))  # of the input coordinates, which are never turned
+PYRAMID = (*((0, k) for k in range(1, 5)), *pairwise((1, 2, 3, 4, 1)), (1, 5), (5, 2))  # pairs of its points
 NEAR = 0.05  # scene units in front of the eye where lines are cut
 
 Project = Callable[[Tensor], Tensor]  # points (N, 3) to (N, 3): offset from the pane's middle times distance, distance
@@ -94,26 +95,39 @@ def _paint(scene: Scene, pen: ImageDraw.ImageDraw, project: Project, radius: flo
 
 def _edges(pen: ImageDraw.ImageDraw, project: Project, box: Tensor, colour: str, width: int) -> None:
     """The twelve edges of a box (2, 3)."""
+    for ends in edges(box):
+        segment(pen, project, ends, colour, width)
+
+
+def edges(box: Tensor) -> Tensor:
+    """Both ends (12, 2, 3) of the edges of a box (2, 3)."""
+    result = []
     for axis in range(3):
         for u, v in product((0, 1), repeat=2):
             ends = torch.stack([box[0], box[1]])
             for other, side in zip([a for a in range(3) if a != axis], (u, v), strict=True):
                 ends[:, other] = box[side, other]
-            segment(pen, project, ends, colour, width)
+            result.append(ends)
+    return torch.stack(result)
 
 
 def _frustum(pen: ImageDraw.ImageDraw, project: Project, view: View, depth: float, colour: str) -> None:
-    """A pyramid of `depth` scene units along the axis, with a roof on the side that is up in the picture."""
-    camera, lens = view.camera, view.camera.intrinsics
-    width, height = camera.size
+    """A camera as a pyramid."""
+    points = pyramid(view.camera, depth)
+    for pair in PYRAMID:
+        segment(pen, project, points[list(pair)], colour, 1)
+
+
+def pyramid(camera: Camera, depth: float) -> Tensor:
+    """Points (6, 3) of a pyramid of `depth` scene units along a camera's axis: its eye, four corners, and a roof on the
+    side that is up in the picture. `PYRAMID` says which of them are joined."""
+    lens, (width, height) = camera.intrinsics, camera.size
     left, right = (min(max(x / lens.fx, -1.5), 1.5) for x in (-lens.cx, width - lens.cx))
     top, bottom = (min(max(y / lens.fy, -1.5), 1.5) for y in (lens.cy, lens.cy - height))
     roof = [(left + right) / 2, top + 0.35 * (top - bottom)]
     plane = [[left, top], [right, top], [right, bottom], [left, bottom], roof]
     local = torch.tensor([[0.0, 0.0, 0.0]] + [[depth * x, depth * y, -depth] for x, y in plane])
-    points = local @ camera.pose[:3, :3].T + camera.pose[:3, 3]
-    for a, b in (*((0, k) for k in range(1, 5)), *pairwise((1, 2, 3, 4, 1)), (1, 5), (5, 2)):
-        segment(pen, project, points[[a, b]], colour, 1)
+    return local @ camera.pose[:3, :3].T + camera.pose[:3, 3]
 
 
 def segment(
