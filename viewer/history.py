@@ -1,0 +1,51 @@
+"""The lines that repeat what a window did, as it does it."""
+
+from pathlib import Path
+
+from viewer import repeat
+from viewer.messages import Command, Convert, Film, Learn
+from viewer.session import State
+
+
+def line(command: Command, state: State) -> str | None:
+    """A command line that does the same as a command, one that begins with # where there is none yet; None for
+    commands that leave nothing behind."""
+    try:
+        return written(command, state)
+    except ValueError as error:
+        return f"# {error}"
+
+
+def written(command: Command, state: State) -> str | None:
+    """The same. ValueError where no command line does it."""
+    match command:
+        case Learn():
+            return repeat.training(command.data, command.settings)
+        case Convert():
+            model, to_input = of(state, command.pane)
+            return repeat.conversion(model, command, to_input)
+        case Film():
+            model, _ = of(state, command.pane)
+            return repeat.film(Path(model), command, path_beside(command.path))
+        case _:
+            return None
+
+
+def of(state: State, pane: int) -> tuple[str, tuple[tuple[float, ...], ...]]:
+    """A pane's model file, and its similarity to input coordinates. ValueError where it is not a file yet."""
+    found = state.pane(pane)
+    if found is None:
+        raise ValueError("the field is no longer open")
+    if not found.opened.path.endswith(".safetensors"):
+        raise ValueError(f"save {found.opened.name} first; commands take model files")
+    return found.opened.path, found.opened.to_input
+
+
+def path_beside(film: str) -> Path:
+    """Where a film's camera path is written, for `render-scene`."""
+    return Path(film).with_suffix(".json")
+
+
+def appended(lines: tuple[str, ...], new: str | None) -> tuple[str, ...]:
+    """With one line more, at the end and once."""
+    return lines if new is None else (*(text for text in lines if text != new), new)
