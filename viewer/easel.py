@@ -25,8 +25,7 @@ class Sheet:
     stack: Stack | None = None  # passes at full size
     shown: bool = False  # some picture of this shot has been sent
     done: bool = False  # nothing better follows, until the shot or the field changes
-    newest: int = -1  # shot that was drawn last
-    size: tuple[int, int] = (0, 0)
+    resting: bool = False  # nothing better follows while something learns
 
 
 @dataclass
@@ -80,6 +79,9 @@ class Easel:
 
     def due(self, *, learning: bool) -> bool:
         """Whether a picture comes next."""
+        if not learning:
+            for sheet in self.sheets.values():
+                sheet.done, sheet.resting = sheet.done and not sheet.resting, False
         if self.shot is None or all(sheet.done for sheet in self.sheets.values()):
             return False
         if not learning:
@@ -114,12 +116,14 @@ class Easel:
         self.clock.saw((number, self.shot.mode), math.prod(size), one.seconds)
         sheet.shown = True
         if coarse:
-            stack, sheet.done = Stack.of(one), self.shot.moving or learning
+            stack, enough = Stack.of(one), False
         else:
             sheet.stack = sheet.stack.plus(one) if sheet.stack else Stack.of(one)
             stack = sheet.stack
-            sheet.done = learning or self.shot.moving or stack.passes >= self.shot.passes
-        self.send(number, stack, one, truth, final=sheet.done and not learning and not self.shot.moving)
+            enough = stack.passes >= self.shot.passes
+        sheet.done = enough or learning or self.shot.moving
+        sheet.resting = learning and not enough and not self.shot.moving
+        self.send(number, stack, one, truth, final=enough)
 
     def level(self, number: int) -> int:
         """Passes that a pane's picture has."""

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
@@ -13,10 +13,7 @@ from viewer.messages import Film, Filming
 
 ENDINGS = (".mp4", ".gif")
 AHEAD = 4  # frames that may wait for the encoder
-
-
-class Stopped(Exception):
-    """Ends the encoder's thread: the film is given up."""
+PATIENCE = 10.0  # seconds that the encoder may take to end
 
 
 class Filmer:
@@ -26,26 +23,18 @@ class Filmer:
         """`draw` gives the picture (H, W, 3) of a frame by its number."""
         self.film, self.draw, self.path = film, draw, Path(film.path)
         check(film, self.path)
+        self.beside = self.path.with_name(f".{self.path.stem}-part{self.path.suffix}")  # until it is whole
         self.done, self.error = 0, ""
-        self.frames: queue.Queue[Tensor | Stopped | None] = queue.Queue(AHEAD)
+        self.frames: queue.Queue[Tensor | None] = queue.Queue(AHEAD)
         self.thread = threading.Thread(target=self.encode, daemon=True)
         self.thread.start()
 
     def encode(self) -> None:
         """The thread: write what comes."""
         try:
-            write_film(self.path, self.coming(), self.film.fps)
-        except Stopped:
-            pass
+            write_film(self.beside, iter(self.frames.get, None), self.film.fps)
         except (OSError, ValueError, RuntimeError) as error:
             self.error = one_line(error)
-
-    def coming(self) -> Iterator[Tensor]:
-        """Frames, until the last one."""
-        while (frame := self.frames.get()) is not None:
-            if isinstance(frame, Stopped):
-                raise frame
-            yield frame
 
     def advance(self) -> bool:
         """Draw one frame; False once all are drawn and the file is there. ValueError where it could not be written."""
@@ -56,28 +45,30 @@ class Filmer:
                 self.frames.put(self.draw(self.done))
                 self.done += 1
                 if self.done == len(self.film.cameras):
-                    self.end(None)
+                    self.end()
             return True
         self.thread.join(0.01)
         if self.thread.is_alive():
             return True
         if self.error:
             raise ValueError(f"{self.path}: {self.error}")
+        self.beside.replace(self.path)
         return False
 
-    def end(self, last: Stopped | None) -> None:
+    def end(self) -> None:
         """Tell the thread that nothing more comes."""
         while self.thread.is_alive():
             try:
-                self.frames.put(last, timeout=0.1)
+                self.frames.put(None, timeout=0.1)
                 return
             except queue.Full:
                 continue
 
     def stop(self) -> None:
-        """Give the film up; nothing of it stays."""
-        self.end(Stopped())
-        self.thread.join(5)
+        """Give the film up; nothing of it stays. The encoder ends in its own way: one that is cut off complains."""
+        self.end()
+        self.thread.join(PATIENCE)
+        self.beside.unlink(missing_ok=True)
 
     def report(self, *, final: bool = False) -> Filming:
         """How far it is."""
