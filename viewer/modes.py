@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fields.base import Field
+from render.kernels.march import cross_box
 from render.metrics import psnr
 from render.occupancy import OccupancyGrid
 from render.pictures import NOTHING, depth_picture, heat, normal_picture, opacity_picture
@@ -20,6 +21,7 @@ MOST_SAMPLES = 96  # points of a ray that are shown as white; 32 and 64 are wher
 ERROR_GAIN = 4.0  # absolute errors are shown times this: 1/12 is full red, 1/4 is white
 FINE = 64  # steps per cell of the finest cascade, when occupied cells are looked for; empty ones are skipped whole
 LIGHT = (0.77, 0.30, 0.56)  # unit direction towards the light; all six faces of a cell differ in brightness
+DIM = 0.75  # how much darker cells are at the far end of the box
 TINTS = ((0.62, 0.74, 0.90), (0.95, 0.78, 0.48), (0.60, 0.85, 0.60), (0.93, 0.60, 0.60), (0.78, 0.66, 0.92))  # cascades
 
 
@@ -90,8 +92,8 @@ def quality(pixels: Pixels, truth: Truth) -> float | None:
 
 def cells(grid: OccupancyGrid, rays: RayBatch, near: float) -> Frame:
     """The first occupied cell that each ray (R,) meets: lit by the face through which the ray enters it, in the tint of
-    its cascade. The field is not asked. A ray that leaves a cell within a step of entering it may be shown the next
-    one."""
+    its cascade, darker the deeper it lies in the box. The field is not asked. A ray that leaves a cell within a step of
+    entering it may be shown the next one."""
     step = 1 / (FINE * grid.resolution)
     begin = torch.full_like(rays.origins[:, 0], near)
     samples = grid.march(rays, step, 0.0, near=begin, limit=1)
@@ -105,7 +107,9 @@ def cells(grid: OccupancyGrid, rays: RayBatch, near: float) -> Frame:
     light = torch.tensor(LIGHT, device=points.device)[axis[:, 0]] * -ahead.gather(-1, axis)[:, 0].sign()
     tint = torch.tensor(TINTS, device=points.device)[cascade % len(TINTS)]
     rgb, opacity, depth = (torch.zeros(len(rays), *n, device=points.device) for n in ((3,), (), ()))
-    rgb[samples.ray] = tint * (0.55 + 0.45 * light)[:, None]  # faces away from the light stay visible
+    inside = samples.t - cross_box(hit.origins, hit.directions, grid.box)[0]
+    depth_cue = 1 - DIM * (inside / (grid.box[1] - grid.box[0]).norm()).clamp(0, 1)
+    rgb[samples.ray] = tint * ((0.6 + 0.4 * light) * depth_cue)[:, None]  # faces away from the light stay visible
     opacity[samples.ray], depth[samples.ray] = 1.0, samples.t
     return Frame(Pixels(rgb, opacity, depth), torch.zeros(len(rays), dtype=torch.int32, device=points.device))
 
