@@ -304,6 +304,13 @@ def test_an_hour_of_dragging_stays_a_rotation():
     assert math.remainder(navigation.tilt(eye) - 1000.0, 2 * math.pi) == pytest.approx(0, abs=1e-6)
 
 
+def test_a_rotation_that_rounding_has_stretched_is_mended_by_the_next_movement():
+    eye = navigation.start(BOX, album())
+    off = replace(eye, turn=tuple(1.0001 * n for n in eye.turn))
+    for name in ("orbit", "look", "roll"):
+        assert math.hypot(*MOVES[name](off).turn) == pytest.approx(1, abs=1e-12)
+
+
 def test_an_album_view_is_shown_in_its_own_proportions():
     camera = album()[0]
     assert navigation.fitted(camera, (1000, 600)).size == (800, 600)

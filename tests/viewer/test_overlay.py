@@ -105,7 +105,9 @@ def test_cameras_are_drawn_in_the_colour_of_their_split_and_the_selected_one_las
     assert set(colours) == {overlay.TRAIN, overlay.TEST, overlay.SELECTED}
     assert colours[-1] == overlay.SELECTED and colours.count(overlay.SELECTED) <= len(frusta.PYRAMID)
     far = standing(6, 4, 5, Intrinsics(400.0, 400.0, 320.0, 240.0))  # sees all of them whole
-    assert len(overlay.lines(far, Overlay(cameras=cameras))) == 8 * len(frusta.PYRAMID)
+    colours = [line.rgb for line in overlay.lines(far, Overlay(cameras=cameras))]
+    assert colours.count(overlay.TRAIN) == 6 * len(frusta.PYRAMID)
+    assert colours.count(overlay.TEST) == 2 * len(frusta.PYRAMID)
     apex = seen(far, ring(8)[5].camera.pose[None, :3, 3])[0]
     assert min(math.dist(line.start, apex) for line in overlay.lines(far, Overlay(cameras=cameras))) < 1e-3
 
@@ -139,6 +141,9 @@ def test_a_click_takes_the_camera_under_it():
         assert overlay.frustum_at(far, cameras, tuple(points[0])) == view
         assert overlay.frustum_at(far, cameras, tuple((points[3] + points[4]) / 2)) == view
     assert overlay.frustum_at(far, cameras, (1.0, 1.0)) is None
+    thinned = ring(900)  # every other one is drawn
+    apex = seen(far, thinned[402].camera.pose[None, :3, 3])[0]
+    assert overlay.frustum_at(far, overlay.album(thinned), tuple(apex)) == 402
     assert overlay.frustum_at(far, overlay.album([]), (1.0, 1.0)) is None
 
 
@@ -175,14 +180,18 @@ def test_a_dragged_face_follows_the_pointer(face, shift, lens):
     assert got == pytest.approx(tuple(wanted), abs=1e-3)
 
 
-def test_a_drag_beside_the_axis_moves_to_the_nearest_point_of_it():
-    [handle] = [h for h in overlay.handles(OUTSIDE, CROP) if h.face == 5]
-    there = seen(OUTSIDE, [(0.5, 0.5, 0.8)])[0]
+@pytest.mark.parametrize("face", [3, 4, 5])
+def test_a_drag_beside_the_axis_moves_to_the_nearest_point_of_it(face):
+    """From near by, where the axes converge most; pixels are square. To 1e-4: rays are float32."""
+    camera = standing(1.5, -0.4, 1.1, Intrinsics(400.0, 400.0, 320.0, 240.0))
+    [handle] = [h for h in overlay.handles(camera, CROP) if h.face == face]
+    middle = (np.array(CROP[:3]) + CROP[3:]) / 2
+    middle[face % 3] = CROP[face] - 0.15
+    there = seen(camera, middle[None])[0]
     across = np.array([there[1] - handle.at[1], handle.at[0] - there[0]])
-    across *= OUTSIDE.intrinsics.fx / OUTSIDE.intrinsics.fy / np.linalg.norm(across)
-    got = overlay.dragged(CROP, 5, OUTSIDE, (handle.at, tuple(there + 20 * across)), SCENE)
-    assert got[5] == pytest.approx(0.8, abs=0.005)  # pixels are not quite square here
-    assert got[:5] == CROP[:5]
+    got = overlay.dragged(CROP, face, camera, (handle.at, tuple(there + 0.7 * across)), SCENE)
+    assert got[face] == pytest.approx(CROP[face] - 0.15, abs=1e-4)
+    assert [n for k, n in enumerate(got) if k != face] == [n for k, n in enumerate(CROP) if k != face]
 
 
 def test_a_face_never_leaves_the_scene_nor_passes_the_opposite_one():
