@@ -15,6 +15,7 @@ MOVING = 1 / 20  # seconds that a frame of all panes may take while the person m
 LIVE = 0.12  # the same while something learns
 SHARE = 0.2  # of the time that drawing may take while something learns and nobody moves
 COARSE = 0.25  # seconds from which a full picture is preceded by a coarse one
+FIRST = 100  # pixels a side of a picture whose cost is not known yet
 SMALLEST = 1 / 16  # of the full width and height
 
 
@@ -144,7 +145,7 @@ class Easel:
             return full
         else:
             allowed = COARSE / 2
-        part = min(1.0, math.sqrt(allowed / whole)) if math.isfinite(whole) else 1 / 8
+        part = min(1.0, math.sqrt(allowed / whole)) if math.isfinite(whole) else min(1.0, FIRST / math.sqrt(math.prod(full)))
         if part > 0.9:
             return full
         steps = max(SMALLEST, 2 ** (math.floor(4 * math.log2(part)) / 4))  # quarter octaves: sizes do not flicker
