@@ -70,7 +70,7 @@ def words(flags: object) -> tuple[list[str], list[str]]:
             inner = words(value)
             places, options = places + inner[0], options + inner[1]
         elif tyro.conf.Positional in marks:
-            places.append(_place(_text(value)))
+            places += [_place(_text(v)) for v in (value if isinstance(value, tuple) else (value,))]
         else:
             options += _option("--" + item.name.replace("_", "-"), value, tyro.conf.UseAppendAction in marks)
     return places, options

@@ -4,7 +4,6 @@ import shlex
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ import tyro
 from distill import convert_scene, train_scene
 from distill.settings import Settings
 from render import render_scene
-from viewer import repeat
+from viewer import repeat, view_scene
 from viewer.messages import Convert, Film
 
 IDENTITY = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -38,17 +37,6 @@ DRAWING = [
 
 
 @dataclass(frozen=True)
-class Window:
-    """What `view-scene --screenshot` reads."""
-
-    models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    screenshot: Path | None = None
-    size: tuple[int, int] = (800, 800)
-    mode: str = "color"
-    view: int | None = None
-
-
-@dataclass(frozen=True)
 class Switches:
     plain: bool = False
     on: bool = True
@@ -66,6 +54,7 @@ def read(line: str, flags: type, name: str):
     [("train-scene", f) for f in TRAINING]
     + [("convert-scene", f) for f in CONVERSION]
     + [("render-scene", f) for f in DRAWING]
+    + [("view-scene", view_scene.Flags(("a", "b c"), web=True, settings=Settings(arch="vm"), size=(8, 9)))]
     + [("x", Switches()), ("x", Switches(True, False, None))],
 )
 def test_a_line_parses_back_to_the_same_flags(name, flags):
@@ -120,8 +109,9 @@ def test_a_film_is_repeated_along_its_path_file():
 def test_a_screenshot_is_repeated():
     line = repeat.screenshot(["a.safetensors", "b c"], "out.png", (640, 480), "depth", 7)
     assert line == "view-scene a.safetensors 'b c' --screenshot out.png --size 640 480 --mode depth --view 7"
-    wanted = Window(("a.safetensors", "b c"), Path("out.png"), (640, 480), "depth", 7)
-    assert read(line, Window, "view-scene") == wanted
+    names, out = ("a.safetensors", "b c"), Path("out.png")
+    wanted = view_scene.Flags(names, mode="depth", view=7, screenshot=out, size=(640, 480))
+    assert read(line, view_scene.Flags, "view-scene") == wanted
     assert repeat.screenshot(["a"], "o.png", (8, 8), "color", None) == "view-scene a --screenshot o.png --size 8 8"
 
 
