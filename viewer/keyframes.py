@@ -76,15 +76,6 @@ def retime(path: CameraKeys, index: int, time: float) -> CameraKeys:
     return _sorted(path, [replace(path.keys[index], time=time), *remove(path, index).keys])
 
 
-def stretched(path: CameraKeys, seconds: float) -> CameraKeys:
-    """The same path in so many seconds, or as few as its keyframes allow."""
-    if path.seconds == 0:
-        return path
-    factor, begin = max(seconds, 0.0) / path.seconds, path.keys[0].time
-    keys = [replace(key, time=begin + (key.time - begin) * factor) for key in path.keys]
-    return _sorted(replace(path, loop=max(path.loop * factor, CLOSEST) if path.loop else 0.0), keys)
-
-
 def at_key(path: CameraKeys, index: int, eye: Eye) -> Eye:
     """The eye at keyframe `index`."""
     key = path.keys[index]

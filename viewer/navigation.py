@@ -176,11 +176,6 @@ def sharp_at(eye: Eye) -> float:
     return eye.focus or eye.distance
 
 
-def repivot(eye: Eye, distance: float) -> Eye:
-    """Orbits turn around the point at this distance ahead from now on; the picture stays."""
-    return replace(eye, distance=_reach(distance))
-
-
 def camera(eye: Eye, size: tuple[int, int]) -> Camera:
     """The camera of a picture of `size` pixels, a pinhole."""
     right, above, back = axes(eye)

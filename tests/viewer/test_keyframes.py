@@ -67,15 +67,6 @@ def test_another_time_may_change_the_order_but_never_makes_two_of_one():
     assert times(late) == [2, 4, 9] and late.keys[2].position == whole.keys[0].position
     met = keyframes.retime(whole, 0, 2.0)
     assert times(met) == [2, 2 + keyframes.CLOSEST, 4] and met.keys[0].position == whole.keys[0].position
-    squeezed = keyframes.stretched(whole, 0.0)
-    assert times(squeezed) == pytest.approx([0, keyframes.CLOSEST, 2 * keyframes.CLOSEST])
-
-
-def test_a_path_is_stretched_to_a_time():
-    for loop in (0.0, 3.0):
-        long = keyframes.stretched(path(3, loop), 10.0)
-        assert long.seconds == pytest.approx(10) and long.keys[1].position == path(3).keys[1].position
-    assert keyframes.stretched(path(1), 5.0) == path(1)
 
 
 def test_the_path_passes_its_keyframes():
@@ -161,4 +152,3 @@ def test_an_empty_path_is_no_film():
         keyframes.cameras(CameraKeys(), 24, SIZE)
     assert CameraKeys().seconds == 0
     assert keyframes.at_time(CameraKeys(), 1.0, eyes(1)[0]) == eyes(1)[0]
-    assert keyframes.stretched(CameraKeys(), 3.0) == CameraKeys()

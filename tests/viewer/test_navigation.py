@@ -273,13 +273,6 @@ def test_the_focus_follows_the_pivot_until_it_is_set():
     assert navigation.sharp_at(navigation.refocus(fixed, 0)) == eye.distance
 
 
-def test_another_pivot_keeps_the_picture():
-    eye = navigation.looking_through(navigation.start(BOX, []), album()[2], 2)
-    moved = navigation.repivot(eye, 0.4)
-    assert moved.view == 2 and moved.distance == 0.4
-    assert torch.equal(navigation.camera(moved, SIZE).pose, navigation.camera(eye, SIZE).pose)
-
-
 @pytest.mark.parametrize("name", MOVES)
 def test_a_movement_leaves_the_view(name):
     eye = navigation.looking_through(navigation.start(BOX, []), album()[3], 3)
