@@ -1,0 +1,76 @@
+"""What the browser's panel says: names in lists, how pictures, runs and the worker are doing, curves. Text only."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from viewer.messages import Progress, Spot
+from viewer.session import Curve, Pane, State
+
+FREE = "free"  # the entry of the views' list that is none of them
+POINTS = 300  # of a plotted curve
+NOTICES = 3  # lines that stay in sight
+PUNCTUATION = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()<>#+-.!|~&$:"})  # what Markdown may take for its own
+
+
+def title(pane: Pane) -> str:
+    """What a field is called in lists; no two have the same name."""
+    return f"{pane.opened.pane}: {pane.opened.name} ({pane.opened.architecture})"
+
+
+def view_label(spots: Sequence[Spot], view: int | None) -> str:
+    """The entry of a view in their list; none: FREE."""
+    if view is None or view >= len(spots):
+        return FREE
+    return f"{view}: {spots[view].name} ({spots[view].split})"
+
+
+def plotted(curve: Curve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Seconds, log10 of the loss and dB, (n,) each, n <= POINTS; points that are no numbers are left out."""
+    table = np.array([curve.seconds, curve.loss, curve.psnr], dtype=np.float64).reshape(3, -1)
+    table = table[:, np.isfinite(table).all(0) & (table[1] > 0)]
+    table = table[:, :: max(1, math.ceil(table.shape[1] / POINTS))]
+    return table[0], np.log10(table[1]), table[2]
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it stands."""
+    return " ".join(text.split()).translate(PUNCTUATION)
+
+
+def status(state: State) -> str:
+    """How it goes, as Markdown: the worker, each shown field's picture, runs, and the last notices."""
+    lines = [worker(state), *(pictured(pane) for pane in state.shown)]
+    lines += [run(p.progress, p.opened.name) for p in state.panes if p.progress]
+    lines += [f"{'**!** ' if told.trouble else ''}{plain(told.text)}" for told in state.notices[-NOTICES:]]
+    return "\n\n".join(lines)
+
+
+def worker(state: State) -> str:
+    """Whether there is still a worker."""
+    if state.worker == "gone":
+        return "**The worker has ended.** The last pictures stay."
+    if state.worker == "starting":
+        return "The worker is starting."
+    return plain(state.device) if state.panes else f"{plain(state.device)}; nothing is open yet"
+
+
+def pictured(pane: Pane) -> str:
+    """How a field's last picture was drawn."""
+    frame, name = pane.frame, f"**{plain(pane.opened.name)}** {plain(pane.opened.architecture)}"
+    if frame is None:
+        return f"{name} · being drawn"
+    size = f"{frame.image.shape[1]} x {frame.image.shape[0]}"
+    quality = f" · {pane.psnr:.2f} dB" if pane.psnr is not None else ""
+    samples = "1 sample" if frame.passes == 1 else f"{frame.passes} samples"
+    return f"{name} · {size} · {samples} · {frame.milliseconds:.0f} ms{quality}"
+
+
+def run(progress: Progress, name: str) -> str:
+    """How a field's learning goes."""
+    of = f" of {progress.steps}" if progress.steps else f" · {progress.share:.0%}"
+    db = f" · {progress.psnr:.2f} dB" if math.isfinite(progress.psnr) else ""
+    stage = f" ({plain(progress.stage)})" if progress.stage else ""
+    loss = f"loss {progress.loss:.5f} · " if math.isfinite(progress.loss) else ""
+    return f"{plain(name)}: **{progress.life}**{stage} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
