@@ -22,6 +22,7 @@ Colour = tuple[int, int, int]
 NEAR = 1e-3  # scene units in front of the eye where lines are cut
 MARGIN = 16  # pixels that lines run on over the picture's edge
 PIECES = 16  # of a line that a lens bends
+BEND = 40  # pixels that a line is long, at least, to be drawn in pieces
 MOST = 512  # cameras that are drawn
 THINNEST = 0.01  # of the scene box's side, that a crop box keeps
 HANDLE = 12.0  # pixels around a handle in which it is taken
@@ -201,14 +202,9 @@ def _strokes(cameras: Frusta, views: np.ndarray) -> np.ndarray:
 
 def _projected(camera: Camera, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Segments (S, 2, 3) as pixels (T, 2, 2) of those parts that the picture shows, and whose parts they are (T,)."""
-    index = np.arange(len(ends))
     if camera.intrinsics.distorted:
-        share = np.linspace(0, 1, PIECES + 1)[None, :, None]
-        points = ends[:, :1] * (1 - share) + ends[:, 1:] * share  # (S, PIECES + 1, 3)
-        pixels = project(camera, torch.from_numpy(points.reshape(-1, 3)))[0].numpy().reshape(*points.shape[:2], 2)
-        pixels, index = np.stack([pixels[:, :-1], pixels[:, 1:]], 2).reshape(-1, 2, 2), index.repeat(PIECES)
-        seen = np.isfinite(pixels).all((1, 2))
-        return _clipped(pixels[seen], index[seen], camera.size)
+        return _bent(camera, ends)
+    index = np.arange(len(ends))
     pose, lens = camera.pose.double().numpy(), camera.intrinsics
     local = (ends - pose[:3, 3]) @ pose[:3, :3] * np.array([1.0, -1.0, -1.0])
     front = local[..., 2] > NEAR
@@ -219,6 +215,25 @@ def _projected(camera: Camera, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray
     local = np.where(front[..., None], local, cut[:, None])
     pixels = local[..., :2] / local[..., 2:] * np.array([lens.fx, lens.fy]) + np.array([lens.cx, lens.cy])
     return _clipped(pixels, index, camera.size)
+
+
+def _bent(camera: Camera, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same through a lens that bends lines: long ones, and those not seen whole, are drawn in pieces."""
+    whole = _seen(camera, ends)
+    long = ~(np.abs(whole[:, 1] - whole[:, 0]).max(-1) < BEND)  # also where an end is NaN
+    share = np.linspace(0, 1, PIECES + 1)[None, :, None]
+    points = _seen(camera, ends[long, :1] * (1 - share) + ends[long, 1:] * share)  # (L, PIECES + 1, 2)
+    pieces = np.stack([points[:, :-1], points[:, 1:]], 2).reshape(-1, 2, 2)
+    pixels, index = np.concatenate([whole[~long], pieces]), np.flatnonzero(long).repeat(PIECES)
+    index = np.concatenate([np.flatnonzero(~long), index])
+    kept = np.argsort(index, kind="stable")
+    kept = kept[np.isfinite(pixels[kept]).all((1, 2))]
+    return _clipped(pixels[kept], index[kept], camera.size)
+
+
+def _seen(camera: Camera, points: np.ndarray) -> np.ndarray:
+    """Pixels (S, K, 2) of points (S, K, 3), NaN where the lens shows none."""
+    return project(camera, torch.from_numpy(points.reshape(-1, 3)))[0].numpy().reshape(*points.shape[:2], 2)
 
 
 def _clipped(pixels: np.ndarray, index: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
