@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from viewer import desktop
-from viewer.desk import FullScreen, Take
+from viewer.desk import FullScreen
 from viewer.session import Link, Session
 
 FASTEST = 1 / 60  # seconds from one redraw to the next, at least
@@ -71,9 +71,10 @@ class App:
     def loop(self, script: "Callable[[App], Iterator[object]] | None") -> None:
         """Run until the window is closed."""
         import pyglet
+        from pyglet.app.base import EventLoop
 
         steps = script(self) if script else None
-        events = pyglet.app.EventLoop()
+        events = EventLoop()
         pyglet.app.event_loop = events  # where the window says that it is closed
 
         def idle() -> float:
@@ -90,8 +91,7 @@ class App:
         if self.stage.tick():
             self.happened = time.monotonic()
             self.redraws = max(self.redraws, 1)
-        elif self.session.state.eye is not eye or self.soft:
-            self.soft = True
+        self.soft = self.soft or self.session.state.eye is not eye
         wishes, self.stage.wishes = self.stage.wishes, []
         for wish in wishes:
             self.fulfil(wish)
@@ -193,8 +193,7 @@ class App:
         self.wake()
 
     def on_file_drop(self, _x: float, _y: float, paths: list[str]) -> None:
-        for path in paths:
-            self.stage.take(self.stage.turn.wish(Take(path)))
+        self.stage.drop(paths)
         self.wake()
 
     def on_resize(self, _width: int, _height: int) -> bool:

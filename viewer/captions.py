@@ -25,9 +25,8 @@ def outlines(turn: Turn, at: Places, cameras: Frusta | None, face: int | None) -
     view = state.eye.view if state.eye else None
     box = state.panes[0].opened.box if look.show_box else None
     found = overlay.lines(camera, Overlay(box, look.crop, face, cameras, view))
-    layout = picture.panes(state, at)
-    for rectangle in dict.fromkeys(layout):
-        drawn(found, rectangle, at)
+    for pane in dict.fromkeys(picture.panes(state, at)):
+        drawn(found, picture.within(pane, camera.size), at)
 
 
 def drawn(lines: Sequence[Line], rectangle: picture.Rectangle, at: Places) -> None:
@@ -46,28 +45,22 @@ def drawn(lines: Sequence[Line], rectangle: picture.Rectangle, at: Places) -> No
 
 
 def names(state: State, at: Places) -> None:
-    """Each pane's name with its size, milliseconds and dB, where there are several; the divider of a wipe."""
+    """Each pane's name with its size, milliseconds and dB, where there are several."""
     shown = state.shown
     if len(shown) < 2:
         return
-    left, top, width, height = at.picture
-    split, wipe = state.look.layout == "split", state.look.layout == "wipe"
-    for i, (pane, rectangle) in enumerate(zip(shown, picture.panes(state, at), strict=True)):
-        x, y = left + rectangle[0], top + rectangle[1]
-        if split:
-            caption(pane, x, y, rectangle[2], at)
+    left, top = at.picture[:2]
+    for i, (pane, (x, y, width, _)) in enumerate(zip(shown, picture.panes(state, at), strict=True)):
+        if state.look.layout == "split":
+            caption(pane, (left + x, top + y, width), at)
         elif i < 2:
-            caption(pane, x + i * rectangle[2] / 2, y, rectangle[2] / 2, at, right=i == 1)
-    if wipe:
-        x = (left + state.look.wipe * width) / at.ratio
-        pen = imgui.get_background_draw_list()
-        ends = imgui.ImVec2(x, top / at.ratio), imgui.ImVec2(x, (top + height) / at.ratio)
-        pen.add_line(*ends, imgui.get_color_u32(rgba(0x000000, 0.5)), scaled(3))
-        pen.add_line(*ends, imgui.get_color_u32(rgba(0xFFFFFF, 0.9)), scaled(1))
+            half = width // 2
+            caption(pane, (left + x + i * half, top + y, half), at, right=i == 1)
 
 
-def caption(pane: Pane, x: float, y: float, width: float, at: Places, *, right: bool = False) -> None:
-    """Two lines on a dark ground in a pane's corner; framebuffer pixels."""
+def caption(pane: Pane, room: tuple[int, int, int], at: Places, *, right: bool = False) -> None:
+    """Two lines on a dark ground at the top of a pane; `room`: left, top, width in pixels of the framebuffer."""
+    x, y, width = room
     first, second = pane.opened.name, described(pane)
     pen, pad = imgui.get_background_draw_list(), scaled(6)
     sizes = imgui.calc_text_size(first), imgui.calc_text_size(second)
@@ -121,7 +114,7 @@ def measured(state: State, rate: int) -> str:
 def toasts(told: Sequence[Told], at: Places) -> None:
     """The latest messages, above the status line."""
     left, top, width, height = at.picture
-    pen, pad = imgui.get_foreground_draw_list(), scaled(7)
+    pen, pad = imgui.get_background_draw_list(), scaled(7)
     room = width / at.ratio - scaled(32)
     y = (top + height) / at.ratio - scaled(10)
     for message in reversed(told):
@@ -153,21 +146,29 @@ def empty(state: State, at: Places) -> None:
 
 
 def helped(at: Places) -> None:
-    """All keys."""
+    """All keys, in two columns."""
     kinds = imgui.WindowFlags_
     flags = kinds.no_title_bar | kinds.no_resize | kinds.no_move | kinds.no_saved_settings | kinds.no_nav
-    left, _, width, height = at.picture
-    room = imgui.ImVec2(width / at.ratio - scaled(32), height / at.ratio - scaled(32))
-    imgui.set_next_window_pos(imgui.ImVec2(left / at.ratio + scaled(16), scaled(16)))
+    left, top, width, height = (n / at.ratio for n in at.picture)
     lines = keys.help_lines()
-    high = imgui.get_text_line_height_with_spacing() * (len(lines) + 1) + scaled(16)
-    imgui.set_next_window_size(imgui.ImVec2(min(scaled(430), room.x), min(high, room.y)))
-    imgui.push_style_color(imgui.Col_.window_bg, rgba(GROUND, 0.93))
+    half = -(-len(lines) // 2)
+    high = imgui.get_text_line_height_with_spacing() * half + 2 * imgui.get_style().window_padding.y
+    size = imgui.ImVec2(min(scaled(860), width), min(high, height))
+    imgui.set_next_window_pos(imgui.ImVec2(left + (width - size.x) / 2, top + (height - size.y) / 2))
+    imgui.set_next_window_size(size)
+    imgui.push_style_color(imgui.Col_.window_bg, rgba(GROUND, 0.94))
     imgui.begin("keys", None, flags)
-    for pressed, does in lines:
-        imgui.text_unformatted(pressed)
-        imgui.same_line(scaled(120))
-        widgets.note(does)
+    if imgui.begin_table("keys", 4):
+        for share in (0.12, 0.38, 0.12, 0.38):
+            imgui.table_setup_column("", imgui.TableColumnFlags_.width_stretch, share)
+        for i in range(half):
+            imgui.table_next_row()
+            for pressed, does in lines[i::half]:
+                imgui.table_next_column()
+                imgui.text_unformatted(pressed)
+                imgui.table_next_column()
+                widgets.note(does)
+        imgui.end_table()
     imgui.end()
     imgui.pop_style_color()
 

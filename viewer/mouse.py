@@ -88,7 +88,15 @@ def pan(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
 
 def wipe(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
     """The divider goes along."""
-    return turn.look(wipe=min(max(to[0] / max(places.picture[2], 1), 0.0), 1.0))
+    left, width = across(turn, places)
+    return turn.look(wipe=min(max((to[0] - left) / max(width, 1), 0.0), 1.0))
+
+
+def across(turn: Turn, places: Places) -> tuple[float, float]:
+    """Where the wiped picture begins, and its width."""
+    camera, pane = picture.camera(turn.state, places), (0, 0, *places.picture[2:])
+    left, _, width, _ = picture.within(pane, camera.size) if camera else pane
+    return left, width
 
 
 def crop(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
@@ -96,7 +104,7 @@ def crop(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
     caught = grip.caught
     if caught is None or not turn.state.panes:
         return turn
-    left, top = grip.pane[:2]
+    left, top = picture.within(grip.pane, caught.camera.size)[:2]
     drag = (grip.start[0] - left, grip.start[1] - top), (to[0] - left, to[1] - top)
     scene = turn.state.panes[0].opened.box
     return turn.look(crop=overlay.dragged(caught.crop, caught.face, caught.camera, drag, scene))
@@ -116,8 +124,8 @@ def clicked(turn: Turn, grip: Grip, places: Places, cameras: Frusta | None) -> T
     camera = picture.camera(turn.state, places)
     if cameras is None or camera is None or grip.tool not in ("orbit", "look"):
         return turn
-    at = grip.start[0] - grip.pane[0], grip.start[1] - grip.pane[1]
-    view = overlay.frustum_at(camera, cameras, at)
+    left, top = picture.within(grip.pane, camera.size)[:2]
+    view = overlay.frustum_at(camera, cameras, (grip.start[0] - left, grip.start[1] - top))
     return turn if view is None else actions.through(turn, view)
 
 
@@ -137,8 +145,8 @@ def face_at(turn: Turn, at: Point, places: Places) -> int | None:
     camera, box = picture.camera(turn.state, places), turn.state.look.crop
     if camera is None or box is None:
         return None
-    pane = pane_at(turn, at, places)
-    return overlay.handle_at(camera, box, (at[0] - pane[0], at[1] - pane[1]))
+    left, top = picture.within(pane_at(turn, at, places), camera.size)[:2]
+    return overlay.handle_at(camera, box, (at[0] - left, at[1] - top))
 
 
 def face(turn: Turn, grip: Grip | None, at: Point | None, places: Places) -> int | None:
@@ -150,5 +158,7 @@ def face(turn: Turn, grip: Grip | None, at: Point | None, places: Places) -> int
 
 def on_divider(turn: Turn, at: Point, places: Places) -> bool:
     """Whether the wipe's divider is at a point."""
-    shown = turn.state.look.layout == "wipe" and len(turn.state.shown) > 1
-    return shown and abs(at[0] - turn.state.look.wipe * places.picture[2]) <= REACH * places.scale * places.ratio
+    if turn.state.look.layout != "wipe" or len(turn.state.shown) < 2:
+        return False
+    left, width = across(turn, places)
+    return abs(at[0] - left - turn.state.look.wipe * width) <= REACH * places.scale * places.ratio

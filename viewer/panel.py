@@ -22,7 +22,7 @@ def draw(turn: Turn, height: float, dialogs: bool) -> Turn:
     imgui.set_next_window_size(imgui.ImVec2(scaled(PANEL), height))
     kinds = imgui.WindowFlags_
     flags = kinds.no_title_bar | kinds.no_resize | kinds.no_move | kinds.no_saved_settings | kinds.no_collapse
-    imgui.begin("panel", None, flags)
+    imgui.begin("panel", None, flags | kinds.always_vertical_scrollbar)
     turn = opening(worker(turn), dialogs)
     turn = look(turn)
     for section in SECTIONS:
@@ -90,7 +90,7 @@ def look(turn: Turn) -> Turn:
     turn = turn.look(
         mode=mode,
         exposure=widgets.slider("exposure", now.exposure, (-4.0, 4.0), "%+.2f stops"),
-        passes=widgets.whole("samples", now.passes, (1, 256), log=True),
+        passes=widgets.whole("samples/pixel", now.passes, (1, 256), log=True),
     )
     turn = background(turn)
     half = imgui.get_content_region_avail().x / 2

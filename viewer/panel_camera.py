@@ -17,8 +17,8 @@ def draw(turn: Turn) -> Turn:
     """The section."""
     if not widgets.section("Camera", opened=False) or turn.state.eye is None:
         return turn
-    turn = turn.look(fly=widgets.segments("way", "fly" if turn.state.look.fly else "orbit", ("orbit", "fly")) == "fly")
-    turn = lens(turn, turn.state.eye)
+    eye, way = turn.state.eye, "fly" if turn.state.look.fly else "orbit"
+    turn = lens(turn.look(fly=widgets.segments("way", way, ("orbit", "fly")) == "fly"), eye)
     pressed = widgets.row("reset", "level", "up is up", enabled=())
     if pressed is not None:
         turn = actions.act(turn, ("reset_view", "level", "set_up")[pressed])

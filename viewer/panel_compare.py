@@ -55,7 +55,7 @@ def ranked(pane: Pane) -> list[tuple[int, float]]:
 
 def table(turn: Turn, worst: list[tuple[int, float]]) -> Turn:
     """The list, drawn where it is in sight, with a bar for each."""
-    height = imgui.get_text_line_height_with_spacing() * min(ROWS, len(worst)) + scaled(8)
+    height = imgui.get_text_line_height_with_spacing() * min(ROWS, len(worst))
     imgui.begin_child("errors", imgui.ImVec2(0, height))
     low, high = worst[0][1], worst[-1][1]
     clipper = imgui.ListClipper()
@@ -79,7 +79,8 @@ def entry(turn: Turn, view: int, psnr: float, share: float) -> Turn:
     pen = imgui.get_window_draw_list()
     pen.add_rect_filled(low, end, imgui.get_color_u32(rgba(0x3D7BD9, 0.28)))
     ink = imgui.get_color_u32(imgui.Col_.text)
-    pen.add_text(imgui.ImVec2(low.x + scaled(4), low.y), ink, f"{spot.split}  {spot.name}")
+    y = (low.y + high.y - imgui.get_text_line_height()) / 2
+    pen.add_text(imgui.ImVec2(low.x + scaled(4), y), ink, f"{spot.split}  {spot.name}")
     said = f"{psnr:.2f} dB"
-    pen.add_text(imgui.ImVec2(high.x - imgui.calc_text_size(said).x - scaled(4), low.y), ink, said)
+    pen.add_text(imgui.ImVec2(high.x - imgui.calc_text_size(said).x - scaled(4), y), ink, said)
     return turn

@@ -118,7 +118,7 @@ def wanted(want: Want, turn: Turn, name: str) -> tuple[Want, Turn]:
     architecture = widgets.choice("architecture", want.architecture, fields.NAMES)
     preset = widgets.choice("preset", want.preset, PRESETS)
     widgets.label("steps")
-    form = "%d" if want.steps else "as the command"
+    form = "%d" if want.steps else "as by default"
     steps = imgui.drag_int("##steps", want.steps, 10.0, 0, 1_000_000, form)[1]
     imgui.pop_id()
     return replace(want, architecture=architecture, preset=preset, steps=max(0, steps)), turn

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from render.camera import Camera
+from viewer import compare
 from viewer.blit import Area
 from viewer.session import State, shot
 
@@ -34,19 +35,19 @@ def places(units: tuple[int, int], pixels: tuple[int, int], scale: float, panell
 
 
 def pane_size(state: State, at: Places) -> tuple[int, int]:
-    """Pixels of one pane's picture."""
-    _, _, width, height = at.picture
-    count = len(state.shown)
-    if state.look.layout == "split" and count > 1:
-        width = width // count
-    return max(0, width), height
+    """Pixels of one pane's picture; 0 where the window has no room."""
+    room = at.picture[2:]
+    return compare.pane_size(state.look.layout, len(state.shown), room) if min(room) > 0 else (0, 0)
 
 
-def panes(state: State, at: Places) -> list[Rectangle]:
+def panes(state: State, at: Places) -> tuple[Rectangle, ...]:
     """Where each shown pane is drawn, from the picture's corner; the same place for all that lie over each other."""
-    width, height = pane_size(state, at)
-    split = state.look.layout == "split"
-    return [(i * width * split, 0, width, height) for i in range(len(state.shown))]
+    return compare.layout(state.look.layout, len(state.shown), at.picture[2:])
+
+
+def within(pane: Rectangle, size: tuple[int, int]) -> Rectangle:
+    """Where the picture of a camera of `size` lies in its pane."""
+    return compare.letterbox(size, pane)
 
 
 def camera(state: State, at: Places) -> Camera | None:
@@ -57,21 +58,14 @@ def camera(state: State, at: Places) -> Camera | None:
 
 
 def composed(state: State, at: Places) -> np.ndarray | None:
-    from PIL import Image
-
-    images = [p.frame.image for p in state.shown if p.frame]
-    if not images:
-        return None
-    w, h = pane_size(state, at)
-    return np.hstack([np.asarray(Image.fromarray(i).resize((w, h))) for i in images])
+    """All panes as one picture, (H, W, 3) uint8; None before the first frame."""
+    return compare.composed(state, at.picture[2:])
 
 
 def letterboxed(size: tuple[int, int], at: Places) -> Area:
-    """Where a picture is drawn: as large as fits, in the middle; counted from the bottom as OpenGL does."""
-    left, top, width, height = at.picture
-    if min(*size, width, height) <= 0:
+    """Where a picture of `size` is drawn, which was made for another size while the window is being resized; counted
+    from the bottom, as OpenGL does."""
+    if min(*size, *at.picture[2:]) <= 0:
         return 0, 0, 0, 0
-    factor = min(width / size[0], height / size[1])
-    w, h = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-    x, y = left + (width - w) // 2, top + (height - h) // 2
-    return x, at.window[1] - y - h, w, h
+    left, top, width, height = compare.letterbox(size, at.picture)
+    return left, at.window[1] - top - height, width, height

@@ -12,7 +12,7 @@ from viewer.blit import Canvas, clear
 from viewer.desk import Browse, Desk, FullScreen, Quit, Restart, Turn, Wish
 from viewer.errands import Dialog
 from viewer.gui import Gui
-from viewer.messages import Command, Open, Photographs, Told
+from viewer.messages import Command, Drawn, Open, Photographs, Told
 from viewer.mouse import Grip, Point, Press
 from viewer.overlay import Frusta, album
 from viewer.picture import Places
@@ -20,6 +20,17 @@ from viewer.session import Link, Session, State
 
 GROUND = (0.063, 0.067, 0.078)  # around the picture
 BLINK = 0.5  # seconds that the photograph stays, and stays away
+MOST = 6  # messages on the picture
+HELD = {
+    "LSHIFT": "SHIFT",
+    "RSHIFT": "SHIFT",
+    "LCTRL": "CTRL",
+    "RCTRL": "CTRL",
+    "LALT": "ALT",
+    "RALT": "ALT",
+    "LCOMMAND": "COMMAND",
+    "RCOMMAND": "COMMAND",
+}  # modifiers, as keys of their own
 STAY, LONGER = 4.0, 12.0  # seconds that a message, and that a trouble, stays on the picture
 
 
@@ -50,7 +61,9 @@ class Stage:
         self.made_of: tuple[Any, ...] = ()  # what it was put together from
         self.pace = Pace()
         self.now = time.monotonic()
-        self.toasts: tuple[tuple[float, Told], ...] = ()  # messages, and until when they are shown
+        self.toasts: tuple[tuple[float, Told], ...] = ()  # messages on the picture, and until when
+        self.frames: tuple[Drawn, ...] = ()  # that were counted
+        self.notices: tuple[Told, ...] = ()  # that were shown
         self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which album
         self.dialog: Dialog | None = None
         self.repeated: list[Command] = []  # what a new worker is asked for
@@ -79,18 +92,21 @@ class Stage:
         state = self.session.state
         held = self.grip is not None or any(along) or self.desk.playing is not None
         changed = self.session.tick(picture.pane_size(state, self.places), held=held)
-        self.watch(state)
-        return changed or any(t < self.now for t, _ in self.toasts) or (state.look.blink and self.blinked(state))
+        shown = self.toasts
+        self.watch()
+        return changed or self.toasts != shown or (state.look.blink and self.blinked(state))
 
-    def watch(self, before: State) -> None:
-        """Count frames and keep messages for a while."""
+    def watch(self) -> None:
+        """Count frames, and keep messages on the picture for a while."""
         now = self.session.state
-        frames = {id(pane.frame) for pane in before.panes}
-        came = max((pane.frame is not None and id(pane.frame) not in frames for pane in now.panes), default=False)
-        self.pace = self.pace.at(self.now, int(came))
-        seen = {id(told) for told in before.notices}
-        told = tuple((self.now + (LONGER if t.trouble else STAY), t) for t in now.notices if id(t) not in seen)
-        self.toasts = tuple(entry for entry in (*self.toasts, *told) if entry[0] >= self.now)[-6:]
+        frames = tuple(pane.frame for pane in now.panes if pane.frame)
+        known = {id(frame) for frame in self.frames}
+        self.pace = self.pace.at(self.now, int(any(id(frame) not in known for frame in frames)))
+        told = {id(message) for message in self.notices}
+        new = [message for message in now.notices if id(message) not in told]
+        self.frames, self.notices = frames, now.notices
+        entries = [*self.toasts, *((self.now + (LONGER if m.trouble else STAY), m) for m in new)]
+        self.toasts = tuple(entry for entry in entries if entry[0] >= self.now)[-MOST:]
 
     def blinked(self, state: State) -> bool:
         """Whether the picture is one with the photograph that should be one without, or the other way round."""
@@ -193,17 +209,18 @@ class Stage:
         if grip and not grip.moved:
             self.take(mouse.clicked(self.turn, grip, self.places, self.cameras))
 
-    def scroll(self, x: float, y: float, notches: tuple[float, float], modifiers: frozenset[str]) -> None:
+    def scroll(self, x: float, y: float, notches: tuple[float, float]) -> None:
         """The wheel turns."""
         if self.over_picture(self.at(x, y)):
-            self.take(mouse.scrolled(self.turn, notches[1], lens=bool(modifiers & {"CTRL", "COMMAND"})))
+            self.take(mouse.scrolled(self.turn, notches[1], lens=bool(self.modifiers & {"CTRL", "COMMAND"})))
         else:
             self.gui.wheel(*notches)
 
     def key(self, symbol: int, name: str, modifiers: frozenset[str], down: bool) -> None:
         """A key goes down or up; none but the panel's while something is being typed."""
         self.gui.key(symbol, down)
-        self.modifiers = modifiers
+        own = {HELD[name]} if name in HELD else set()  # not among the modifiers of its own press
+        self.modifiers = modifiers | own if down else modifiers - own
         if not down:
             self.held.discard(name)
         elif not self.gui.wants_keys:

@@ -92,7 +92,8 @@ def button(text: str, *, enabled: bool = True, share: int = 0, hint: str = "") -
     if share == 1:
         width = -1.0
     elif share:
-        whole_line = imgui.get_window_width() - 2 * imgui.get_style().window_padding.x - scrollbar()
+        look = imgui.get_style()
+        whole_line = imgui.get_window_width() - 2 * look.window_padding.x - look.scrollbar_size
         width = (whole_line - imgui.get_style().item_spacing.x * (share - 1)) / share
     with greyed(not enabled):
         pressed = imgui.button(text, imgui.ImVec2(width, 0))
@@ -110,11 +111,6 @@ def row(*texts: str, enabled: Sequence[bool] = ()) -> int | None:
         if button(text, share=len(texts), enabled=enabled[i] if enabled else True):
             pressed = i
     return pressed
-
-
-def scrollbar() -> float:
-    """Pixels that the window's scrollbar takes."""
-    return imgui.get_style().scrollbar_size if imgui.get_scroll_max_y() > 0 else 0.0
 
 
 @contextmanager
