@@ -21,6 +21,7 @@ TURN = 0.005  # radians per pixel of a drag
 POLE = 0.01  # radians that are kept from straight above and straight below
 NOTCH = 1.1  # ratio of distances, of lens widths and of flying speeds from one notch to the next
 PACE = 0.5  # distances to the pivot that are flown in a second
+ROOM = 0.1  # scene units: nearer pivots do not slow a flight down, and no view puts the pivot nearer
 NEAREST, FARTHEST = 1e-3, 1e4  # distances to the pivot
 NARROWEST, WIDEST = 0.02, 3.0  # vertical fields of view
 SLOWEST, FASTEST = 0.01, 100.0  # factors on the flying speed
@@ -70,14 +71,15 @@ def middle(box: tuple[float, float, float, float, float, float]) -> Vector:
 def looking_through(eye: Eye, camera: Camera, view: int, center: Vector | None = None) -> Eye:
     """At the pose of the album's camera number `view`, with its lens but for distortion.
 
-    The pivot lies on the camera's axis, as near as can be to `center` (the pivot so far where not given).
+    The pivot lies on the camera's axis, as near as can be to `center` (the pivot so far where not given); but ahead,
+    by a quarter of the distance to it at least, so that cameras that look away from it can be flown from as well.
     """
     wanted = pivot(eye) if center is None else center
     position = _vector(camera.pose[:3, 3].tolist())
     moved = replace(eye, position=position, turn=_quaternion(camera), fov=_lens(paths.vertical_fov(camera)), view=view)
     _, _, back = axes(moved)
     ahead = -sum((w - p) * b for w, p, b in zip(wanted, position, back, strict=True))
-    return replace(moved, distance=_reach(ahead))
+    return replace(moved, distance=_reach(max(ahead, math.dist(position, wanted) / 4, ROOM)))
 
 
 def orbit(eye: Eye, dx: float, dy: float) -> Eye:
@@ -147,7 +149,7 @@ def fly(eye: Eye, along: Vector, seconds: float) -> Eye:
     """
     if not (any(along) and seconds):
         return eye
-    length = PACE * eye.distance * eye.speed * seconds
+    length = PACE * max(eye.distance, ROOM) * eye.speed * seconds
     right, _, back = axes(eye)
     position = eye.position
     for axis, share in zip((right, eye.up, back), along, strict=True):

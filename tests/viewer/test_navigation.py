@@ -104,8 +104,20 @@ def test_the_pivot_of_a_view_is_the_point_of_its_axis_nearest_to_the_centre():
     eye = navigation.looking_through(navigation.start(BOX, []), camera, 0, center=(0.9, 0.1, 0.3))
     _, depth = project(camera, torch.tensor([[0.9, 0.1, 0.3]]))
     assert eye.distance == pytest.approx(float(depth[0]), rel=1e-6)
-    behind = navigation.looking_through(eye, camera, 0, center=(20.0, 0.0, 1.0))
-    assert behind.distance == navigation.NEAREST
+
+
+def test_from_a_view_that_looks_away_one_can_fly_on():
+    camera = album()[0]
+    behind = navigation.looking_through(navigation.start(BOX, []), camera, 0, center=(20.0, 0.0, 1.0))
+    away = math.dist(behind.position, (20.0, 0.0, 1.0))
+    assert behind.distance == pytest.approx(away / 4)
+    x, y, z = camera.pose[:3, 3].tolist()
+    inside = navigation.looking_through(behind, camera, 0, center=(x, y, z))
+    assert inside.distance == navigation.ROOM
+    near = replace(inside, distance=navigation.NEAREST)
+    assert navigation.fly(near, (0.0, 0.0, 1.0), 1.0).position == pytest.approx(
+        navigation.fly(inside, (0.0, 0.0, 1.0), 1.0).position
+    )
 
 
 def test_a_wide_view_keeps_a_lens_that_can_be_drawn():
