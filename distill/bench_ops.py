@@ -178,7 +178,7 @@ def render_rows(repeats: int, device: torch.device, generator: torch.Generator) 
         box,
     )
     scene: Any = (*(i.to(device) for i in inputs), resolution, step, 0.0)
-    counts = march.march_count(*scene, 1 << 30)
+    counts, _ = march.march_count(*scene, 1 << 30)
     offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
     total = int(offsets[-1])
     fill: Any = march.march_fill
@@ -193,7 +193,7 @@ def render_rows(repeats: int, device: torch.device, generator: torch.Generator) 
     push = torch.rand(rays, 3, generator=generator).to(device)
 
     def samples() -> tuple[Tensor, ...]:
-        found = torch.nn.functional.pad(march.march_count(*scene, 1 << 30).cumsum(0), (1, 0))
+        found = torch.nn.functional.pad(march.march_count(*scene, 1 << 30)[0].cumsum(0), (1, 0))
         return fill(*scene, found, int(found[-1]))
 
     def gradient(output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -50,10 +50,10 @@ class OccupancyGrid:
         zeros = torch.zeros_like(rays.origins[:, 0])
         jitter = zeros if jitter is None else jitter
         near = zeros if near is None else near
-        common = (rays.origins, rays.directions, near, jitter, self.bits, self.box, self.resolution, step, cone)
-        counts = march_count(*common, limit)
+        common = (jitter, self.bits, self.box, self.resolution, step, cone)
+        counts, first = march_count(rays.origins, rays.directions, near, *common, limit)
         offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-        ray, t, dt = march_fill(*common, offsets, int(offsets[-1]))
+        ray, t, dt = march_fill(rays.origins, rays.directions, first, *common, offsets, int(offsets[-1]))
         return Samples(ray, t, dt, offsets)
 
     def contains(self, points: Tensor) -> Tensor:

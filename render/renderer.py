@@ -10,6 +10,7 @@ from torch import Tensor
 from fields.base import Field
 from render.camera import Camera
 from render.kernels.composite import composite, transmittance
+from render.kernels.gather import gather
 from render.occupancy import OccupancyGrid
 from render.precision import precision
 from render.rays import RayBatch, Samples
@@ -17,7 +18,7 @@ from render.rays import RayBatch, Samples
 UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
 WAVES = (8, 12, 16, 24, 32)  # samples of a ray asked at once: in the first wave, the second, ..., all later ones
 BUNCH = 1 << 15  # rays drawn together; at most 2^20 samples are asked at once
-FAINT = 1e-4  # weights below this get no colour in frames
+PART = 1 << 15  # points asked together: with more, what lies between layers leaves the cache, in new memory each time
 
 
 @dataclass(frozen=True)
@@ -121,40 +122,40 @@ class Renderer:
         """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave. What a ray
         shows does not depend on the others: bunches of any size give the same picture, but for float rounding."""
         device = rays.origins.device
-        rgb, opacity = torch.zeros(len(rays), 3, device=device), torch.zeros(len(rays), device=device)
-        distance, begin = torch.zeros_like(opacity), torch.full_like(opacity, near)
+        zeros, rgb = torch.zeros(len(rays), device=device), torch.zeros(3, len(rays), device=device)
+        opacity, looked, distance, begin = zeros, zeros.clone(), zeros.clone(), torch.full_like(zeros, near)
         alive, asked = torch.arange(len(rays), device=device), torch.zeros(len(rays), dtype=torch.int32, device=device)
         for limit in chain(WAVES, repeat(WAVES[-1])):
             live = rays[alive]
             samples = grid.march(live, self.step, self.cone, near=begin[alive], limit=limit)
             if not len(samples):
                 break
-            light = 1 - opacity[alive]
-            shown, solid, far = self.wave(field, live, samples, light, look)
-            rgb[alive] += light[:, None] * shown
-            distance[alive] += light * far
-            opacity[alive] += light * solid
-            counts = samples.offsets[1:] - samples.offsets[:-1]
+            points = samples.positions(live)
+            sigma, features = answers(field, points)
+            spans = (samples.t, samples.dt, samples.offsets)
+            weights, solid, far, shown = gather(sigma, *spans, opacity[alive], looked[alive])
+            seen = weights.nonzero()[:, 0]
+            ray = samples.ray[seen]
+            with precision(device):
+                shade = look(field, points[seen], features[seen], live.directions[ray]).float() * weights[seen, None]
+            for channel, values in zip(rgb, shade.T, strict=True):
+                channel.index_add_(0, alive[ray], values)  # one by one: rows of three take fifty times as long
+            opacity[alive], looked[alive] = solid, shown
+            distance[alive] += far
+            counts = samples.offsets.diff()
             last = (samples.offsets[1:] - 1).clamp(min=0)
             begin[alive] = samples.t[last] + samples.dt[last] / 2
             asked[alive] += counts.int()
-            alive = alive[(counts == limit) & (opacity[alive] < 1 - self.stop)]
-        return Frame(Pixels(rgb, opacity, distance / opacity.clamp(min=1e-6)), asked)
+            alive = alive[(counts == limit) & (solid < 1 - self.stop)]
+        rgb *= opacity / looked.clamp(min=1e-6)  # what was never looked at has the colour of the rest
+        return Frame(Pixels(rgb.T.contiguous(), opacity, distance / opacity.clamp(min=1e-6)), asked)
 
-    def wave(
-        self, field: Field, rays: RayBatch, samples: Samples, light: Tensor, look: Look
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What is shown, opacity and distance that these samples add to rays with `light` (R,) left. Samples that can
-        hardly be seen are not looked at."""
-        with precision(rays.origins.device):
-            points = samples.positions(rays)
-            sigma, features = field.density(points)
-            rgb = sigma.new_zeros(len(samples), 3)
-            weights = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)[3]
-            seen = (weights * light[samples.ray] > FAINT).nonzero()[:, 0]
-            rgb[seen] = look(field, points[seen], features[seen], rays.directions[samples.ray[seen]])
-        shown, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
-        return shown, opacity, distance
+
+def answers(field: Field, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Density (N,) and features (N, F) at points (N, 3), asked in parts that stay in cache."""
+    with precision(points.device):
+        parts = [field.density(part) for part in points.split(PART)]
+    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
 def kept(samples: Samples, mask: Tensor) -> Samples:

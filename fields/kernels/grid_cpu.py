@@ -1,18 +1,23 @@
 """Grid encode on the CPU in Numba: one level at a time over a large block of points, so that the level stays in cache.
 
-A cell is walked as 2^(D-2) slices of four corners. D and C come as tuples whose lengths the compiler knows, so that all
-inner loops unroll; kernels are module-level functions because Numba's on-disk cache cannot hold closures over kernels.
+The forward pass lays down where a strip of points has its corners, many points at a time, and then reads them, all
+channels of a vertex at a time. A cell is walked as 2^(D-2) slices of four corners. D and C come as tuples whose lengths
+the compiler knows, so that all inner loops unroll; kernels are module-level functions because Numba's on-disk cache
+cannot hold closures over kernels.
 """
 
 import numpy as np
 import torch
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, njit, prange, uintp
 from torch import Tensor
 
 from fields.kernels.grid import PRIMES, grid_encode, point_grad, table_grad
+from fields.kernels.vector_cpu import load_some, plus_scaled, scaled, store
 
 SMALLEST = 512  # points per task at least
+STRIP = 64  # points whose corners are laid down at once
 P1, P2, P3 = PRIMES[1:]
+H1, H2, H3 = (np.uint32(p) for p in PRIMES[1:])
 
 
 @njit(inline="always")
@@ -53,37 +58,86 @@ def share(part, w, s, dims, one):
     return weight
 
 
+@njit(inline="always")
+def split(places, p, scale):
+    """Cell and fraction of one coordinate that lies in the unit box."""
+    place = places[p] * scale + places.dtype.type(0.5)
+    low = np.int32(place)
+    return np.uint32(low), place - places.dtype.type(low)
+
+
+@njit(inline="always")
+def quad32(i, j, k, m, vertices, mask):
+    """`quad` in 32 bits, twice as many of which fill a register."""
+    right = np.uint32(i + np.uint32(1))
+    if vertices > 0:
+        near = np.uint32(vertices * np.uint32(j + np.uint32(vertices * np.uint32(k + np.uint32(vertices * m)))))
+        far = np.uint32(near + vertices)
+        return i + near, right + near, i + far, right + far
+    key, low = np.uint32(k * H2) ^ np.uint32(m * H3), np.uint32(j * H1)
+    near, far = low ^ key, np.uint32(low + H1) ^ key
+    return (i ^ near) & mask, (right ^ near) & mask, (i ^ far) & mask, (right ^ far) & mask
+
+
+@njit(error_model="numpy", fastmath={"contract", "nsz"})
+def surround(coordinates, axes, scale, level, rows, weights):
+    """Rows of the table and weights of the 2^D vertices around each of at most STRIP points: vertex c of point p at
+    c STRIP + p. coordinates: four arrays in the unit box, of which the first D are read. level: its first row, the mask
+    of its entries, its vertices per axis. No point waits for another, so that the compiler takes many at once."""
+    xs, ys, zs, ws = coordinates
+    start, mask, side = np.uint32(level[0]), np.uint32(level[1]), np.uint32(level[2])
+    dims, one, none = len(axes), xs.dtype.type(1), (np.uint32(0), xs.dtype.type(0))
+    for p in range(len(xs)):
+        i, u = split(xs, p, scale)
+        j, v = split(ys, p, scale)
+        k, w = split(zs, p, scale) if dims > 2 else none
+        m, s = split(ws, p, scale) if dims > 3 else none
+        for part in range(1 << (dims - 2)):
+            weight, at = share(part, w, s, dims, one), 4 * part * STRIP + p
+            near, far = (one - v) * weight, v * weight
+            weights[at], weights[at + STRIP] = (one - u) * near, u * near
+            weights[at + 2 * STRIP], weights[at + 3 * STRIP] = (one - u) * far, u * far
+            third, fourth = np.uint32(k + np.uint32(part & 1)), np.uint32(m + np.uint32(part >> 1))
+            a, b, c, d = quad32(i, j, third, fourth, side, mask)
+            rows[at], rows[at + STRIP] = start + a, start + b
+            rows[at + 2 * STRIP], rows[at + 3 * STRIP] = start + c, start + d
+
+
+@njit(error_model="numpy")
+def inside(x, first, last, out):
+    """Points first to last clamped to the unit box (NaN to 0), one array (D, P) for all levels."""
+    nought, one = x.dtype.type(0), x.dtype.type(1)
+    for axis in range(x.shape[1]):
+        for p in range(last - first):
+            value = x[first + p, axis]
+            value = value if value >= 0 else nought
+            out[axis, p] = value if value <= 1 else one
+
+
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def encode(x, table, scales, vertices, offsets, out, axes, channels, block):
     """Each task takes a block of points through all levels. Points (N, D) -> out (N, L * C)."""
-    one = x.dtype.type(1)
-    dims = len(axes)
+    dims, nought = len(axes), uintp(0)
     for task in prange((x.shape[0] + block - 1) // block):
+        begin, end = task * block, min((task + 1) * block, x.shape[0])
+        places = np.empty((dims, block), x.dtype)
+        rows, weights = np.empty((1 << dims) * STRIP, np.uint32), np.empty((1 << dims) * STRIP, x.dtype)
+        inside(x, begin, end, places)
         for level in range(scales.shape[0]):
-            start, scale = offsets[level], scales[level]
-            mask, side = offsets[level + 1] - start - 1, vertices[level]
-            column = level * len(channels)
-            for point in range(task * block, min((task + 1) * block, x.shape[0])):
-                i, u = locate(x, point, 0, dims, scale)
-                j, v = locate(x, point, 1, dims, scale)
-                k, w = locate(x, point, 2, dims, scale)
-                m, s = locate(x, point, 3, dims, scale)
-                for part in range(1 << (dims - 2)):
-                    a, b, c, d = quad(i, j, k + (part & 1), m + (part >> 1), side, mask)
-                    weight = share(part, w, s, dims, one)
-                    near, far = (one - v) * weight, v * weight
-                    wa, wb, wc, wd = (one - u) * near, u * near, (one - u) * far, u * far
-                    for n in range(len(channels)):
-                        value = (
-                            wa * table[start + a, n]
-                            + wb * table[start + b, n]
-                            + wc * table[start + c, n]
-                            + wd * table[start + d, n]
-                        )
-                        if part == 0:
-                            out[point, column + n] = value
-                        else:
-                            out[point, column + n] += value
+            column, start = uintp(level * len(channels)), offsets[level]
+            entries = (start, offsets[level + 1] - start - 1, vertices[level])
+            for first in range(0, end - begin, STRIP):
+                last = min(first + STRIP, end - begin)
+                xs, ys, ws = places[0, first:last], places[1, first:last], places[dims - 1, first:last]
+                strip = (xs, ys, places[min(2, dims - 1), first:last], ws)
+                surround(strip, axes, scales[level], entries, rows, weights)
+                for p in range(last - first):
+                    total = scaled(load_some(table, uintp(rows[p]), nought, channels), weights[p])
+                    for corner in range(1, 1 << dims):
+                        at = corner * STRIP + p
+                        vertex = load_some(table, uintp(rows[at]), nought, channels)
+                        total = plus_scaled(total, vertex, weights[at])
+                    store(out, uintp(begin + first + p), column, total)
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})

@@ -1,4 +1,4 @@
-"""Eight neighbouring numbers of a row as one value of Numba's, for the inner loops of CPU kernels.
+"""Neighbouring numbers of a row, mostly eight, as one value of Numba's, for the inner loops of CPU kernels.
 
 Numba leaves such loops scalar: the compiler must suppose that the array being written is the one being read, and the
 pass that would join unrolled statements is off. Each function below says in Python what it does, which is what runs
@@ -14,11 +14,11 @@ LANES = 8
 
 
 class Vector(types.Type):
-    """Numba's name for eight numbers of one type."""
+    """Numba's name for so many numbers of one type."""
 
-    def __init__(self, scalar: types.Float) -> None:
-        self.scalar = scalar
-        super().__init__(f"Vector({scalar})")
+    def __init__(self, scalar: types.Float, lanes: int = LANES) -> None:
+        self.scalar, self.lanes = scalar, lanes
+        super().__init__(f"Vector({scalar}, {lanes})")
 
 
 @register_model(Vector)
@@ -26,7 +26,7 @@ class VectorModel(models.PrimitiveModel):
     """A vector lies in a register as LLVM's own vector type."""
 
     def __init__(self, manager, kind: Vector) -> None:
-        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), LANES))
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), kind.lanes))
 
 
 def load(array, row, column):
@@ -34,9 +34,14 @@ def load(array, row, column):
     return array[row, column : column + LANES].copy()
 
 
+def load_some(array, row, column, lanes):
+    """array[row, column : column + n] for a tuple of n numbers, whose length the compiler knows."""
+    return array[row, column : column + len(lanes)].copy()
+
+
 def store(array, row, column, v):
-    """array[row, column : column + 8] = v."""
-    array[row, column : column + LANES] = v
+    """array[row, column : column + n] = v of n numbers."""
+    array[row, column : column + len(v)] = v
 
 
 def scaled(vector, number):
@@ -54,36 +59,47 @@ def product(one, other):
     return one * other
 
 
-def start_of(context, builder, kind, array, place):
+def start_of(context, builder, kind, array, place, lanes):
     """Pointer to the vector at `place` = (row, column) of a contiguous array."""
     view = context.make_array(kind)(context, builder, array)
     stride = cgutils.unpack_tuple(builder, view.shape)[1]
     first = builder.gep(view.data, [builder.add(builder.mul(place[0], stride), place[1])])
-    return builder.bitcast(first, ir.VectorType(context.get_value_type(kind.dtype), LANES).as_pointer())
+    return builder.bitcast(first, ir.VectorType(context.get_value_type(kind.dtype), lanes).as_pointer())
 
 
-def spread(builder, number):
-    """The number in every lane."""
-    kind = ir.VectorType(number.type, LANES)
+def spread(builder, number, kind):
+    """The number in every lane of a vector type."""
     empty, index = ir.Constant(kind, ir.Undefined), ir.IntType(32)
     first = builder.insert_element(empty, number, ir.Constant(index, 0))
-    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(index, kind.count), [0] * kind.count))
+
+
+def reading(array, lanes, *more):
+    """Type and code of a load."""
+
+    def emit(context, builder, signature, args):
+        kind = signature.args[0]
+        place = start_of(context, builder, kind, args[0], args[1:3], lanes)
+        return builder.load(place, align=kind.dtype.bitwidth // 8)
+
+    return Vector(array.dtype, lanes)(array, types.uintp, types.uintp, *more), emit
 
 
 @intrinsic
 def _load(typing, array, row, column):
-    def emit(context, builder, signature, args):
-        kind = signature.args[0]
-        return builder.load(start_of(context, builder, kind, args[0], args[1:]), align=kind.dtype.bitwidth // 8)
+    return reading(array, LANES)
 
-    return Vector(array.dtype)(array, types.uintp, types.uintp), emit
+
+@intrinsic
+def _load_some(typing, array, row, column, lanes):
+    return reading(array, len(lanes), lanes)
 
 
 @intrinsic
 def _store(typing, array, row, column, vector):
     def emit(context, builder, signature, args):
         kind = signature.args[0]
-        place = start_of(context, builder, kind, args[0], args[1:3])
+        place = start_of(context, builder, kind, args[0], args[1:3], signature.args[3].lanes)
         builder.store(args[3], place, align=kind.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -93,7 +109,7 @@ def _store(typing, array, row, column, vector):
 @intrinsic
 def _scaled(typing, vector, number):
     def emit(context, builder, signature, args):
-        return builder.fmul(args[0], spread(builder, args[1]))
+        return builder.fmul(args[0], spread(builder, args[1], args[0].type))
 
     return vector(vector, vector.scalar), emit
 
@@ -101,7 +117,7 @@ def _scaled(typing, vector, number):
 @intrinsic
 def _plus_scaled(typing, total, vector, number):
     def emit(context, builder, signature, args):
-        part = builder.fmul(args[1], spread(builder, args[2]), flags=("contract",))
+        part = builder.fmul(args[1], spread(builder, args[2], args[0].type), flags=("contract",))
         return builder.fadd(args[0], part, flags=("contract",))
 
     return vector(total, vector, vector.scalar), emit
@@ -117,6 +133,9 @@ def _product(typing, one, other):
 
 # Numba asks these for what it puts in the place of a call.
 overload(load)(lambda array, row, column: lambda array, row, column: _load(array, row, column))
+overload(load_some)(
+    lambda array, row, column, lanes: lambda array, row, column, lanes: _load_some(array, row, column, lanes)
+)
 overload(store)(lambda array, row, column, v: lambda array, row, column, v: _store(array, row, column, v))
 overload(scaled)(lambda vector, number: lambda vector, number: _scaled(vector, number))
 overload(plus_scaled)(lambda total, vector, number: lambda total, vector, number: _plus_scaled(total, vector, number))

@@ -108,14 +108,19 @@ def march_count(
     step: float,
     cone: float,
     limit: int,
-) -> Tensor:
-    """Samples per ray (R,) int64.
+) -> tuple[Tensor, Tensor]:
+    """Samples per ray (R,) int64, and a distance (R,) between a ray's first sample and the interval before it.
 
     origins, directions (R, 3) float32, directions of unit length; near (R,) distance before which nothing is sampled;
     jitter (R,) in [0, 1), shift of the lattice; bits (K, G^3 / 8) uint8; box (2, 3); resolution G, a multiple of 2;
     step > 0 and cone >= 0 as above; limit >= 1, samples per ray at most.
     """
-    return candidates(origins, directions, near, jitter, bits, box, resolution, step, cone, limit)[2].sum(1)
+    t, dt, live = candidates(origins, directions, near, jitter, bits, box, resolution, step, cone, limit)
+    if not t.shape[1]:
+        return live.sum(1), torch.zeros_like(near)
+    place = live.int().argmax(1, keepdim=True)
+    first = (t - dt / 4).gather(1, place)[:, 0]
+    return live.sum(1), torch.where(live.any(1), first, 0)
 
 
 @torch.library.custom_op("nf::march_fill", mutates_args=())
@@ -135,7 +140,8 @@ def march_fill(
     """The samples: ray (capacity,) int64, midpoint t (capacity,), length dt (capacity,); zeros past offsets[R].
 
     offsets (R + 1,) int64, ascending, at most `capacity`: ray r writes offsets[r + 1] - offsets[r] samples, its first
-    ones. The other arguments are those of `march_count`, whose counts `offsets` must not exceed.
+    ones. The other arguments are those of `march_count`, whose counts `offsets` must not exceed; `near` may be what
+    that op says of the first sample, so that the way there is gone but once.
     """
     room = offsets[1:] - offsets[:-1]
     t, dt, live = candidates(
@@ -149,7 +155,7 @@ def march_fill(
 
 @march_count.register_fake
 def _(origins, directions, near, jitter, bits, box, resolution, step, cone, limit):
-    return origins.new_empty(origins.shape[0], dtype=torch.int64)
+    return origins.new_empty(origins.shape[0], dtype=torch.int64), torch.empty_like(near)
 
 
 @march_fill.register_fake

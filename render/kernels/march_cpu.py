@@ -9,6 +9,7 @@ from torch import Tensor
 
 from render.kernels.march import TINY, largest_step, march_count, march_fill
 
+BLOCK = 8  # cells along a side of the blocks that are skipped as a whole where nothing in them is occupied
 SLACK = 0.01  # intervals: a skip stops this much before the cell's far side, so that rounding never loses a sample
 
 
@@ -58,14 +59,42 @@ def distance_out(x, inverse, cell, length, resolution):
 
 
 @njit(inline="always")
+def way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution):
+    """How far along the ray the point leaves its cell."""
+    out = min(distance_out(x, ix, a, length, resolution), distance_out(y, iy, b, length, resolution))
+    return max(min(out, distance_out(z, iz, c, length, resolution)), 0.0)
+
+
+@njit(inline="always")
 def reciprocal(d):
     """1 / d, large and finite where the ray is parallel to the axis."""
     return 1 / (TINY if abs(d) < TINY else d)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def walk(origin, direction, near, jitter, bits, box, resolution, step, cone, longest, end, limit, t_out, dt_out):
-    """One ray. Returns its number of samples; writes them where the output arrays have room."""
+def join(bits, resolution, blocks):
+    """blocks[c, a + B (b + B c)] (K, B^3) becomes other than 0 where any cell of the block is occupied, B = G / BLOCK.
+    A byte is BLOCK cells along the first axis."""
+    side = resolution // BLOCK
+    for cascade in range(bits.shape[0]):
+        for k in range(resolution):
+            for j in range(resolution):
+                row, block = side * (j + resolution * k), side * (j // BLOCK + side * (k // BLOCK))
+                for a in range(side):
+                    blocks[cascade, block + a] |= bits[cascade, row + a]
+
+
+@njit(inline="always")
+def one_cascade(out, side, resolution, step, cone, last):
+    """Whether all intervals as far as `out` are looked up in the cascade of this side, if they lie in its cells."""
+    return last or cone <= 0 or max(step, cone * (1 + cone) * out) * resolution <= side
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def walk(origin, direction, near, jitter, bits, blocks, box, resolution, lattice, limit, t_out, dt_out):
+    """One ray. Returns its number of samples and a distance just before the first; writes the samples where the output
+    arrays have room."""
+    step, cone, longest, end = lattice
     ox, oy, oz = float(origin[0]), float(origin[1]), float(origin[2])
     dx, dy, dz = float(direction[0]), float(direction[1]), float(direction[2])
     ix, iy, iz = reciprocal(dx), reciprocal(dy), reciprocal(dz)
@@ -74,8 +103,8 @@ def walk(origin, direction, near, jitter, bits, box, resolution, step, cone, lon
         one, two = (box[0, axis] - o) * i, (box[1, axis] - o) * i
         enter, leave = max(enter, min(one, two)), min(leave, max(one, two))
     if not enter < leave:
-        return 0
-    count, per_cell = 0, 1.0 / resolution
+        return 0, 0.0
+    count, first, per_cell, wide = 0, 0.0, 1.0 / resolution, resolution // BLOCK
     k = max(math.floor(lattice_place(enter, step, cone, longest, end) - jitter - 0.5 - SLACK), 0.0)
     upper = boundary(k + jitter, step, cone, longest, end)
     while count < limit:
@@ -95,47 +124,62 @@ def walk(origin, direction, near, jitter, bits, box, resolution, step, cone, lon
         if bits[cascade, n >> 3] >> (n & 7) & 1:
             if count < t_out.shape[0]:
                 t_out[count], dt_out[count] = t, dt
+            if count == 0:
+                first = t - 0.25 * dt
             count += 1
             k += 1
             continue
-        out = min(distance_out(x, ix, a, length, resolution), distance_out(y, iy, b, length, resolution))
-        out = t + max(min(out, distance_out(z, iz, c, length, resolution)), 0.0)
+        out = t + way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution)
+        a, b, c = a // BLOCK, b // BLOCK, c // BLOCK
+        if blocks.shape[1] > 0 and blocks[cascade, a + wide * (b + wide * c)] == 0:
+            far = t + way_out(x, y, z, ix, iy, iz, a, b, c, length * BLOCK, wide)
+            if one_cascade(far, side, resolution, step, cone, cascade == bits.shape[0] - 1):
+                out = far
         following = math.ceil(lattice_place(out, step, cone, longest, end) - jitter - 0.5 - SLACK)
         if following > k + 1:
             k = following
             upper = boundary(k + jitter, step, cone, longest, end)
         else:
             k += 1
-    return count
+    return count, first
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def count_rays(origins, directions, near, jitter, bits, box, resolution, step, cone, longest, end, limit, out):
-    """Samples of every ray."""
+def count_rays(origins, directions, near, jitter, bits, blocks, box, resolution, lattice, limit, out, first):
+    """Samples of every ray, and a distance just before the first."""
     nowhere = np.empty(0, near.dtype)
     for r in prange(out.shape[0]):
-        out[r] = walk(
-            origins[r], directions[r], near[r], jitter[r], bits, box, resolution, step, cone, longest, end, limit,
+        out[r], first[r] = walk(
+            origins[r], directions[r], near[r], jitter[r], bits, blocks, box, resolution, lattice, limit,
             nowhere, nowhere,
         )  # fmt: skip
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def fill_rays(origins, directions, near, jitter, bits, box, resolution, step, cone, longest, end, offsets, ray, t, dt):
+def fill_rays(origins, directions, near, jitter, bits, blocks, box, resolution, lattice, offsets, ray, t, dt):
     """Samples of every ray, written to its own stretch of the buffers."""
     for r in prange(near.shape[0]):
         first, last = offsets[r], offsets[r + 1]
         if last > first:
             walk(
-                origins[r], directions[r], near[r], jitter[r], bits, box, resolution, step, cone, longest, end,
+                origins[r], directions[r], near[r], jitter[r], bits, blocks, box, resolution, lattice,
                 last - first, t[first:last], dt[first:last],
             )  # fmt: skip
             ray[first:last] = r
 
 
-def lattice_end(step: float, cone: float, longest: float) -> float:
-    """Where, in intervals, the geometric part of the lattice ends."""
-    return 1 / cone + math.log(longest / step) / math.log1p(cone) if cone > 0 else math.inf
+def lattice_of(bits: Tensor, resolution: int, step: float, cone: float) -> tuple[float, float, float, float]:
+    """Step, cone, longest step, and where, in intervals, the geometric part of the lattice ends."""
+    longest = largest_step(bits, resolution, step)
+    return step, float(cone), longest, 1 / cone + math.log(longest / step) / math.log1p(cone) if cone > 0 else math.inf
+
+
+def blocks_of(bits: np.ndarray, resolution: int) -> np.ndarray:
+    """(K, B^3) uint8, 0 where a block of cells is empty; nothing where a finer cascade's cube would cut blocks."""
+    blocks = np.zeros((len(bits), (resolution // BLOCK) ** 3 if resolution % (4 * BLOCK) == 0 else 0), np.uint8)
+    if blocks.size:
+        join(bits, resolution, blocks)
+    return blocks
 
 
 def arrays(*tensors: Tensor) -> list[np.ndarray]:
@@ -145,21 +189,20 @@ def arrays(*tensors: Tensor) -> list[np.ndarray]:
 
 @march_count.register_kernel("cpu")
 def _(origins, directions, near, jitter, bits, box, resolution, step, cone, limit):
-    longest = largest_step(bits, resolution, step)
-    out = torch.empty(len(origins), dtype=torch.int64)
-    inputs = arrays(origins, directions, near, jitter, bits, box)
-    end = lattice_end(step, cone, longest)
-    count_rays(*inputs, resolution, step, float(cone), longest, end, limit, out.numpy())
-    return out
+    out, first = torch.empty(len(origins), dtype=torch.int64), torch.empty_like(near)
+    *rays, cells, bounds = arrays(origins, directions, near, jitter, bits, box)
+    lattice = lattice_of(bits, resolution, step, cone)
+    common = (*rays, cells, blocks_of(cells, resolution), bounds, resolution, lattice)
+    count_rays(*common, limit, out.numpy(), first.numpy())
+    return out, first
 
 
 @march_fill.register_kernel("cpu")
 def _(origins, directions, near, jitter, bits, box, resolution, step, cone, offsets, capacity):
-    longest = largest_step(bits, resolution, step)
     ray = torch.zeros(capacity, dtype=torch.int64)
     t, dt = torch.zeros(capacity, dtype=origins.dtype), torch.zeros(capacity, dtype=origins.dtype)
-    inputs = arrays(origins, directions, near, jitter, bits, box)
-    end = lattice_end(step, cone, longest)
-    places = offsets.contiguous().numpy()
-    fill_rays(*inputs, resolution, step, float(cone), longest, end, places, ray.numpy(), t.numpy(), dt.numpy())
+    *rays, cells, bounds = arrays(origins, directions, near, jitter, bits, box)
+    lattice = lattice_of(bits, resolution, step, cone)
+    common = (*rays, cells, blocks_of(cells, resolution), bounds, resolution, lattice)
+    fill_rays(*common, offsets.contiguous().numpy(), ray.numpy(), t.numpy(), dt.numpy())
     return ray, t, dt

@@ -4,9 +4,10 @@ import pytest
 import torch
 from analytic import Ball, G, camera, full_grid, seen_through
 
+from render.kernels.gather import FAINT, SHARE
 from render.occupancy import OccupancyGrid
 from render.rays import RayBatch
-from render.renderer import FAINT, UNIT_STEP, Renderer, normal
+from render.renderer import UNIT_STEP, Renderer, normal
 
 WHITE = torch.ones(3)
 
@@ -52,7 +53,7 @@ def test_image_in_waves_is_one_pass_over_the_same_samples():
     with torch.no_grad():
         want = renderer.shade(ball, rays, full_grid().march(rays, renderer.step, renderer.cone))
     got = renderer.image(ball, full_grid(), view).pixels
-    left_out = FAINT * 400  # samples of a chord at most, whose colour is left out where it can hardly be seen
+    left_out = FAINT + renderer.stop  # of rays that are never looked at
     torch.testing.assert_close(got.opacity.flatten(), want.opacity, atol=renderer.stop + 1e-5, rtol=0)
     torch.testing.assert_close(got.rgb.view(-1, 3), want.rgb, atol=left_out, rtol=0)
     assert float((got.rgb.view(-1, 3) - want.rgb).abs().mean()) < 1e-4
@@ -102,6 +103,28 @@ def test_rays_drawn_by_themselves_are_those_of_the_picture():
     assert (part.pixels.depth.shape, part.counts.shape) == ((400,), (400,))
     torch.testing.assert_close(part.pixels.rgb, whole.pixels.rgb.view(-1, 3)[100:500], atol=2 * FAINT, rtol=0)
     torch.testing.assert_close(part.pixels.opacity, whole.pixels.opacity.flatten()[100:500], atol=1e-4, rtol=0)
+
+
+def test_a_few_looks_show_what_all_of_them_would(generator):
+    """A colour that changes along the ray, in a ball so thin that every ray passes some 300 samples."""
+
+    class Changing(Ball):
+        looks = 0
+
+        def color(self, features, d):
+            self.looks += len(d)
+            return features  # the point itself
+
+    ball, view, renderer = Changing(3.0), camera(), Renderer()
+    rays = view.rays()
+    with torch.no_grad():
+        want = renderer.shade(ball, rays, full_grid().march(rays, renderer.step, renderer.cone))
+    ball.looks = 0
+    frame = renderer.image(ball, full_grid(), view)
+    assert ball.looks < frame.samples / 5
+    # the last share of light takes the colour of the rest: points of one ray are less than a diameter apart
+    torch.testing.assert_close(frame.pixels.rgb.view(-1, 3), want.rgb, atol=0.6 * (SHARE + FAINT), rtol=0)
+    assert float((frame.pixels.rgb.view(-1, 3) - want.rgb).square().mean().sqrt()) < 2e-3
 
 
 @pytest.mark.parametrize("stop", [1e-2, 1e-4])

@@ -14,6 +14,7 @@ from render.kernels.march import (
     march_fill,
     occupied,
 )
+from render.occupancy import coarsen, pack
 
 G = 16
 
@@ -38,9 +39,12 @@ def problem(cascades, cone, rays, generator, step=0.013):
 
 
 def run(arguments, limit=10**6, spare=0):
-    counts = march_count(*arguments, limit)
+    counts, first = march_count(*arguments, limit)
     offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-    return offsets, *march_fill(*arguments, offsets, int(offsets[-1]) + spare)
+    result = march_fill(*arguments, offsets, int(offsets[-1]) + spare)
+    again = march_fill(*arguments[:2], first, *arguments[3:], offsets, int(offsets[-1]) + spare)
+    assert all(torch.equal(one, two) for one, two in zip(result, again, strict=True))  # the way to the first is saved
+    return offsets, *result
 
 
 @pytest.mark.parametrize(("cascades", "cone"), [(1, 0.0), (3, 0.0), (3, 1 / 64), (5, 1 / 256)])
@@ -53,6 +57,22 @@ def test_samples_match_the_reference(cascades, cone, rays, generator):
     assert torch.equal(ray, live.nonzero()[:, 0])
     torch.testing.assert_close(t, want_t[live])
     torch.testing.assert_close(dt, want_dt[live])
+
+
+@pytest.mark.parametrize(("cascades", "cone"), [(1, 0.0), (3, 0.0), (3, 1 / 64), (5, 1 / 256), (2, 1 / 16)])
+def test_empty_blocks_are_passed_without_losing_a_sample(cascades, cone, generator):
+    """Few cells, so that most blocks are empty; a coarse cell is occupied where a finer one in it is, as in a grid."""
+    g, many = 32, 300
+    arguments = list(problem(cascades, cone, many, generator, step=0.004))
+    cells = torch.rand(cascades, g**3, generator=generator) < 2e-3
+    arguments[4], arguments[6] = pack(coarsen(cells, g)), g
+    assert float((march_cpu.blocks_of(arguments[4].numpy(), g) == 0).mean()) > 0.2
+    offsets, ray, t, _ = run(tuple(arguments))
+    want_t, _, live = candidates(*arguments, 10**6)
+    assert int(offsets[-1]) > 20
+    assert torch.equal(offsets.diff(), live.sum(1))
+    torch.testing.assert_close(t, want_t[live])
+    assert torch.equal(ray, live.nonzero()[:, 0])
 
 
 def test_float32_agrees_with_float64_but_for_rounding_at_cell_borders(generator):
@@ -140,7 +160,7 @@ def test_largest_step_is_a_cell_of_the_coarsest_cascade():
 def test_opcheck(generator):
     arguments = problem(2, 0.0, 5, generator)
     torch.library.opcheck(march_count, (*arguments, 100))
-    offsets = torch.nn.functional.pad(march_count(*arguments, 100).cumsum(0), (1, 0))
+    offsets = torch.nn.functional.pad(march_count(*arguments, 100)[0].cumsum(0), (1, 0))
     torch.library.opcheck(march_fill, (*arguments, offsets, int(offsets[-1])))
 
 
