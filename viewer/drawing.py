@@ -90,7 +90,7 @@ class Pass:
     picture: Tensor  # (H, W, 3) float32 in [0, 1], on the CPU
     samples: int  # points at which the field was asked
     seconds: float
-    psnr: float | None  # dB against the photograph: of pass 0 of colours, at full size, with nothing cut away
+    psnr: float | None  # dB against the photograph: of pass 0 of colours or errors, at full size, with nothing cut away
 
 
 def draw_pass(
@@ -113,7 +113,7 @@ def draw_pass(
     if shot.mode == "error" and truth is not None:
         background = truth.background
     picture = pictured(shot.mode, frame, background, depth_span(subject.world.box, camera))
-    whole = shot.mode == "color" and number == 0 and camera.size == shot.camera.size
+    whole = shot.mode in ("color", "error") and number == 0 and camera.size == shot.camera.size
     comparable = whole and shot.crop is None and shot.near == 0
     score = quality(frame.pixels, truth) if comparable and truth is not None else None
     return Pass(picture, frame.samples, time.perf_counter() - begin, score)
