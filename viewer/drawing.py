@@ -100,7 +100,7 @@ def draw_pass(
     `cancelled()`, which is asked about every PATIENCE seconds.
 
     Pass 0 goes through pixel centres and is the picture that `render-scene` draws; later ones go through other points
-    of pixels and lens. `truth`: the photograph of the shot's view, at this size.
+    of pixels and lens. `truth`: the photograph of the shot's view, at the shot's size.
     """
     begin = time.perf_counter()
     own = passed(camera, number, shot.aperture, shot.focus)

@@ -27,7 +27,7 @@ TINTS = ((0.62, 0.74, 0.90), (0.95, 0.78, 0.48), (0.60, 0.85, 0.60), (0.93, 0.60
 
 @dataclass(frozen=True)
 class Truth:
-    """A photograph to compare with, at the size of the picture."""
+    """A photograph to compare with, at the size of the picture or finer."""
 
     rgb: Tensor  # (H, W, 3) float32 in [0, 1], over the background
     valid: Tensor  # (H, W) bool; False: masked out
@@ -78,13 +78,20 @@ def exposed(picture: Tensor, stops: float) -> Tensor:
 
 
 def error_picture(picture: Tensor, truth: Truth) -> Tensor:
-    """Mean absolute error over RGB as heat (H, W, 3), times ERROR_GAIN; masked pixels are black."""
-    return heat((picture - truth.rgb).abs().mean(-1) * truth.valid * ERROR_GAIN)
+    """Mean absolute error over RGB as heat (H, W, 3), times ERROR_GAIN; masked pixels are black. A coarse picture is
+    compared with means over areas of the photograph."""
+    height, width = picture.shape[:2]
+    wanted, valid = truth.rgb, truth.valid.float()
+    if wanted.shape != picture.shape:
+        planes = torch.cat([wanted, valid[..., None]], -1).permute(2, 0, 1)
+        planes = torch.nn.functional.interpolate(planes[None], (height, width), mode="area")[0]
+        wanted, valid = planes[:3].permute(1, 2, 0), (planes[3] > 0.5).float()
+    return heat((picture - wanted).abs().mean(-1) * valid * ERROR_GAIN)
 
 
 def quality(pixels: Pixels, truth: Truth) -> float | None:
-    """PSNR in dB of a frame (H, W) over the photograph's background; None where all is masked."""
-    if not bool(truth.valid.any()):
+    """PSNR in dB of a frame (H, W) over the photograph's background; None at another size, or where all is masked."""
+    if pixels.opacity.shape != truth.valid.shape or not bool(truth.valid.any()):
         return None
     got = pixels.over(pixels.rgb.new_tensor(truth.background)).clamp(0, 1)
     return psnr(got, truth.rgb, truth.valid)

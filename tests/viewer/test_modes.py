@@ -77,6 +77,17 @@ def test_errors_are_heat_times_the_gain_and_masked_pixels_black():
     assert shown("error", picture, 0.0, None) is picture
 
 
+def test_coarse_pictures_are_compared_with_means_of_the_photograph():
+    generator = torch.Generator().manual_seed(0)
+    fine = Truth(torch.rand(8, 12, 3, generator=generator), torch.ones(8, 12, dtype=torch.bool), (1.0, 1.0, 1.0))
+    means = fine.rgb.view(2, 4, 3, 4, 3).mean((1, 3))
+    assert float(error_picture(means, fine).max()) < 1e-5
+    coarse = Truth(means, torch.ones(2, 3, dtype=torch.bool), (1.0, 1.0, 1.0))
+    torch.testing.assert_close(error_picture(means * 0.8, fine), error_picture(means * 0.8, coarse))
+    nothing = torch.zeros(2, 3)
+    assert quality(Pixels(means, nothing, nothing), fine) is None
+
+
 def test_quality_is_taken_over_the_photographs_background_without_masked_pixels():
     truth, generator = photograph(), torch.Generator().manual_seed(0)
     opacity = torch.rand(2, 3, generator=generator)
