@@ -12,7 +12,7 @@ from torch import Tensor
 from render.kernels.composite import transmittance
 
 FAINT = 1e-3  # opacity from which a ray is looked at
-SHARE = 1 / 32  # of a ray's light, what one look stands for at least
+SHARE = 1 / 64  # of a ray's light, what one look stands for at least
 
 
 def threshold(opacity: Tensor) -> Tensor:
