@@ -6,13 +6,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 
 from distill.settings import Settings
+from fields.files import write_beside
 from render.command import pick_device, run
+from render.pictures import encode_png
+from scenes.scene import ReadOptions, load
 from viewer import desktop
 from viewer.link import Worker
 from viewer.messages import Command, Learn, Mode, Open, Photographs
+from viewer.screenshot import Options
+from viewer.screenshot import screenshot as drawn
 from viewer.session import Layout, Look, Session, State
 from viewer.sniff import sniff
 
@@ -131,7 +137,15 @@ def resumed(command: Command) -> Command:
 
 def screenshot(flags: Flags, out: Path) -> None:
     """One picture, without a worker and without a window."""
-    raise NotImplementedError
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise ValueError(f"{out}: wanted a .png file for --screenshot")
+    device = pick_device(flags.settings.device)
+    options = ReadOptions(flags.settings.downscale, flags.settings.max_resolution, flags.settings.skip_missing)
+    photographs = load(flags.data, options) if flags.data else None
+    wanted = Options(flags.mode, flags.compare, flags.view, flags.size, flags.passes or 1)
+    image = drawn([Path(text) for text in flags.inputs], photographs, wanted, device)
+    write_beside(out, encode_png(torch.from_numpy(image) / 255))
+    sys.stderr.write(f"{out}: {image.shape[1]} x {image.shape[0]} pixels\n")
 
 
 def title(flags: Flags) -> str:
