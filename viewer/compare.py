@@ -47,6 +47,16 @@ def letterbox(size: Size, place: Rectangle) -> Rectangle:
     return left + (width - w) // 2, top + (height - h) // 2, w, h
 
 
+def lying(size: Size, place: Rectangle) -> Rectangle:
+    """Where a picture lies in a pane: as in `letterbox`, but all over it where only the rounding of a coarse picture's
+    sides, half a pixel of its own each, keeps it from that."""
+    within = letterbox(size, place)
+    pixel = max(within[2] / size[0], within[3] / size[1])
+    slack = pixel * (1 + max(size) / min(size)) / 2
+    coarse = pixel > 1 and place[2] - within[2] <= slack and place[3] - within[3] <= slack
+    return place if coarse else within
+
+
 def scaled(picture: np.ndarray, size: Size, columns: tuple[int, int] | None = None) -> np.ndarray:
     """The picture at another size, or some `columns` of it (first, and one past the last, at that size): bilinear where
     it grows, means over areas where it shrinks; itself at its own size."""
@@ -60,8 +70,8 @@ def scaled(picture: np.ndarray, size: Size, columns: tuple[int, int] | None = No
 
 
 def placed(picture: np.ndarray, size: Size, aspect: Size) -> np.ndarray:
-    """A picture in a pane of `size`, in the letterbox that a camera of size `aspect` has there."""
-    left, top, width, height = letterbox(aspect, (0, 0, *size))
+    """A picture in a pane of `size`, where one of size `aspect` lies."""
+    left, top, width, height = lying(aspect, (0, 0, *size))
     inside = scaled(picture, (width, height))
     if (width, height) == size:
         return inside
@@ -85,7 +95,7 @@ def arranged(
     if len(pictures) == 1:
         return placed(pictures[0], size, (width, height))
     if kind == "wipe":
-        area = letterbox((width, height), (0, 0, *size))
+        area = lying((width, height), (0, 0, *size))
         return placed(wiped(pictures[0], pictures[1], area[2:], share), size, area[2:])
     if kind == "difference":  # at the pictures' resolution, so that only one is scaled to the pane's
         one, other = (scaled(p, (width, height)) for p in pictures[:2])

@@ -13,6 +13,7 @@ from viewer.compare import (
     difference,
     layout,
     letterbox,
+    lying,
     overlaid,
     pane_size,
     scaled,
@@ -59,6 +60,19 @@ def test_letterboxes_keep_the_aspect_in_the_middle():
     assert letterbox((300, 100), (10, 20, 60, 60)) == (10, 40, 60, 20)
     assert letterbox((100, 300), (10, 20, 60, 60)) == (30, 20, 20, 60)
     assert letterbox((7, 5), (0, 0, 70, 50)) == (0, 0, 70, 50)
+
+
+def test_coarse_pictures_of_a_panes_camera_cover_the_pane():
+    pane = (0, 0, 851, 720)
+    for k in (2, 3.7, 8, 21.2, 50):
+        coarse = max(1, round(851 / k)), max(1, round(720 / k))
+        assert lying(coarse, pane) == pane
+    assert lying((40, 40), pane) == letterbox((40, 40), pane) == (65, 0, 720, 720)
+    assert lying((850, 720), pane) == (0, 0, 850, 720)  # at full size nothing is stretched
+    image = np.full((34, 40, 3), 200, np.uint8)
+    for kind in ("split", "wipe", "difference"):
+        assert (arranged(kind, [image], (851, 720)) == 200).all()
+    assert (arranged("wipe", [image, image], (851, 720), share=0.0) == 200).all()
 
 
 def test_a_picture_at_its_own_size_is_not_touched():
