@@ -44,10 +44,22 @@ def opened(title: str, size: tuple[int, int], visible: bool) -> Any:
         from pyglet import gl, window
 
         config = gl.Config(major_version=3, minor_version=3, forward_compatible=True, double_buffer=True, depth_size=0)
-        return window.Window(*size, title, resizable=True, visible=visible, vsync=False, config=config, file_drops=True)
+        result = window.Window(
+            *size, title, resizable=True, visible=visible, vsync=False, config=config, file_drops=True
+        )
     except Exception as error:  # pyglet's own kinds differ from platform to platform, and have no common base
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"no window with OpenGL 3.3 could be opened ({said}); {desktop.ELSEWHERE}") from None
+    factor, screen = density(result), (result.screen.width, result.screen.height)
+    if factor > 1:
+        result.set_size(*(round(min(n * factor, 0.9 * most)) for n, most in zip(size, screen, strict=True)))
+    return result
+
+
+def density(window: Any) -> float:
+    """How large texts and widgets must be, in the window's units, on a screen with many dots to an inch: 1 to 4."""
+    units, pixels = window.get_size()[0], window.get_framebuffer_size()[0]
+    return min(max((window.dpi or 96) / 96 * units / max(pixels, 1), 1.0), 4.0)
 
 
 class App:
@@ -58,9 +70,7 @@ class App:
 
         self.window, self.session = window, session
         window.switch_to()
-        units, pixels = window.get_size(), window.get_framebuffer_size()
-        dense = window.dpi / 96 * units[0] / max(pixels[0], 1) if window.dpi else 1.0
-        self.stage = Stage(session, window, min(max(dense, 1.0), 4.0), restart)
+        self.stage = Stage(session, window, density(window), restart)
         self.shown = window.visible  # not minimised
         self.redraws, self.soft = ECHO, False  # to be made; whether one is due only because the eye has moved
         self.happened = self.drawn = time.monotonic()

@@ -90,10 +90,12 @@ def status(state: State, at: Places, rate: int) -> None:
         return
     pen = imgui.get_background_draw_list()
     y = (top + height) / at.ratio + scaled(3)
-    pen.add_text(imgui.ImVec2(left / at.ratio + scaled(10), y), ink(DIM), measured(state, rate))
+    figures = measured(state, rate)
+    pen.add_text(imgui.ImVec2(left / at.ratio + scaled(10), y), ink(DIM), figures)
     where = state.device if state.worker == "ready" else {"starting": "starting ...", "gone": "no worker"}[state.worker]
     end = (left + width) / at.ratio - imgui.calc_text_size(where).x - scaled(10)
-    pen.add_text(imgui.ImVec2(end, y), ink(RED if state.worker == "gone" else DIM), where)
+    if end > left / at.ratio + imgui.calc_text_size(figures).x + scaled(30):
+        pen.add_text(imgui.ImVec2(end, y), ink(RED if state.worker == "gone" else DIM), where)
 
 
 def measured(state: State, rate: int) -> str:

@@ -218,7 +218,8 @@ class Stage:
 
     def key(self, symbol: int, name: str, modifiers: frozenset[str], down: bool) -> None:
         """A key goes down or up; none but the panel's while something is being typed."""
-        self.gui.key(symbol, down)
+        if name != "TAB" or self.gui.wants_keys:  # which would begin to type in the panel's first field
+            self.gui.key(symbol, down)
         own = {HELD[name]} if name in HELD else set()  # not among the modifiers of its own press
         self.modifiers = modifiers | own if down else modifiers - own
         if not down:

@@ -1,0 +1,319 @@
+"""Drives real windows with a worker that draws gradients, in a process of its own; prints what it saw as JSON.
+
+Usage: window_script.py NAME, in an empty folder. Events go through the window's own handlers, as pyglet sends them.
+"""
+
+import ctypes
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gradient_link import BOX, UNIT, GradientLink
+from PIL import Image
+
+from render.camera import Camera, Intrinsics, look_at
+from viewer import app, overlay, picture
+from viewer.app import App
+from viewer.desk import Restart
+from viewer.messages import Command, Open, Opened, Told
+from viewer.session import Session
+
+SIZE = (800, 600)
+PATIENCE = 2000  # turns of the loop
+LEFT, RIGHT = 1, 4
+SHIFT, CTRL = 1, 2
+
+
+class Opening(GradientLink):
+    """Answers that a model was opened, or why it was not."""
+
+    def send(self, command: Command) -> None:
+        super().send(command)
+        if isinstance(command, Open) and Path(command.path).exists():
+            opened = Opened(9, "lego", command.path, "mlp", "small", 5000, 9000, BOX, UNIT, (1.0, 1.0, 1.0))
+            self.waiting.append(opened)
+        elif isinstance(command, Open):
+            self.waiting.append(Told(f"{command.path}: no such file", True))
+
+
+def camera(angle: float) -> Camera:
+    """On a circle around the box."""
+    eye = torch.tensor([0.5 + 2 * math.cos(angle), 0.5 + 2 * math.sin(angle), 1.5])
+    pose = look_at(eye, torch.full((3,), 0.5), torch.tensor([0.0, 0.0, 1.0]))
+    return Camera(pose, Intrinsics(300.0, 300.0, 150.0, 150.0), (300, 300))
+
+
+def until(condition: Callable[[], object]) -> Iterator[None]:
+    """Turns of the loop until a condition holds; at most so many, so that a test says what it found instead."""
+    for _ in range(PATIENCE):
+        if condition():
+            return
+        yield
+
+
+def turns(count: int) -> Iterator[None]:
+    """Some turns."""
+    for _ in range(count):
+        yield
+
+
+def settled(a: App) -> Iterator[None]:
+    """Turns until the widgets have seen where the mouse is."""
+    yield
+    yield from until(lambda: not (a.redraws or a.soft))
+
+
+def drag(a: App, start: tuple[float, float], by: tuple[float, float], button: int = LEFT, keys: int = 0) -> Any:
+    """Press, move in steps, release; coordinates of the window, y upwards."""
+    (x, y), (dx, dy) = start, by
+    a.window.dispatch_event("on_mouse_motion", x, y, 0, 0)
+    yield from settled(a)
+    a.window.dispatch_event("on_mouse_press", x, y, button, keys)
+    for i in range(1, 6):
+        a.window.dispatch_event("on_mouse_drag", x + dx * i / 5, y + dy * i / 5, dx / 5, dy / 5, button, keys)
+        yield
+    a.window.dispatch_event("on_mouse_release", x + dx, y + dy, button, keys)
+    yield from settled(a)
+
+
+def tap(a: App, key: str, modifiers: int = 0) -> None:
+    """Press and release a key by its name."""
+    from pyglet.window import key as names
+
+    for event in ("on_key_press", "on_key_release"):
+        a.window.dispatch_event(event, getattr(names, key), modifiers)
+
+
+def where(a: App, pixel: tuple[float, float], pane: int = 0) -> tuple[float, float]:
+    """Window coordinates of a pixel of a pane's camera."""
+    places = a.stage.places
+    one, camera = picture.panes(a.session.state, places)[pane], picture.camera(a.session.state, places)
+    assert camera
+    left, top, _, _ = picture.within(one, camera.size)
+    x, y = places.picture[0] + left + pixel[0], places.picture[1] + top + pixel[1]
+    return x / places.ratio, (places.window[1] - y) / places.ratio
+
+
+def use(a: App, link: Opening) -> Iterator[None]:
+    """What a person does with models."""
+    stage = a.stage
+    yield from until(lambda: stage.image is not None)
+    seen["size"], seen["places"] = link.shots[-1].camera.size, stage.places.picture
+    seen["shown"] = a.screenshot()[: stage.places.picture[3], stage.places.picture[0] :] - stage.image
+    yield from moves(a, link)
+    tap(a, "_2")
+    yield from until(lambda: link.shots[-1].mode == "depth")
+    seen["mode"] = link.shots[-1].mode
+    tap(a, "P")
+    yield from turns(2)
+    [file] = Path().glob("chair-*.png")
+    seen["file"] = np.abs(np.asarray(Image.open(file)).astype(int) - stage.image).max()
+    tap(a, "TAB")
+    yield from until(lambda: link.shots[-1].camera.size[0] == SIZE[0])
+    seen["wide"] = link.shots[-1].camera.size
+    tap(a, "TAB")
+    yield from boxes(a)
+    tap(a, "ESCAPE")
+    yield from turns(10)
+    seen["after"] = "the loop goes on"
+
+
+def moves(a: App, link: Opening) -> Iterator[None]:
+    """The eye before and after each way to move it."""
+    from pyglet.window import key
+
+    session, middle = a.session, (560, 330)
+    eyes = [session.state.eye]
+
+    def eye(name: str) -> None:
+        seen[name] = eyes[-1], session.state.eye
+        eyes.append(session.state.eye)
+
+    yield from drag(a, middle, (60, 20))
+    eye("orbit")
+    seen["moved"] = any(shot.moving for shot in link.shots), len(link.shots)
+    yield from until(lambda: not link.shots[-1].moving)
+    seen["settled"] = not link.shots[-1].moving
+    for name, start, button, keys in (
+        ("pan", middle, RIGHT, 0), ("shift", middle, LEFT, SHIFT), ("panel", (100, 30), LEFT, 0),
+    ):  # fmt: skip
+        yield from drag(a, start, (60, 20), button, keys)
+        eye(name)
+    a.window.dispatch_event("on_mouse_motion", *middle, 0, 0)
+    yield from settled(a)
+    a.window.dispatch_event("on_mouse_scroll", *middle, 0, 2)
+    eye("wheel")
+    a.window.dispatch_event("on_key_press", key.LCTRL, 0)
+    a.window.dispatch_event("on_mouse_scroll", *middle, 0, 2)
+    a.window.dispatch_event("on_key_release", key.LCTRL, CTRL)
+    eye("lens")
+    a.window.dispatch_event("on_key_press", key.W, 0)
+    yield from until(lambda: session.state.eye != eyes[-1])
+    a.window.dispatch_event("on_key_release", key.W, 0)
+    eye("fly")
+    yield from turns(3)
+    eye("landed")
+
+
+def boxes(a: App) -> Iterator[None]:
+    """Handles of the crop box, cameras, and the divider between two panes."""
+    session, stage = a.session, a.stage
+    tap(a, "X")
+    yield from turns(3)
+    crop = session.state.look.crop
+    shot = picture.camera(session.state, stage.places)
+    handle = next(h for h in overlay.handles(shot, crop) if h.face == 5)
+    yield from drag(a, where(a, handle.at), (0, -40))
+    seen["crop"] = crop, session.state.look.crop
+    tap(a, "X")
+    tap(a, "R")
+    tap(a, "V")
+    yield from turns(3)
+    shot = picture.camera(session.state, stage.places)
+    pixels = [line.start for line in overlay.lines(shot, overlay.Overlay(cameras=stage.cameras))]
+    inside = [p for p in pixels if 20 < p[0] < shot.size[0] - 20 and 20 < p[1] < shot.size[1] - 20]
+    yield from drag(a, where(a, inside[0]), (1, 0))
+    seen["view"] = session.state.eye.view
+    stage.drop(["lego.safetensors"])
+    yield from until(lambda: len(session.state.shown) == 2 and all(p.frame for p in session.state.shown))
+    tap(a, "R")
+    yield from turns(3)
+    seen["split"] = picture.panes(session.state, stage.places), session.sent[0].camera.size
+    tap(a, "M")
+    yield from turns(3)
+    left, _, width, height = stage.places.picture
+    yield from drag(a, (left + width / 2, height / 2), (-width / 4, 0))
+    seen["wipe"] = session.state.look.layout, session.state.look.wipe
+    Image.fromarray(a.screenshot()).save("wipe.png")
+
+
+def trouble(a: App, link: Opening) -> Iterator[None]:
+    """Odd sizes, bad files, a worker that dies and one that takes its place."""
+    session, stage = a.session, a.stage
+    yield from until(lambda: stage.image is not None)
+    yield from sizes(a, link)
+    stage.drop(["nothing.safetensors", "builtin", "broken.safetensors"])
+    seen["told"] = [told.text for told in session.state.notices if told.trouble]
+    seen["found"] = stage.desk.found.kind
+    yield from typing(a)
+    before = stage.image
+    link.alive = False
+    yield from until(lambda: session.state.worker == "gone")
+    yield from turns(5)
+    seen["gone"] = session.state.worker, stage.image is before
+    stage.fulfil(Restart())
+    yield from until(lambda: session.state.worker == "ready" and stage.image is not before)
+    seen["again"] = session.state.worker, stage.image is not before
+    a.window.dispatch_event("on_close")
+
+
+def sizes(a: App, link: Opening) -> Iterator[None]:
+    """Wide, tiny, minimised."""
+    for size in ((1000, 500), (60, 40), (20, 20), SIZE):
+        a.window.set_size(*size)
+        yield from until(lambda size=size: a.window.get_size() == size)
+        yield from turns(5)
+        seen[f"resized {size}"] = link.shots[-1].camera.size
+    a.window.minimize()
+    a.window.dispatch_event("on_hide")
+    drawn = a.drawn
+    a.session.change(a.stage.turn.look(exposure=1.0).state)
+    yield from turns(20)
+    seen["hidden"] = a.drawn - drawn
+    a.window.dispatch_event("on_show")
+    yield from until(lambda: a.drawn > drawn)
+    seen["back"] = a.drawn > drawn
+
+
+def typing(a: App) -> Iterator[None]:
+    """A name, into the field for paths."""
+    session, field = a.session, (170, SIZE[1] - 57)  # the first thing in the panel
+    a.window.dispatch_event("on_mouse_motion", *field, 0, 0)
+    for event in ("on_mouse_press", "on_mouse_release"):
+        yield from settled(a)
+        a.window.dispatch_event(event, *field, LEFT, 0)
+    yield from settled(a)
+    eye, count = session.state.eye, len(session.state.notices)
+    for character in "lost 1 w":
+        tap(a, {" ": "SPACE", "1": "_1"}.get(character, character.upper()))
+        a.window.dispatch_event("on_text", character)
+        yield from settled(a)
+    seen["typed"] = a.stage.desk.text, session.state.look.mode, session.state.eye == eye
+    tap(a, "ENTER")
+    yield from until(lambda: len(session.state.notices) > count)
+    seen["entered"] = session.state.notices[-1].text
+
+
+def dense(a: App, link: Opening) -> Iterator[None]:
+    """A screen with twice as many dots."""
+    yield from until(lambda: a.stage.image is not None)
+    places = a.stage.places
+    seen[f"dense {places.ratio:g}"] = places.scale, places.window, places.picture, link.shots[-1].camera.size
+    eye = a.session.state.eye
+    yield from drag(a, (a.window.get_size()[0] - 20, 200), (10, 0))
+    seen["turned"] = a.session.state.eye.turn != eye.turn
+    a.window.dispatch_event("on_close")
+
+
+def say_dense() -> object:
+    """Tell the X server that its screen has 192 dots to an inch; holds while the result is alive."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype = x11.XDefaultRootWindow.restype = ctypes.c_void_p
+    x11.XDefaultRootWindow.argtypes = [ctypes.c_void_p]
+    display = x11.XOpenDisplay(None)
+    text = b"Xft.dpi:\t192\n"
+    manager, string = 23, 31  # predefined atoms RESOURCE_MANAGER and STRING
+    x11.XChangeProperty.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_ulong] * 2 + [ctypes.c_int] * 2 + [
+        ctypes.c_char_p, ctypes.c_int]  # fmt: skip
+    x11.XChangeProperty(display, x11.XDefaultRootWindow(display), manager, string, 8, 0, text, len(text))
+    x11.XSync(ctypes.c_void_p(display), 0)
+    return display
+
+
+def show(script: Callable[[App, Opening], Iterator[None]]) -> None:
+    """One window, driven until it is closed."""
+    link = Opening(("chair",), tuple(camera(i) for i in range(6)))
+    session = Session(link)
+    app.run(session, title="test", size=SIZE, restart=lambda: Opening(("chair",)), script=lambda a: script(a, link))
+
+
+seen: dict[str, Any] = {}
+
+
+def main() -> None:
+    """The scenario that was asked for."""
+    torch.set_num_threads(1)
+    Path("lego.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    Path("broken.safetensors").write_bytes(b"nothing of that kind")
+    if sys.argv[1] == "dense":
+        display = say_dense()
+        import pyglet
+
+        for pyglet.options.dpi_scaling in ("platform", "stretch"):
+            show(dense)
+        assert display
+    elif sys.argv[1] == "nowhere":
+        try:
+            show(use)
+        except ValueError as error:
+            seen["error"] = str(error)
+    else:
+        show(use)
+        show(trouble)
+    sys.stdout.write(json.dumps(seen, default=plain))
+
+
+def plain(value: Any) -> Any:
+    """What JSON does not know."""
+    if isinstance(value, np.ndarray):
+        return int(np.abs(value.astype(np.int8).astype(int)).max())
+    return value.item() if isinstance(value, np.generic) else vars(value)
+
+
+if __name__ == "__main__":
+    main()
