@@ -41,10 +41,16 @@ def plain(text: str) -> str:
 
 def status(state: State) -> str:
     """How it goes, as Markdown: the worker, each shown field's picture, runs, and the last notices."""
-    lines = [worker(state), *(pictured(pane) for pane in state.shown)]
-    lines += [run(p.progress, p.opened.name) for p in state.panes if p.progress]
+    lines = [worker(state), *(pictured(pane, called(pane, state)) for pane in state.shown)]
+    lines += [run(pane.progress, called(pane, state)) for pane in state.panes if pane.progress]
     lines += [f"{'**!** ' if told.trouble else ''}{plain(told.text)}" for told in state.notices[-NOTICES:]]
     return "\n\n".join(lines)
+
+
+def called(pane: Pane, state: State) -> str:
+    """A field's name, with its number where there are several."""
+    name = plain(pane.opened.name)
+    return f"{pane.opened.pane}: {name}" if len(state.panes) > 1 else name
 
 
 def worker(state: State) -> str:
@@ -56,9 +62,9 @@ def worker(state: State) -> str:
     return plain(state.device) if state.panes else f"{plain(state.device)}; nothing is open yet"
 
 
-def pictured(pane: Pane) -> str:
+def pictured(pane: Pane, name: str) -> str:
     """How a field's last picture was drawn."""
-    frame, name = pane.frame, f"**{plain(pane.opened.name)}** {plain(pane.opened.architecture)}"
+    frame, name = pane.frame, f"**{name}** {plain(pane.opened.architecture)}"
     if frame is None:
         return f"{name} · being drawn"
     size = f"{frame.image.shape[1]} x {frame.image.shape[0]}"
@@ -73,4 +79,4 @@ def run(progress: Progress, name: str) -> str:
     db = f" · {progress.psnr:.2f} dB" if math.isfinite(progress.psnr) else ""
     stage = f" ({plain(progress.stage)})" if progress.stage else ""
     loss = f"loss {progress.loss:.5f} · " if math.isfinite(progress.loss) else ""
-    return f"{plain(name)}: **{progress.life}**{stage} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
+    return f"{name}: **{progress.life}**{stage} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
