@@ -6,6 +6,7 @@ Window and browser keep all they know in one `State`; widgets read it and answer
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -19,9 +20,12 @@ from viewer.messages import (
     Command,
     Drawn,
     Filming,
+    Learn,
     Mode,
+    Open,
     Opened,
     Photograph,
+    Photographs,
     Progress,
     Report,
     Scores,
@@ -212,6 +216,7 @@ class Session:
     def __init__(self, link: Link, state: State | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.link, self.state, self.clock = link, state or State(), clock
         self.number = 0
+        self.openings: list[Command] = []  # what was opened, in this order
         self.sent: tuple[Shot | None, tuple[int, int]] = (None, (0, 0))
         self.turned = -1e9  # when the eye last changed
 
@@ -226,12 +231,17 @@ class Session:
 
     def send(self, command: Command) -> None:
         """Ask the worker for something."""
+        if isinstance(command, Open | Learn | Photographs):
+            self.openings.append(command)
         self.link.send(command)
 
     def renew(self, link: Link) -> None:
-        """Go on with another worker: the eye and the look stay, the panes are opened anew."""
+        """Go on with another worker: eye and look stay, what was opened is opened again, and a run that was watched goes
+        on at its last checkpoint."""
         self.link, self.sent = link, (None, (0, 0))
         self.state = replace(self.state, panes=(), film=None, photograph=None, worker="starting")
+        for command in self.openings:
+            link.send(resumed(command))
 
     def tick(self, size: tuple[int, int], *, held: bool = False) -> bool:
         """Take in reports and send the shot that is wanted now, of `size` pixels a pane; `held`: a button or key that
@@ -252,6 +262,14 @@ class Session:
     def latest(self, pane: Pane) -> np.ndarray | None:
         """The last picture of a pane."""
         return pane.frame.image if pane.frame else None
+
+
+def resumed(command: Command) -> Command:
+    """A command as it is given again: a run goes on at its last checkpoint, where there is one."""
+    if not isinstance(command, Learn):
+        return command
+    out = command.settings.out or Path("runs") / (Path(command.data).stem.replace(":", "_") or "scene")
+    return replace(command, settings=replace(command.settings, resume=(out / "checkpoint.safetensors").is_file()))
 
 
 def same(one: Shot, other: Shot | None) -> bool:

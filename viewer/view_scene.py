@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -109,30 +109,18 @@ def commanded(kind: str, path: str, flags: Flags) -> Command:
 def together(flags: Flags, commands: list[Command], front: Front) -> None:
     """A worker and a front end, until the front end is closed; what is being learnt is saved then."""
 
-    def start(commands: list[Command]) -> Worker:
-        worker = Worker(flags.settings.device)
-        for command in commands:
-            worker.send(command)
-        return worker
-
-    def again() -> None:
-        session.renew(start([resumed(command) for command in commands]))
+    def worker() -> Worker:
+        return Worker(flags.settings.device)
 
     look = Look(mode=flags.mode, layout=flags.compare, passes=flags.passes or Look().passes)
-    session = Session(start(commands), State(look=look, first=flags.view))
+    session = Session(worker(), State(look=look, first=flags.view))
+    for command in commands:
+        session.send(command)
     try:
-        front(session, again)
+        front(session, lambda: session.renew(worker()))
     finally:
         for line in session.link.close():
             sys.stderr.write(f"{line}\n")
-
-
-def resumed(command: Command) -> Command:
-    """A command as it is given again: a run goes on at its last checkpoint, where there is one."""
-    if not isinstance(command, Learn):
-        return command
-    out = command.settings.out or Path("runs") / (Path(command.data).stem.replace(":", "_") or "scene")
-    return replace(command, settings=replace(command.settings, resume=(out / "checkpoint.safetensors").is_file()))
 
 
 def screenshot(flags: Flags, out: Path) -> None:

@@ -6,8 +6,25 @@ import numpy as np
 import pytest
 from analytic import camera
 
+from distill.settings import Settings
 from viewer import navigation
-from viewer.messages import Album, Closed, Drawn, Opened, Photograph, Progress, Scores, Shot, Spot, Started, Told
+from viewer.messages import (
+    Album,
+    Closed,
+    Drawn,
+    Learn,
+    Open,
+    Opened,
+    Photograph,
+    Photographs,
+    Progress,
+    Save,
+    Scores,
+    Shot,
+    Spot,
+    Started,
+    Told,
+)
 from viewer.session import HISTORY, SETTLE, Curve, Look, Session, State, heard, shot
 
 BOX = (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
@@ -165,14 +182,22 @@ def test_decibels_and_photograph_belong_to_the_view_that_is_looked_through(sessi
     assert one.state.panes[0].psnr is None and one.state.photograph is None
 
 
-def test_a_worker_that_is_gone_is_seen_and_another_takes_its_place(session):
+def test_a_worker_that_is_gone_is_seen_and_another_takes_its_place(session, tmp_path):
     one, link, _ = session
+    runs = [Learn("builtin", Settings(out=tmp_path / name)) for name in ("new", "begun")]
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "checkpoint.safetensors").touch()
+    for command in (Open("a"), *runs, Photographs("b"), Save(0, "c")):
+        one.send(command)
     one.tick((40, 30))
     link.alive = False
     assert one.tick((40, 30)) and one.state.worker == "gone" and len(one.state.panes) == 1
     other, eye = FakeLink(), one.state.eye
     one.renew(other)
     assert one.state.worker == "starting" and one.state.panes == () and one.state.eye == eye
+    first, new, begun, last = other.sent
+    assert (first, last) == (Open("a"), Photographs("b"))
+    assert (new.settings.resume, begun.settings.resume) == (False, True)
     other.coming = [Started("CPU", "omp"), opened()]
     one.tick((40, 30))
     assert isinstance(other.sent[-1], Shot)
