@@ -236,8 +236,8 @@ class Session:
         self.link.send(command)
 
     def renew(self, link: Link) -> None:
-        """Go on with another worker: eye and look stay, what was opened is opened again, and a run that was watched goes
-        on at its last checkpoint."""
+        """Go on with another worker: eye and look stay, what was opened is opened again, and a run that was watched
+        goes on at its last checkpoint."""
         self.link, self.sent = link, (None, (0, 0))
         self.state = replace(self.state, panes=(), film=None, photograph=None, worker="starting")
         for command in self.openings:
