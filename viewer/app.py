@@ -8,7 +8,7 @@ import numpy as np
 
 from viewer import desktop
 from viewer.desk import FullScreen
-from viewer.session import Link, Session
+from viewer.session import Session
 
 FASTEST = 1 / 60  # seconds from one redraw to the next, at least
 CALM = 1 / 20  # the same where nothing but the eye has changed: the picture that it wants is still to come
@@ -19,12 +19,12 @@ ECHO = 3  # redraws after an event, until the widgets have settled
 
 def run(
     session: Session, *, title: str, size: tuple[int, int] = (1280, 800), visible: bool = True,
-    restart: Callable[[], Link] | None = None, script: "Callable[[App], Iterator[object]] | None" = None,
+    restart: Callable[[], None] | None = None, script: "Callable[[App], Iterator[object]] | None" = None,
 ) -> None:  # fmt: skip
     """Show a session until its window is closed.
 
-    `restart` gives a new worker where the old one has gone. `script` drives the window in tests: its generator is
-    advanced once a turn of the loop. ValueError, one line, where there is no toolkit, no display or no OpenGL 3.3.
+    `restart` gives the session a new worker where the old one has gone. `script` drives the window in tests: its
+    generator is advanced once a turn of the loop. ValueError, one line, where there is no toolkit, no display or no OpenGL 3.3.
     Ctrl-C passes through as KeyboardInterrupt.
     """
     desktop.require()
@@ -65,7 +65,7 @@ def density(window: Any) -> float:
 class App:
     """A window's loop around a stage."""
 
-    def __init__(self, session: Session, window: Any, restart: Callable[[], Link] | None) -> None:
+    def __init__(self, session: Session, window: Any, restart: Callable[[], None] | None) -> None:
         from viewer.stage import Stage  # late: it needs the toolkit, and a GL context
 
         self.window, self.session = window, session

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from imgui_bundle import imgui
 
 from viewer import keys, overlay, picture, widgets
-from viewer.desk import Turn
+from viewer.desk import Turn, called, duration
 from viewer.gui import DIM, GROUND, TEXT_COLOR, rgba
 from viewer.messages import Told
 from viewer.overlay import Frusta, Line, Overlay
@@ -52,16 +52,16 @@ def names(state: State, at: Places) -> None:
     left, top = at.picture[:2]
     for i, (pane, (x, y, width, _)) in enumerate(zip(shown, picture.panes(state, at), strict=True)):
         if state.look.layout == "split":
-            caption(pane, (left + x, top + y, width), at)
+            caption(pane, called(pane, state), (left + x, top + y, width), at)
         elif i < 2:
             half = width // 2
-            caption(pane, (left + x + i * half, top + y, half), at, right=i == 1)
+            caption(pane, called(pane, state), (left + x + i * half, top + y, half), at, right=i == 1)
 
 
-def caption(pane: Pane, room: tuple[int, int, int], at: Places, *, right: bool = False) -> None:
+def caption(pane: Pane, name: str, room: tuple[int, int, int], at: Places, *, right: bool = False) -> None:
     """Two lines on a dark ground at the top of a pane; `room`: left, top, width in pixels of the framebuffer."""
     x, y, width = room
-    first, second = pane.opened.name, described(pane)
+    first, second = name, described(pane)
     pen, pad = imgui.get_background_draw_list(), scaled(6)
     sizes = imgui.calc_text_size(first), imgui.calc_text_size(second)
     wide, high = max(s.x for s in sizes) + 2 * pad, sizes[0].y + sizes[1].y + 2 * pad
@@ -77,7 +77,7 @@ def described(pane: Pane) -> str:
     """Architecture, MB, milliseconds and dB."""
     parts = [pane.opened.architecture, f"{pane.opened.model_bytes / 1e6:.2f} MB"]
     if pane.frame:
-        parts.append(f"{pane.frame.milliseconds:.0f} ms")
+        parts.append(duration(pane.frame.milliseconds))
     if pane.psnr is not None and math.isfinite(pane.psnr):
         parts.append(f"{pane.psnr:.2f} dB")
     return "  ".join(parts)
@@ -105,7 +105,7 @@ def measured(state: State, rate: int) -> str:
         return ""
     (height, width), passes = frames[0].image.shape[:2], min(f.passes for f in frames)
     parts = [
-        f"{rate} frames/s", f"{sum(f.milliseconds for f in frames):.0f} ms",
+        f"{rate} frames/s", duration(sum(f.milliseconds for f in frames)),
         f"{sum(f.samples for f in frames) / 1e6:.2f} M samples", f"{width} x {height}",
         f"pass {passes} of {state.look.passes}",
     ]  # fmt: skip

@@ -137,3 +137,15 @@ class Turn:
 def model_name(pane: Pane) -> str:
     """What a field's file is called where the person says nothing."""
     return f"{pane.opened.name}-{pane.opened.architecture}.safetensors"
+
+
+def called(pane: Pane, state: State) -> str:
+    """A field's name, with its number where others have the same."""
+    name = pane.opened.name
+    same = [other for other in state.panes if other.opened.name == name]
+    return name if len(same) < 2 else f"{name} #{pane.opened.pane + 1}"
+
+
+def duration(milliseconds: float) -> str:
+    """Milliseconds, or seconds where there are many."""
+    return f"{milliseconds:.0f} ms" if milliseconds < 9999.5 else f"{milliseconds / 1000:.1f} s"

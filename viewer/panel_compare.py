@@ -5,7 +5,7 @@ import math
 from imgui_bundle import imgui
 
 from viewer import actions, widgets
-from viewer.desk import Turn
+from viewer.desk import Turn, called
 from viewer.gui import rgba
 from viewer.messages import Score
 from viewer.session import LAYOUTS, Pane
@@ -37,7 +37,7 @@ def errors(turn: Turn) -> Turn:
         return turn
     if not widgets.section("Photographs", opened=False):
         return turn
-    if widgets.button(f"score {pane.opened.name}", share=1, enabled=turn.state.worker == "ready"):
+    if widgets.button(f"score {called(pane, turn.state)}", share=1, enabled=turn.state.worker == "ready"):
         turn = turn.send(Score(pane.opened.pane))
     worst = ranked(pane)
     if not worst:

@@ -5,7 +5,7 @@ import math
 from imgui_bundle import imgui
 
 from viewer import widgets
-from viewer.desk import Turn, model_name
+from viewer.desk import Turn, called, duration, model_name
 from viewer.gui import rgba
 from viewer.messages import Close, Save
 from viewer.session import Pane
@@ -37,7 +37,7 @@ def row(turn: Turn, pane: Pane) -> Turn:
     room = imgui.get_content_region_avail().x - square - imgui.get_style().item_spacing.x
     active = turn.chosen is pane and len(turn.state.panes) > 1
     imgui.push_style_color(imgui.Col_.text, rgba(color(number)))
-    if imgui.selectable(f"{pane.opened.name}##name", active, size=imgui.ImVec2(room, square))[0]:
+    if imgui.selectable(f"{called(pane, turn.state)}##name", active, size=imgui.ImVec2(room, square))[0]:
         turn = turn.put(chosen=number)
     imgui.pop_style_color()
     if imgui.is_item_hovered():
@@ -57,7 +57,7 @@ def sizes(pane: Pane) -> str:
     kind = f"{opened.architecture} {opened.preset}".strip()
     parts = [kind, f"{opened.parameters / 1e6:.2f} M", f"{opened.model_bytes / 1e6:.2f} MB"]
     if pane.frame:
-        parts.append(f"{pane.frame.milliseconds:.0f} ms")
+        parts.append(duration(pane.frame.milliseconds))
     if pane.psnr is not None and math.isfinite(pane.psnr):
         parts.append(f"{pane.psnr:.2f} dB")
     elif "psnr" in opened.metrics:
@@ -73,7 +73,7 @@ def saving(turn: Turn) -> Turn:
     default = model_name(pane)
     text, entered = widgets.typed("save as", turn.desk.save, default)
     turn = turn.put(save=text)
-    if widgets.button(f"save {pane.opened.name}", share=1) or entered:
+    if widgets.button(f"save {called(pane, turn.state)}", share=1) or entered:
         turn = turn.send(Save(pane.opened.pane, text.strip() or default))
     return turn
 

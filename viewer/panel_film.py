@@ -5,7 +5,7 @@ from dataclasses import replace
 from imgui_bundle import imgui
 
 from viewer import keyframes, widgets
-from viewer.desk import SavePath, Turn
+from viewer.desk import SavePath, Turn, called
 from viewer.messages import Film, StopFilm
 from viewer.navigation import Eye
 from viewer.session import Pane
@@ -75,7 +75,7 @@ def preview(turn: Turn) -> Turn:
 def filming(turn: Turn, pane: Pane) -> Turn:
     """Size, rate, file; begin, progress, stop."""
     film, desk = turn.state.film, turn.desk
-    if film and not film.final and film.done < film.frames:
+    if film and not film.final:
         imgui.progress_bar(film.done / max(film.frames, 1), imgui.ImVec2(-1, 0), f"{film.done} of {film.frames}")
         return turn.send(StopFilm()) if widgets.button("stop film", share=1) else turn
     now = next((name for name, size in SIZES.items() if size == desk.film_size), f"{desk.film_size[0]} x "
@@ -85,11 +85,11 @@ def filming(turn: Turn, pane: Pane) -> Turn:
     name, _ = widgets.typed("film", desk.film)
     turn = turn.put(film=name, film_size=size, fps=round(fps))
     wrong = "" if name.strip().lower().endswith((".mp4", ".gif")) else "wants a name that ends in .mp4 or .gif"
-    if widgets.button(f"render {pane.opened.name}", share=1, enabled=not wrong, hint=wrong):
+    if widgets.button(f"render {called(pane, turn.state)}", share=1, enabled=not wrong, hint=wrong):
         cameras = keyframes.cameras(desk.path, round(fps), size)
         turn = turn.send(Film(pane.opened.pane, name.strip(), cameras, round(fps), turn.state.look.mode))
     if film and film.final:
-        widgets.note(f"{film.path} is written")
+        widgets.note(f"{film.path} is written" if film.done == film.frames else f"{film.path} was given up")
     return turn
 
 

@@ -9,7 +9,7 @@ from imgui_bundle import imgui, implot
 import fields
 from distill.settings import Settings
 from viewer import panel_fields, widgets
-from viewer.desk import Turn, Want
+from viewer.desk import Turn, Want, called
 from viewer.gui import rgba
 from viewer.messages import Control, Convert, Progress
 from viewer.session import Curve, Pane
@@ -37,7 +37,7 @@ def run(turn: Turn, pane: Pane) -> Turn:
     """One run: where it stands, and its steering."""
     progress, number = pane.progress, pane.opened.pane
     assert progress is not None
-    widgets.note(pane.opened.name, panel_fields.color(number))
+    widgets.note(called(pane, turn.state), panel_fields.color(number))
     imgui.same_line()
     widgets.note(f"{progress.life}  {progress.stage}", LIVES[progress.life])
     imgui.progress_bar(min(max(progress.share, 0.0), 1.0), imgui.ImVec2(-1, scaled(16)), steps(progress))
@@ -60,7 +60,9 @@ def steps(progress: Progress) -> str:
 def figures(progress: Progress) -> str:
     """Loss, dB, rate and what is left."""
     psnr = f"{progress.psnr:.2f} dB" if math.isfinite(progress.psnr) else "- dB"
-    parts = [f"loss {progress.loss:.5f}", psnr, f"{progress.samples_per_second / 1e6:.2f} M samples/s"]
+    parts = [f"loss {progress.loss:.5f}", psnr]
+    if progress.life == "running":
+        parts.append(f"{progress.samples_per_second / 1e6:.2f} M samples/s")
     if 0.005 < progress.share < 1 and progress.life == "running":
         parts.append(f"{clock(progress.seconds * (1 / progress.share - 1))} left")
     else:
@@ -138,17 +140,7 @@ def convert(turn: Turn) -> Turn:
     crop = turn.state.look.crop
     cropped = widgets.toggle("only what the crop box keeps", want.cropped, enabled=crop is not None)
     turn = turn.put(convert=replace(want, cropped=cropped))
-    why = impossible(turn, pane)
-    if widgets.button(f"convert {pane.opened.name}", enabled=not why, share=1, hint=why):
+    if widgets.button(f"convert {called(pane, turn.state)}", enabled=turn.state.worker == "ready", share=1):
         box = crop if want.cropped else None
         turn = turn.send(Convert(pane.opened.pane, want.architecture, want.preset, want.steps, box))
     return turn
-
-
-def impossible(turn: Turn, pane: Pane) -> str:
-    """Why a field cannot be converted just now; empty where it can."""
-    if turn.state.worker != "ready":
-        return "the worker is not there"
-    if pane.progress and pane.progress.life in ("running", "scoring"):
-        return "it still learns; pause it first"
-    return ""

@@ -12,11 +12,11 @@ from viewer.blit import Canvas, clear
 from viewer.desk import Browse, Desk, FullScreen, Quit, Restart, Turn, Wish
 from viewer.errands import Dialog
 from viewer.gui import Gui
-from viewer.messages import Command, Drawn, Open, Photographs, Told
+from viewer.messages import Command, Drawn, Told
 from viewer.mouse import Grip, Point, Press
 from viewer.overlay import Frusta, album
 from viewer.picture import Places
-from viewer.session import Link, Session, State
+from viewer.session import Session, State
 
 GROUND = (0.063, 0.067, 0.078)  # around the picture
 BLINK = 0.5  # seconds that the photograph stays, and stays away
@@ -49,7 +49,7 @@ class Pace:
 class Stage:
     """One session in one window."""
 
-    def __init__(self, session: Session, window: Any, scale: float, restart: Callable[[], Link] | None) -> None:
+    def __init__(self, session: Session, window: Any, scale: float, restart: Callable[[], None] | None) -> None:
         self.session, self.window, self.scale, self.restart = session, window, scale, restart
         self.gui, self.canvas = Gui(window, scale), Canvas()
         self.desk = Desk()
@@ -66,7 +66,6 @@ class Stage:
         self.notices: tuple[Told, ...] = ()  # that were shown
         self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which album
         self.dialog: Dialog | None = None
-        self.repeated: list[Command] = []  # what a new worker is asked for
         self.wishes: list[Wish] = []  # that only the window itself can fulfil
 
     @property
@@ -131,8 +130,6 @@ class Stage:
 
     def send(self, command: Command) -> None:
         """Ask the worker, and remember what repeats it."""
-        if isinstance(command, Open | Photographs):
-            self.repeated.append(command)
         self.take(errands.noted(self.turn, command))
         self.session.send(command)
 
@@ -141,22 +138,12 @@ class Stage:
         if isinstance(wish, Quit | FullScreen):
             self.wishes.append(wish)
         elif isinstance(wish, Restart):
-            self.again()
+            if self.restart:
+                self.restart()
         elif isinstance(wish, Browse):
             self.dialog = self.dialog or errands.Dialog.opened(wish.folder)
         else:
             self.take(errands.done(self.turn, wish, self.image))
-
-    def again(self) -> None:
-        """A new worker in the place of one that has gone; it opens what was open."""
-        if self.restart is None:
-            return
-        look, eye = self.session.state.look, self.session.state.eye
-        self.session.link = self.restart()
-        self.session.change(State(eye=eye, look=look))
-        self.session.sent = (None, (0, 0))
-        for command in self.repeated:
-            self.session.send(command)
 
     # ---- mouse and keys, in the window's units with y growing upwards
 

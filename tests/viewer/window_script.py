@@ -279,7 +279,13 @@ def show(script: Callable[[App, Opening], Iterator[None]]) -> None:
     """One window, driven until it is closed."""
     link = Opening(("chair",), tuple(camera(i) for i in range(6)))
     session = Session(link)
-    app.run(session, title="test", size=SIZE, restart=lambda: Opening(("chair",)), script=lambda a: script(a, link))
+    app.run(
+        session,
+        title="test",
+        size=SIZE,
+        restart=lambda: session.renew(Opening(("chair",))),
+        script=lambda a: script(a, link),
+    )
 
 
 seen: dict[str, Any] = {}
