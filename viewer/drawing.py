@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill.learning import Learning
 from fields.base import Field
-from render.camera import Camera, CameraBank, moved
+from render.camera import Camera, moved
 from render.loaded import LoadedModel
 from render.occupancy import OccupancyGrid
 from render.pictures import bytes_of, depth_span
@@ -20,10 +20,8 @@ from viewer.lens_samples import passed
 from viewer.messages import Shot
 from viewer.modes import LOOKS, Background, Truth, blank, cells, cropped, pictured, quality, shown
 
-PATIENCE = 0.02  # seconds that a tile should take, after which a pass can be given up
-FEWEST, MOST = 256, 1 << 15  # rays of a tile
-RUN = 32  # neighbouring pixels that stay together
-GOLDEN = (5**0.5 - 1) / 2
+PATIENCE = 0.05  # seconds that a tile should take, after which a pass can be given up
+FIRST, FEWEST, MOST = 1 << 13, 1 << 10, 1 << 15  # rays of a tile
 
 
 @dataclass(frozen=True)
@@ -151,40 +149,30 @@ def in_world(frame: Frame, subject: Subject, normals: bool) -> Frame:
 def tiled(
     trace: Callable[[RayBatch], Frame], camera: Camera, device: torch.device, cancelled: Callable[[], bool]
 ) -> Frame | None:
-    """A frame (H, W) on the CPU, or None once cancelled. Tiles are spread over the picture, so that all cost about the
-    same, and grow or shrink so that each takes about PATIENCE seconds."""
+    """A frame (H, W) on the CPU, or None once cancelled. Tiles are stretches of rows, whose rays read the same parts of
+    a field, and grow or shrink so that each takes about PATIENCE seconds."""
     width, height = camera.size
-    bank, order = CameraBank.of([camera]), spread(width * height)
-    rgb, opacity, depth = torch.zeros(len(order), 3), torch.zeros(len(order)), torch.zeros(len(order))
-    counts = torch.zeros(len(order), dtype=torch.int32)
-    start, size = 0, 2 * FEWEST
-    while start < len(order):
+    rays, parts = camera.rays(), list[Frame]()
+    start, size = 0, FIRST
+    while start < len(rays):
         if cancelled():
             return None
-        begin, index = time.perf_counter(), order[start : start + size]
-        pixels = torch.stack([index % width, index // width], -1)
-        part = trace(bank.rays(torch.zeros_like(index), pixels).to(device))
-        rgb[index], opacity[index] = part.pixels.rgb.cpu(), part.pixels.opacity.cpu()
-        depth[index], counts[index] = part.pixels.depth.cpu(), part.counts.cpu()
+        begin = time.perf_counter()
+        parts.append(trace(rays[start : start + size].to(device)))
         start += size
         size = following(size, time.perf_counter() - begin)
-    seen = Pixels(rgb.view(height, width, 3), opacity.view(height, width), depth.view(height, width))
-    return Frame(seen, counts.view(height, width))
+    rgb = torch.cat([p.pixels.rgb for p in parts]).cpu().view(height, width, 3)
+    opacity = torch.cat([p.pixels.opacity for p in parts]).cpu().view(height, width)
+    depth = torch.cat([p.pixels.depth for p in parts]).cpu().view(height, width)
+    counts = torch.cat([p.counts for p in parts]).cpu().view(height, width)
+    return Frame(Pixels(rgb, opacity, depth), counts)
 
 
 def following(size: int, seconds: float) -> int:
-    """Rays of the next tile, after one of `size` rays took so long; at most four times as many."""
-    fits = size * min(PATIENCE / max(seconds, 1e-9), 4.0)
+    """Rays of the next tile, after one of `size` rays took so long; at most twice as many, as what comes may cost
+    more."""
+    fits = size * min(PATIENCE / max(seconds, 1e-9), 2.0)
     return min(max(int(fits), FEWEST), MOST)
-
-
-def spread(count: int) -> Tensor:
-    """The numbers below `count` (count,) in runs of neighbours; any stretch of them is spread evenly over the whole
-    (multiples of the golden ratio: Knuth, The Art of Computer Programming 3, 6.4)."""
-    runs = -(-count // RUN)
-    order = torch.argsort((torch.arange(runs, dtype=torch.float64) * GOLDEN) % 1.0)
-    index = (order[:, None] * RUN + torch.arange(RUN)).flatten()
-    return index[index < count]
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from render.pictures import bytes_of
 from viewer import album
 from viewer.drawing import Pass, Stack, draw_pass
 from viewer.messages import Drawn, Photograph, Report, Shot
 from viewer.modes import Truth
+from viewer.pacing import Cost, Size, Times, Wish, frame_size
 from viewer.pane import Pane
-
-MOVING = 1 / 20  # seconds that a frame of all panes may take while the person moves
-LIVE = 0.12  # the same while something learns
-SHARE = 0.2  # of the time that drawing may take while something learns and nobody moves
-COARSE = 0.25  # seconds from which a full picture is preceded by a coarse one
-FIRST = 100  # pixels a side of a picture whose cost is not known yet
-SMALLEST = 1 / 16  # of the full width and height
 
 
 @dataclass
@@ -27,20 +21,6 @@ class Sheet:
     shown: bool = False  # some picture of this shot has been sent
     done: bool = False  # nothing better follows, until the shot or the field changes
     resting: bool = False  # nothing better follows while something learns
-
-
-@dataclass
-class Clock:
-    """Where the time went since learning began, and what a pixel costs."""
-
-    drawn: float = 0.0
-    learnt: float = 0.0
-    pixel: dict[tuple[int, str], float] = field(default_factory=dict)  # seconds, by pane and mode
-
-    def saw(self, key: tuple[int, str], pixels: int, seconds: float) -> None:
-        """Take note of a frame."""
-        before = self.pixel.get(key, seconds / pixels)
-        self.pixel[key] = 0.5 * before + 0.5 * seconds / pixels
 
 
 class Easel:
@@ -55,8 +35,9 @@ class Easel:
         self.entries: tuple[album.Entry, ...] = ()
         self.truths: dict[int, Truth | None] = {}  # of this shot, by pane
         self.photograph = -1  # view whose photograph was sent last
-        self.clock = Clock()
-        self.turn = False  # whether drawing comes next, while something learns and the person moves
+        self.times = Times()
+        self.costs: dict[tuple[int, str], Cost] = {}  # by pane and mode
+        self.coarse: dict[tuple[int, str], Size] = {}  # of the last coarse frame
 
     def want(self, shot: Shot) -> None:
         """Another picture is wanted."""
@@ -85,18 +66,16 @@ class Easel:
                 sheet.done, sheet.resting = sheet.done and not sheet.resting, False
         if self.shot is None or all(sheet.done for sheet in self.sheets.values()):
             return False
-        if not learning:
-            return True
-        if self.shot.moving or not all(sheet.shown for sheet in self.sheets.values()):
-            self.turn = not self.turn
-            return self.turn
-        return self.clock.drawn <= SHARE * (self.clock.drawn + self.clock.learnt)
+        return self.times.frame_next(self.wish(all(sheet.shown for sheet in self.sheets.values()), learning))
+
+    def wish(self, shown: bool, learning: bool) -> Wish:
+        """What the next frame is for."""
+        assert self.shot is not None
+        return Wish(self.shot.moving, learning, shown, len(self.sheets))
 
     def account(self, *, drawn: float = 0.0, learnt: float = 0.0) -> None:
-        """Time went by; the past counts less and less."""
-        fade = 0.98
-        self.clock.drawn = fade * self.clock.drawn + drawn
-        self.clock.learnt = fade * self.clock.learnt + learnt
+        """Time went by."""
+        self.times = self.times.after_frame(drawn) if drawn else self.times.after_learning(learnt)
 
     def draw(self, *, learning: bool) -> None:
         """The next picture of the pane that is furthest behind."""
@@ -105,7 +84,9 @@ class Easel:
             (n for n, s in self.sheets.items() if not s.done), key=lambda n: (self.sheets[n].shown, self.level(n))
         )
         sheet, full = self.sheets[number], self.shot.camera.size
-        size = self.size(number, learning)
+        key = number, self.shot.mode
+        cost = self.costs.get(key, Cost())
+        size = frame_size(full, cost, self.wish(sheet.shown, learning), self.coarse.get(key))
         coarse = size != full
         truth = self.truth(number)
         level = sheet.stack.passes if sheet.stack and not coarse else 0
@@ -114,9 +95,10 @@ class Easel:
         one = draw_pass(self.panes[number].subject, self.shot, camera, level, truth, cancelled)
         if one is None:
             return
-        self.clock.saw((number, self.shot.mode), math.prod(size), one.seconds)
+        self.costs[key] = cost.after(math.prod(size), one.seconds)
         sheet.shown = True
         if coarse:
+            self.coarse[key] = size
             stack, enough = Stack.of(one), False
         else:
             sheet.stack = sheet.stack.plus(one) if sheet.stack else Stack.of(one)
@@ -130,26 +112,6 @@ class Easel:
         """Passes that a pane's picture has."""
         stack = self.sheets[number].stack
         return stack.passes if stack else 0
-
-    def size(self, number: int, learning: bool) -> tuple[int, int]:
-        """Of the picture that comes next."""
-        assert self.shot is not None
-        full = self.shot.camera.size
-        cost = self.clock.pixel.get((number, self.shot.mode))
-        whole = cost * math.prod(full) if cost is not None else math.inf
-        if self.shot.moving:
-            allowed = MOVING / len(self.sheets)
-        elif learning:
-            allowed = LIVE / len(self.sheets)
-        elif self.sheets[number].shown or whole <= COARSE:
-            return full
-        else:
-            allowed = COARSE / 2
-        part = min(1.0, math.sqrt(allowed / whole)) if math.isfinite(whole) else min(1.0, FIRST / math.sqrt(math.prod(full)))
-        if part > 0.9:
-            return full
-        steps = max(SMALLEST, 2 ** (math.floor(4 * math.log2(part)) / 4))  # quarter octaves: sizes do not flicker
-        return max(1, round(full[0] * steps)), max(1, round(full[1] * steps))
 
     def send(self, number: int, stack: Stack, one: Pass, truth: Truth | None, *, final: bool) -> None:
         """Report a picture."""

@@ -17,7 +17,7 @@ from render.metrics import psnr
 from render.render_scene import Flags, render
 from render.renderer import UNIT_STEP, Renderer
 from viewer import drawing
-from viewer.drawing import FEWEST, MOST, Stack, Subject, World, carried, carried_box, draw_pass, following, spread
+from viewer.drawing import FEWEST, MOST, Stack, Subject, World, carried, carried_box, draw_pass, following
 from viewer.messages import MODES, Shot
 from viewer.modes import Truth, cells
 
@@ -68,24 +68,26 @@ def test_pass_zero_has_the_bytes_of_render_scene(mode, path, model, subject, tmp
 def test_tiles_of_any_size_give_the_same_picture(mode, subject, monkeypatch):
     shot = Shot(1, camera((67, 45)), (0,), mode)
     pictures = []
-    for patience in (1e-9, 1e9):
-        monkeypatch.setattr(drawing, "PATIENCE", patience)
+    for first in (FEWEST, MOST):
+        monkeypatch.setattr(drawing, "PATIENCE", 1e-9)
+        monkeypatch.setattr(drawing, "FIRST", first)
         pictures.append(image(subject, shot))
     assert np.array_equal(*pictures)
     assert len(np.unique(pictures[0].reshape(-1, 3), axis=0)) > 1
 
 
 def test_the_next_tile_takes_about_as_long_as_it_may():
-    assert following(1000, 0.02) == 1000
-    assert following(1000, 0.04) == 500
-    assert following(1000, 0.001) == 4000
-    assert following(1000, 10.0) == FEWEST
+    assert following(8000, 0.05) == 8000
+    assert following(8000, 0.1) == 4000
+    assert following(8000, 0.001) == 16000
+    assert following(8000, 10.0) == FEWEST
     assert following(MOST, 1e-6) == MOST
 
 
 def test_a_pass_is_given_up_once_it_is_cancelled(monkeypatch):
     one, asked = ball(), []
     monkeypatch.setattr(drawing, "PATIENCE", 1e-9)
+    monkeypatch.setattr(drawing, "FIRST", FEWEST)
 
     def cancelled():
         asked.append(one.field.asked)
@@ -93,14 +95,6 @@ def test_a_pass_is_given_up_once_it_is_cancelled(monkeypatch):
 
     assert draw_pass(one, Shot(1, camera((64, 48)), (0,)), camera((64, 48)), 0, None, cancelled) is None
     assert asked[0] == 0 < asked[1] < asked[2] == one.field.asked
-
-
-def test_any_stretch_of_the_order_is_spread_over_the_picture():
-    order = spread(10_007)
-    assert torch.equal(order.sort().values, torch.arange(10_007))
-    for start in (0, 3000, 9000):
-        shares = torch.bincount(order[start : start + 1000] * 8 // 10_007, minlength=8) / 1000
-        assert float((shares - 1 / 8).abs().max()) < 0.04
 
 
 def test_nothing_nearer_than_the_near_distance_is_drawn():

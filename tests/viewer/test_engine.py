@@ -144,10 +144,10 @@ def test_a_live_frame_shows_the_field_as_it_stands(engine, tmp_path, data):
     do(engine, Learn(data, settings(tmp_path)), Control(0, "pause"), Control(0, "step"))
     do(engine, shot_of(post))
     until(engine, lambda: post.of(Drawn) and engine.panes[0].learning.run.index == 1 and post.last(Drawn).final)
-    before = post.last(Drawn).image
+    before, count = post.last(Drawn).image, len(post.of(Drawn))
     do(engine, Control(0, "resume"))
-    until(engine, lambda: engine.panes[0].learning.run.index == 6)
-    until(engine, lambda: post.last(Drawn).final)
+    until(engine, lambda: engine.panes[0].learner.life == "done")
+    until(engine, lambda: len(post.of(Drawn)) > count and post.last(Drawn).final)
     assert np.abs(before.astype(int) - post.last(Drawn).image).max() > 2
 
 
