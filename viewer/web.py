@@ -8,9 +8,9 @@ import errno
 import io
 import logging
 import math
+import operator
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -46,10 +46,9 @@ class Seen:
     @staticmethod
     def of(camera: Any) -> "Seen":
         """What viser knows of a camera, as plain numbers."""
-        size = (int(camera.image_width), int(camera.image_height))
+        position, look_at, up = (_vector(v) for v in (camera.position, camera.look_at, camera.up_direction))
         w, x, y, z = (float(v) for v in camera.wxyz)
-        points = (_vector(v) for v in (camera.position, camera.look_at, camera.up_direction))
-        position, look_at, up = points
+        size = int(camera.image_width), int(camera.image_height)
         return Seen(position, (w, x, y, z), look_at, up, float(camera.fov), size)
 
 
@@ -145,7 +144,8 @@ class Site:
         self.browsers: dict[int, Browser] = {}
         self.leader: int | None = None  # the browser that moved last; its canvas sets the size
         self.home: Eye | None = None  # where browsers begin
-        self.sent: tuple[Any, ...] = ()  # what the picture that was sent last was made of
+        self.made: tuple[Any, ...] = ()  # frames and photograph of the picture that was sent last
+        self.how: tuple[Any, ...] = ()  # they were put together
         self.panel = Panel(server, self.post, session, self.screenshot, restart)
         server.on_client_connect(self.connected)
         server.on_client_disconnect(self.disconnected)
@@ -189,12 +189,12 @@ class Site:
         if browser is None:
             return
         browser.size = seen.size
-        if eye is None:
+        if eye is None or not all(map(math.isfinite, (*seen.position, *seen.wxyz, *seen.look_at, *seen.up, seen.fov))):
             return
         there = eye_of(seen, eye)
         if alike(there, eye):
             browser.eye, browser.placed = there, -math.inf
-        elif time.monotonic() - browser.placed > ECHO:
+        elif self.session.clock() - browser.placed > ECHO:
             browser.eye, self.leader = there, number
             self.session.change(replace(self.session.state, eye=there))
 
@@ -245,7 +245,7 @@ class Site:
             self.server.scene.set_up_direction(eye.up)
         for browser in self.browsers.values():
             if browser.eye is None or not alike(browser.eye, eye):
-                browser.eye, browser.placed = eye, time.monotonic()
+                browser.eye, browser.placed = eye, self.session.clock()
                 place(browser.client, eye)
 
     def show(self) -> None:
@@ -253,9 +253,10 @@ class Site:
         state = self.session.state
         final = all(p.frame is not None and p.frame.final for p in state.shown)
         quality = COARSE if self.moving() else None if final else FINE
-        frames = tuple(id(p.frame) for p in state.shown)
-        made = (frames, id(state.photograph), state.look, state.eye, self.size(), quality)
-        if made == self.sent or not self.browsers:
+        made = (*(p.frame for p in state.shown), state.photograph)
+        how = (state.look, state.eye and state.eye.view, self.size(), quality)
+        same = how == self.how and len(made) == len(self.made) and all(map(operator.is_, made, self.made))
+        if same or not self.browsers:
             return
         image = self.picture()
         if image is None:
@@ -263,7 +264,7 @@ class Site:
         form = "png" if quality is None else "jpeg"
         self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
         self.server.flush()
-        self.sent = made
+        self.made, self.how = made, how
 
     def picture(self) -> np.ndarray | None:
         """The panes' pictures as one, (h, w, 3) uint8; None where there is nothing yet."""

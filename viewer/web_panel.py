@@ -18,7 +18,7 @@ import fields
 from viewer import actions
 from viewer.desk import Desk, Turn
 from viewer.messages import MODES, Control, Convert, Save, Spot, Told
-from viewer.session import LAYOUTS, Curve, Pane, Session, State
+from viewer.session import LAYOUTS, Curve, Pane, Session, State, heard
 from viewer.web_status import FREE, plotted, status, title, view_label
 
 NONE = "none"  # the entry of the fields' list where there are none
@@ -226,13 +226,16 @@ class Panel:
 
     def save(self) -> None:
         """Write the chosen field into the folder where the command was started, and over nothing of somebody else's."""
+        pane = self.pane()
+        if pane is None:
+            return
         try:
             path = target(self.name.value, self.written)
         except ValueError as error:
-            self.session.change(replace(self.state, notices=(*self.state.notices, Told(str(error), True))))
+            self.session.change(heard(self.state, Told(str(error), True)))
             return
         self.written.add(path)
-        self.ask(lambda pane: Save(pane, str(path)))
+        self.session.send(Save(pane.opened.pane, str(path)))
 
     def go(self, where: str) -> None:
         """To the view before or after, or back to where it began."""

@@ -114,7 +114,7 @@ def test_how_a_browser_names_the_host():
 
 
 def state_of(link: GradientLink) -> State:
-    session = Session(link)
+    session = Session(link, clock=lambda: 0.0)  # in which everything has just moved
     session.tick((8, 6))
     session.tick((8, 6))
     return session.state
@@ -187,7 +187,7 @@ def site():
     pytest.importorskip("viser", reason="viser is not installed")
     server = web.opened("127.0.0.1", 0)
     link = GradientLink(cameras=cameras())
-    yield web.Site(server, Session(link))
+    yield web.Site(server, Session(link, clock=lambda: 0.0))
     web.end(server)
 
 
@@ -217,6 +217,14 @@ def test_pages_are_sent_to_the_eye_and_their_answer_is_no_movement(site):
     client.sent.clear()
     site.tick()
     assert not client.sent
+
+
+def test_a_camera_that_is_nowhere_is_ignored(site):
+    site.tick()
+    eye = site.session.state.eye
+    join(site, 1)
+    site.heard(1, replace(NORTH, position=(math.nan, 0.0, 0.0)))
+    assert site.session.state.eye == eye
 
 
 def test_the_page_that_moved_last_wins_and_the_others_follow(site):
@@ -262,7 +270,13 @@ def test_pictures_are_coarse_while_moving_and_lossless_when_finished(site):
     assert sent[-1][1:] == ("png", None) and np.array_equal(sent[-1][0], drawn(site.session.link.shots[-1].camera))
     count = len(sent)
     site.tick()
-    assert len(sent) == count
+    site.session.change(replace(site.session.state, eye=replace(site.session.state.eye, fov=0.5)))
+    site.show()
+    assert len(sent) == count + 1  # at the other quality; the same frames are not sent for every step of a movement
+    site.session.change(replace(site.session.state, eye=replace(site.session.state.eye, fov=0.51)))
+    site.show()
+    assert len(sent) == count + 1
+    site.session.turned = -math.inf
     pane = site.session.state.panes[0]
     frame = replace(pane.frame, final=False)
     site.session.change(replace(site.session.state, panes=(replace(pane, frame=frame),)))
