@@ -9,12 +9,14 @@ import sys
 import time
 
 import pytest
+import tyro
 from PIL import Image
 
 import fields
 from distill import train_scene
 from fields import files
 from fields.files import load
+from viewer import view_scene
 
 QUICK = ["builtin:48", "--preset", "tiny", "--batch", "4096"]
 
@@ -173,3 +175,23 @@ def test_interrupted_run_saves_ends_with_130_and_continues(tmp_path):
     assert "continues at step" in out
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize(
+    ("words", "passed", "data"),
+    [
+        (["--viewer", "--arch", "vm"], ["builtin", "--arch", "vm"], "builtin"),
+        (["--steps", "5", "chair", "--viewer"], ["--steps", "5", "chair"], "chair"),
+    ],
+)
+def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, words, passed, data):
+    begun = []
+
+    def execv(path, arguments):
+        begun.append((path, arguments))
+        sys.exit(0)  # where the process would be another one
+
+    monkeypatch.setattr(train_scene.os, "execv", execv)
+    assert run(monkeypatch, *words) == 0
+    assert begun == [(sys.executable, [sys.executable, "-m", "viewer.view_scene", *passed])]
+    assert tyro.cli(view_scene.Flags, args=passed).inputs == (data,)
