@@ -24,6 +24,7 @@ from viewer import compare, navigation
 from viewer.navigation import Eye, Quaternion, Vector
 from viewer.session import SETTLE, Session
 from viewer.web_panel import Panel
+from viewer.web_status import captioned
 
 LONGEST = 1280  # pixels along the longer side of a picture
 PRECISION = 1e-4  # radians, shares of the distance: cameras that differ by less are the same
@@ -262,6 +263,7 @@ class Site:
         if image is None:
             return
         form = "png" if quality is None else "jpeg"
+        image = captioned(image, state)
         self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
         self.server.flush()
         self.made, self.how = made, how

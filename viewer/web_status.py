@@ -1,16 +1,19 @@
-"""What the browser's panel says: names in lists, how pictures, runs and the worker are doing, curves. Text only."""
+"""What the browser says: names of fields, how pictures, runs and the worker are doing, curves."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
+from viewer import compare
 from viewer.messages import Progress, Spot
 from viewer.session import Curve, Pane, State
 
 FREE = "free"  # the entry of the views' list that is none of them
 POINTS = 300  # of a plotted curve
 NOTICES = 3  # lines that stay in sight
+LETTERS, MARGIN, INK = 14, 10, (228, 230, 234)  # of captions: height of a line, distance to the edge, colour
 PUNCTUATION = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()<>#+-.!|~&$:"})  # what Markdown may take for its own
 
 
@@ -49,8 +52,7 @@ def status(state: State) -> str:
 
 def called(pane: Pane, state: State) -> str:
     """A field's name, with its number where there are several."""
-    name = plain(pane.opened.name)
-    return f"{pane.opened.pane}: {name}" if len(state.panes) > 1 else name
+    return f"{pane.opened.pane}: {pane.opened.name}" if len(state.panes) > 1 else pane.opened.name
 
 
 def worker(state: State) -> str:
@@ -64,7 +66,7 @@ def worker(state: State) -> str:
 
 def pictured(pane: Pane, name: str) -> str:
     """How a field's last picture was drawn."""
-    frame, name = pane.frame, f"**{name}** {plain(pane.opened.architecture)}"
+    frame, name = pane.frame, f"**{plain(name)}** {plain(pane.opened.architecture)}"
     if frame is None:
         return f"{name} · being drawn"
     size = f"{frame.image.shape[1]} x {frame.image.shape[0]}"
@@ -79,4 +81,32 @@ def run(progress: Progress, name: str) -> str:
     db = f" · {progress.psnr:.2f} dB" if math.isfinite(progress.psnr) else ""
     stage = f" ({plain(progress.stage)})" if progress.stage else ""
     loss = f"loss {progress.loss:.5f} · " if math.isfinite(progress.loss) else ""
-    return f"{name}: **{progress.life}**{stage} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
+    return f"{plain(name)}: **{progress.life}**{stage} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
+
+
+def captioned(image: np.ndarray, state: State) -> np.ndarray:
+    """A composed picture (h, w, 3) with each field's name in a corner of its place, where there are several."""
+    height, width = image.shape[:2]
+    if len(state.shown) < 2:
+        return image
+    names = [caption(pane, state) for pane in state.shown]
+    places = compare.layout(state.look.layout, len(names), (width, height))
+    marks = [(left, top, "la", name) for (left, top, _, _), name in zip(places, names, strict=True)]
+    if state.look.layout == "wipe":
+        marks = [marks[0], (width, 0, "ra", names[1])]
+    elif state.look.layout == "difference":
+        marks = [(0, 0, "la", f"{names[0]} against {names[1]}, times {state.look.gain:g}")]
+    canvas = Image.fromarray(image)
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(LETTERS)
+    for x, y, anchor, name in marks:
+        corner = (x + MARGIN if anchor == "la" else x - MARGIN, y + MARGIN)
+        left, top, right, bottom = pen.textbbox(corner, name, font, anchor)
+        pen.rectangle((left - 4, top - 4, right + 4, bottom + 4), compare.EMPTY)
+        pen.text(corner, name, INK, font, anchor)
+    return np.asarray(canvas)
+
+
+def caption(pane: Pane, state: State) -> str:
+    """A field's name, and how near it comes to the photograph that is looked at."""
+    name = f"{called(pane, state)} ({pane.opened.architecture})"
+    return f"{name}  {pane.psnr:.2f} dB" if pane.psnr is not None else name

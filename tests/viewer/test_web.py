@@ -164,6 +164,19 @@ def test_a_view_is_chosen_by_its_entry_and_left_again():
     assert web_panel.looked_through(web_panel.looking(through, "free")) == "free"
 
 
+def test_names_lie_in_the_corners_where_there_are_several():
+    image = np.full((100, 800, 3), 200, np.uint8)
+    assert web_status.captioned(image, state_of(GradientLink(("chair",)))) is image
+    state = state_of(GradientLink(("chair", "lego")))
+    corners = {"split": {0, 2}, "wipe": {0, 3}, "difference": {0, 1}}  # quarters of the width that are written on
+    for layout, quarters in corners.items():
+        told = web_status.captioned(image, replace(state, look=replace(state.look, layout=layout)))
+        assert set((told != image).any((0, 2)).nonzero()[0] // 200) == quarters
+        assert (told[50:] == 200).all()
+    pane = replace(state.panes[0], psnr=31.234)
+    assert web_status.caption(pane, state) == "0: chair (hashgrid)  31.23 dB"
+
+
 # ---- a server without a browser
 
 
