@@ -1,16 +1,15 @@
 """What is being drawn: every pane's picture of the shot that is wanted, from a coarse one to many samples per pixel."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from render.pictures import bytes_of
-from viewer import album
 from viewer.drawing import Pass, Stack, draw_pass
 from viewer.messages import Drawn, Photograph, Report, Shot
 from viewer.modes import Truth
 from viewer.pacing import Cost, Size, Times, Wish, frame_size
-from viewer.pane import Pane
+from viewer.shelf import Shelf
 
 
 @dataclass
@@ -26,13 +25,11 @@ class Sheet:
 class Easel:
     """The pictures in the making. Everything it needs of the engine comes in through its arguments."""
 
-    def __init__(
-        self, panes: Mapping[int, Pane], report: Callable[[Report], None], interrupts: Callable[[], bool]
-    ) -> None:
-        self.panes, self.report, self.interrupts = panes, report, interrupts
+    def __init__(self, shelf: Shelf, report: Callable[[Report], None], interrupts: Callable[[], bool]) -> None:
+        self.shelf, self.report, self.interrupts = shelf, report, interrupts
         self.shot: Shot | None = None
         self.sheets: dict[int, Sheet] = {}
-        self.entries: tuple[album.Entry, ...] = ()
+        self.entries = shelf.entries  # that truths and photograph belong to
         self.truths: dict[int, Truth | None] = {}  # of this shot, by pane
         self.photograph = -1  # view whose photograph was sent last
         self.times = Times()
@@ -42,7 +39,7 @@ class Easel:
     def want(self, shot: Shot) -> None:
         """Another picture is wanted."""
         self.shot, self.truths = shot, {}
-        self.sheets = {number: Sheet() for number in shot.panes if number in self.panes}
+        self.sheets = {number: Sheet() for number in shot.panes if number in self.shelf.panes}
         self.send_photograph()
 
     def stale(self, number: int) -> None:
@@ -54,13 +51,11 @@ class Easel:
         """A pane is gone."""
         self.sheets.pop(number, None)
 
-    def album(self, entries: tuple[album.Entry, ...]) -> None:
-        """Other views are looked through."""
-        self.entries, self.truths, self.photograph = entries, {}, -1
-        self.send_photograph()
-
     def due(self, *, learning: bool) -> bool:
         """Whether a picture comes next."""
+        if self.entries is not self.shelf.entries:
+            self.entries, self.truths, self.photograph = self.shelf.entries, {}, -1
+            self.send_photograph()
         if not learning:
             for sheet in self.sheets.values():
                 sheet.done, sheet.resting = sheet.done and not sheet.resting, False
@@ -92,7 +87,7 @@ class Easel:
         level = sheet.stack.passes if sheet.stack and not coarse else 0
         cancelled = (lambda: False) if coarse or learning else self.interrupts
         camera = self.shot.camera if not coarse else self.shot.camera.resized(*size)
-        one = draw_pass(self.panes[number].subject, self.shot, camera, level, truth, cancelled)
+        one = draw_pass(self.shelf.panes[number].subject, self.shot, camera, level, truth, cancelled)
         if one is None:
             return
         self.costs[key] = cost.after(math.prod(size), one.seconds)
@@ -128,7 +123,7 @@ class Easel:
         if view is None or view >= len(self.entries):
             return None
         if number not in self.truths:
-            background = self.shot.background or self.panes[number].background
+            background = self.shot.background or self.shelf.panes[number].background
             self.truths[number] = self.entries[view].truth(self.shot.camera.size, background)
         return self.truths[number]
 
@@ -137,7 +132,7 @@ class Easel:
         view = self.shot.view if self.shot else None
         if view is None or view == self.photograph or view >= len(self.entries) or not self.sheets:
             return
-        pane = self.panes[next(iter(self.sheets))]
+        pane = self.shelf.panes[next(iter(self.sheets))]
         truth = self.entries[view].truth(self.entries[view].camera.size, pane.background)
         if truth is not None:
             self.photograph = view

@@ -2,27 +2,22 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numba.np.ufunc.parallel
 import torch
 from torch import Tensor
 
-from distill import convert_scene
 from fields.files import write_beside
 from render.command import one_line, pick_device
-from render.loaded import LoadedModel, open_model
-from scenes.scene import ReadOptions, load
-from viewer import album, learner
-from viewer.drawing import World, carried, draw_pass
+from viewer.drawing import draw_pass
 from viewer.easel import Easel
 from viewer.film import Filmer
 from viewer.learner import Learner
 from viewer.messages import (
-    Box,
     Close,
     Closed,
     Command,
@@ -43,6 +38,7 @@ from viewer.messages import (
     Told,
 )
 from viewer.pane import Pane
+from viewer.shelf import Shelf
 
 IDLE = 0.5  # seconds to sleep where nothing is to be done
 SMALL = 200  # pixels, longest side of pictures drawn only to be scored
@@ -76,11 +72,8 @@ class Engine:
 
     def __init__(self, device: str, inbox: Inbox) -> None:
         self.device, self.inbox = pick_device(device), inbox
-        self.panes: dict[int, Pane] = {}
-        self.opened = 0  # panes so far
-        self.world: World | None = None  # of what was opened first
-        self.entries: tuple[album.Entry, ...] = ()
-        self.easel = Easel(self.panes, inbox.report, inbox.interrupts)
+        self.shelf = Shelf(self.device, inbox.report)
+        self.easel = Easel(self.shelf, inbox.report, inbox.interrupts)
         self.filmer: Filmer | None = None
         self.errands: list[Iterator[None]] = []  # work in slices that ends by itself
         self.turn = 0  # counts slices of learning, so that learners take turns
@@ -98,7 +91,7 @@ class Engine:
                 self.guarded(lambda command=command: self.obey(command), "")
             if not self.over and not self.guarded(self.work, ""):
                 self.inbox.wait(IDLE)
-        for pane in self.panes.values():
+        for pane in self.shelf.panes.values():
             self.guarded(lambda pane=pane: self.keep(pane), pane.name)
         if self.filmer:
             self.filmer.stop()
@@ -124,7 +117,7 @@ class Engine:
 
     def work(self) -> bool:
         """One slice of work; False where there is nothing to do."""
-        learners = [p for p in self.panes.values() if p.learner and p.learner.busy]
+        learners = [p for p in self.shelf.panes.values() if p.learner and p.learner.busy]
         begin = time.perf_counter()
         if self.easel.due(learning=bool(learners)):
             self.easel.draw(learning=bool(learners))
@@ -194,13 +187,13 @@ class Engine:
             case Shot():
                 self.easel.want(command)
             case Open():
-                self.open(command.path)
+                self.shelf.open(command.path)
             case Learn():
-                self.learn(command)
+                self.tell_progress(self.shelf.learn(command), due=True)
             case Photographs():
-                self.photographs(command)
+                self.shelf.photographs(command)
             case Convert():
-                self.convert(command)
+                self.tell_progress(self.shelf.convert(command), due=True)
             case Control():
                 self.control(command)
             case Save():
@@ -214,7 +207,7 @@ class Engine:
         """The rest of them."""
         match command:
             case Score():
-                self.errands.append(self.scoring(self.pane(command.pane)))
+                self.errands.append(self.scoring(self.shelf.pane(command.pane)))
             case Film():
                 self.film(command)
             case StopFilm():
@@ -225,63 +218,9 @@ class Engine:
             case Quit():
                 self.over = True
 
-    def pane(self, number: int) -> Pane:
-        """A pane. ValueError where there is none (any more)."""
-        if number not in self.panes:
-            raise ValueError(f"pane {number} is closed")
-        return self.panes[number]
-
-    def open(self, path: str) -> None:
-        """A model file in a new pane."""
-        model = open_model(Path(path), self.device)
-        self.world = self.world or World.of_model(model)
-        pane = self.add(named(Path(path)), path, self.world, model=model)
-        if not self.entries and (model.train_cameras or model.test_cameras):
-            self.show_album(album.of_model(model, torch.linalg.inv(pane.carry)))
-        self.inbox.report(pane.described())
-
-    def learn(self, command: Learn) -> None:
-        """A field that learns from photographs, in a new pane."""
-        self.inbox.report(Told(f"reading {command.data} ..."))
-        job, scene = learner.training(command.data, command.settings, self.tell)
-        self.world = self.world or World.of_learning(job.learning)
-        pane = self.add(scene.name, command.data, self.world, learner=Learner(job))
-        if not any(e.view for e in self.entries):
-            self.show_album(album.of_scene(scene, torch.linalg.inv(pane.carry)))
-        self.inbox.report(pane.described())
-        self.tell_progress(pane, due=True)
-
-    def photographs(self, command: Photographs) -> None:
-        """A data set to compare with."""
-        self.inbox.report(Told(f"reading {command.data} ..."))
-        scene = load(command.data, ReadOptions(command.downscale))
-        self.tell(scene.facts)
-        self.world = self.world or World(scene.transform, scene.box)
-        self.show_album(album.of_scene(scene, torch.linalg.inv(carried(self.world, scene.transform))))
-
-    def convert(self, command: Convert) -> None:
-        """A field that learns from another one, in a new pane."""
-        teacher = self.pane(command.pane)
-        path = teacher.path
-        if teacher.learner:
-            path = str(teacher.learner.job.files.model)
-            if teacher.learner.life != "done":
-                teacher.learning.save_model(Path(path), {}, b"")
-        out = Path(command.out) if command.out else Path("runs") / f"{teacher.name}_{command.to}"
-        crop = (self.in_input(command.crop),) if command.crop else ()
-        device: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
-        flags = convert_scene.Flags(
-            path, to=command.to, preset=command.preset, steps=command.steps, crop=crop, out=out, device=device
-        )
-        job = learner.conversion(flags, self.tell)
-        name = f"{teacher.name} as {job.learning.recipe.architecture}"
-        pane = self.add(name, path, teacher.world, learner=Learner(job))
-        self.inbox.report(pane.described())
-        self.tell_progress(pane, due=True)
-
     def control(self, command: Control) -> None:
         """Steer a pane's learning."""
-        pane = self.pane(command.pane)
+        pane = self.shelf.pane(command.pane)
         _ = pane.learning
         assert pane.learner
         if command.action == "pause":
@@ -298,7 +237,7 @@ class Engine:
 
     def save(self, command: Save) -> None:
         """Write a pane's field as a model file."""
-        pane, path = self.pane(command.pane), Path(command.path)
+        pane, path = self.shelf.pane(command.pane), Path(command.path)
         path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
         if pane.learner:
             pane.learning.save_model(path, {}, b"")
@@ -308,9 +247,9 @@ class Engine:
 
     def close(self, number: int) -> None:
         """Forget a pane."""
-        pane = self.pane(number)
+        pane = self.shelf.pane(number)
         self.keep(pane)
-        del self.panes[number]
+        del self.shelf.panes[number]
         self.easel.forget(number)
         self.inbox.report(Closed(number))
 
@@ -323,13 +262,13 @@ class Engine:
 
     def scoring(self, pane: Pane) -> Iterator[None]:
         """Draw every photograph of the album from a pane, small, and say how far off each is."""
-        if not any(entry.view for entry in self.entries):
+        if not any(entry.view for entry in self.shelf.entries):
             raise ValueError("there are no photographs to compare with: open their data set first")
-        entries, found = self.entries, [float("nan")] * len(self.entries)
+        entries, found = self.shelf.entries, [float("nan")] * len(self.shelf.entries)
         for number, entry in enumerate(entries):
             if entry.view is None:
                 continue
-            if pane.number not in self.panes or self.entries is not entries:
+            if pane.number not in self.shelf.panes or self.shelf.entries is not entries:
                 return
             factor = min(1.0, SMALL / max(entry.camera.size))
             camera = entry.camera.resized(*(max(1, round(n * factor)) for n in entry.camera.size))
@@ -345,7 +284,7 @@ class Engine:
         """Begin a film."""
         if self.filmer:
             raise ValueError(f"{self.filmer.path}: is still being drawn; stop it first")
-        pane = self.pane(command.pane)
+        pane = self.shelf.pane(command.pane)
 
         def frame(number: int) -> Tensor:
             camera = command.cameras[number]
@@ -355,48 +294,10 @@ class Engine:
 
         self.filmer = Filmer(command, frame)
 
-    # ---- what commands share
-
-    def add(
-        self, name: str, path: str, world: World, *, model: LoadedModel | None = None, learner: Learner | None = None
-    ) -> Pane:
-        """A new pane."""
-        pane = Pane(self.opened, name, path, world, model, learner)
-        self.panes[self.opened] = pane
-        self.opened += 1
-        return pane
-
-    def in_input(self, box: Box) -> Box:
-        """A box of the world in input coordinates. ValueError where these are turned against each other."""
-        assert self.world is not None
-        back = torch.linalg.inv(self.world.transform)
-        turn = back[:3, :3] / back[0, 0]
-        if not torch.allclose(turn, torch.eye(3, dtype=torch.float64), atol=1e-6):
-            raise ValueError("the crop box does not lie along the axes of the data set's own coordinates")
-        low, high = (torch.tensor([*box[i : i + 3], 1.0], dtype=torch.float64) @ back.T for i in (0, 3))
-        x0, y0, z0, x1, y1, z1 = (*low[:3].tolist(), *high[:3].tolist())
-        return x0, y0, z0, x1, y1, z1
-
-    def show_album(self, entries: tuple[album.Entry, ...]) -> None:
-        """Put an album in the place of the one before."""
-        self.entries = entries
-        self.inbox.report(album.message(entries))
-        self.easel.album(entries)
-
-    def tell(self, lines: Iterable[str]) -> None:
-        """Facts for the person."""
-        for line in lines:
-            self.inbox.report(Told(line))
-
 
 def never() -> bool:
     """What is asked whether to give up a picture that is wanted whatever happens."""
     return False
-
-
-def named(path: Path) -> str:
-    """A model, for a person: its file's name, or its folder's where the file is called as all are."""
-    return path.parent.name if path.stem == "model" and path.parent.name else path.stem
 
 
 def device_name(device: torch.device) -> str:

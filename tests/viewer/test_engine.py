@@ -121,16 +121,16 @@ def test_training_is_watched_paused_stepped_reset_and_finished(engine, tmp_path,
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path)))
     assert post.troubles() == []
-    until(engine, lambda: engine.panes[0].learning.run.index == 2)
+    until(engine, lambda: engine.shelf.panes[0].learning.run.index == 2)
     do(engine, Control(0, "pause"))
     assert not engine.work()
     do(engine, Control(0, "step"))
-    until(engine, lambda: engine.panes[0].learning.run.index == 3)
+    until(engine, lambda: engine.shelf.panes[0].learning.run.index == 3)
     assert not engine.work() and post.last(Progress).life == "paused"
     do(engine, Control(0, "reset"))
-    assert engine.panes[0].learning.run.index == 0
+    assert engine.shelf.panes[0].learning.run.index == 0
     do(engine, shot_of(post))
-    until(engine, lambda: engine.panes[0].learner.life == "done")
+    until(engine, lambda: engine.shelf.panes[0].learner.life == "done")
     last = post.last(Progress)
     assert (last.life, last.step, last.steps) == ("done", 6, 6) and math.isfinite(last.loss)
     assert {p.life for p in post.of(Progress)} >= {"running", "paused", "scoring", "done"}
@@ -143,10 +143,10 @@ def test_a_live_frame_shows_the_field_as_it_stands(engine, tmp_path, data):
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path)), Control(0, "pause"), Control(0, "step"))
     do(engine, shot_of(post))
-    until(engine, lambda: post.of(Drawn) and engine.panes[0].learning.run.index == 1 and post.last(Drawn).final)
+    until(engine, lambda: post.of(Drawn) and engine.shelf.panes[0].learning.run.index == 1 and post.last(Drawn).final)
     before, count = post.last(Drawn).image, len(post.of(Drawn))
     do(engine, Control(0, "resume"))
-    until(engine, lambda: engine.panes[0].learner.life == "done")
+    until(engine, lambda: engine.shelf.panes[0].learner.life == "done")
     until(engine, lambda: len(post.of(Drawn)) > count and post.last(Drawn).final)
     assert np.abs(before.astype(int) - post.last(Drawn).image).max() > 2
 
@@ -169,7 +169,7 @@ def test_a_conversion_runs_beside_its_teacher(engine, model, tmp_path):
     assert post.troubles() == []
     assert post.last(Opened).pane == 1 and post.last(Opened).architecture == "vm"
     do(engine, replace(shot_of(post), panes=(0, 1)))
-    until(engine, lambda: engine.panes[1].learner.life == "done")
+    until(engine, lambda: engine.shelf.panes[1].learner.life == "done")
     assert {d.pane for d in post.of(Drawn)} == {0, 1}
     assert load(tmp_path / "vm.safetensors").header.architecture == "vm"
 
@@ -177,10 +177,10 @@ def test_a_conversion_runs_beside_its_teacher(engine, model, tmp_path):
 def test_what_is_still_learning_can_teach(engine, tmp_path, data):
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path)))
-    until(engine, lambda: engine.panes[0].learning.run.index == 2)
+    until(engine, lambda: engine.shelf.panes[0].learning.run.index == 2)
     do(engine, Control(0, "pause"), Convert(0, "triplane", "tiny", steps=2, out=str(tmp_path / "t.safetensors")))
     assert post.troubles() == []
-    until(engine, lambda: engine.panes[1].learner.life == "done")
+    until(engine, lambda: engine.shelf.panes[1].learner.life == "done")
 
 
 def test_a_crop_of_the_window_reaches_the_conversion_in_input_coordinates(engine, tmp_path):
@@ -248,9 +248,9 @@ def test_a_field_is_saved_wherever_it_comes_from(engine, model, tmp_path, data):
 def test_what_was_learnt_is_saved_when_the_pane_is_closed(engine, tmp_path, data):
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path)))
-    until(engine, lambda: engine.panes[0].learning.run.index == 2)
+    until(engine, lambda: engine.shelf.panes[0].learning.run.index == 2)
     do(engine, Close(0))
-    assert post.last(Closed).pane == 0 and engine.panes == {}
+    assert post.last(Closed).pane == 0 and engine.shelf.panes == {}
     assert (tmp_path / "run" / "checkpoint.safetensors").is_file()
     assert load(tmp_path / "run" / "model.safetensors").header.provenance["steps"] == 2
 
@@ -258,13 +258,13 @@ def test_what_was_learnt_is_saved_when_the_pane_is_closed(engine, tmp_path, data
 def test_what_was_learnt_is_saved_when_the_front_end_goes(engine, tmp_path, data):
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path, resume=False)))
-    until(engine, lambda: engine.panes[0].learning.run.index == 2)
+    until(engine, lambda: engine.shelf.panes[0].learning.run.index == 2)
     post.commands.append(Quit())
     engine.run()
     assert post.of(Started) and (tmp_path / "run" / "checkpoint.safetensors").is_file()
     again, other = Engine("cpu", Post()), Learn(data, settings(tmp_path, resume=True))
     do(again, other)
-    assert again.panes[0].learning.run.index == 2
+    assert again.shelf.panes[0].learning.run.index == 2
 
 
 @pytest.mark.parametrize(
@@ -307,11 +307,11 @@ def test_a_model_that_is_deleted_while_open_stays_visible(engine, model):
 def test_learning_that_fails_is_told_and_the_field_stays_visible(engine, tmp_path, monkeypatch, data):
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path)))
-    until(engine, lambda: engine.panes[0].learning.run.index == 1)
-    monkeypatch.setattr(engine.panes[0].learning.run.optimizer, "step", lambda factor: 1 / 0)
+    until(engine, lambda: engine.shelf.panes[0].learning.run.index == 1)
+    monkeypatch.setattr(engine.shelf.panes[0].learning.run.optimizer, "step", lambda factor: 1 / 0)
     until(engine, lambda: bool(post.troubles()), 20)
     assert "ZeroDivisionError" in post.troubles()[0]
-    assert engine.panes[0].learner.life == "failed" and post.last(Progress).life == "failed"
+    assert engine.shelf.panes[0].learner.life == "failed" and post.last(Progress).life == "failed"
     do(engine, shot_of(post))
     until(engine, lambda: post.of(Drawn) and post.last(Drawn).final)
 
@@ -322,10 +322,10 @@ def test_a_second_model_is_seen_by_the_same_camera(engine, model, tmp_path):
     moved[:3, :3] *= 2
     other = block_file(tmp_path / "other.safetensors", transform=moved.tolist())
     do(engine, Open(str(model)), Open(str(other)))
-    carry = engine.panes[1].carry
+    carry = engine.shelf.panes[1].carry
     first, second = (torch.tensor(load(p).header.transform, dtype=torch.float64) for p in (model, other))
     assert torch.allclose(carry @ first, second)
-    assert torch.equal(engine.panes[0].carry, torch.eye(4, dtype=torch.float64))
+    assert torch.equal(engine.shelf.panes[0].carry, torch.eye(4, dtype=torch.float64))
 
 
 def test_errors_are_told_on_one_line(engine):
