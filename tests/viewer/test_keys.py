@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,8 @@ def test_names_are_pyglets():
 def test_no_window_toolkit_is_imported():
     code = "import sys, viewer.keys; sys.exit('pyglet' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_about_the_viewer_names_every_key():
+    page = (Path(__file__).parents[2] / "docs" / "viewer.md").read_text(encoding="utf-8")
+    assert [line for line in (f"| `{key}` | {does} |" for key, does in help_lines()) if line not in page] == []
