@@ -95,4 +95,4 @@ def test_no_window_toolkit_is_imported():
 
 def test_the_page_about_the_viewer_names_every_key():
     page = (Path(__file__).parents[2] / "docs" / "viewer.md").read_text(encoding="utf-8")
-    assert [line for line in (f"| `{key}` | {does} |" for key, does in help_lines()) if line not in page] == []
+    assert [line for line in (f"| `{key}` | {does} |" for key, does in keys.help_lines()) if line not in page] == []
