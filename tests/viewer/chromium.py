@@ -62,10 +62,11 @@ def canvas(tab) -> np.ndarray:
 
 
 def difference(shown: np.ndarray, wanted: np.ndarray) -> float:
-    """Mean difference, 0 to 255, over the lower halves: notices cover some of the upper one."""
+    """Mean difference, 0 to 255, over the lower two fifths: notices pop up over the others."""
     height, width = shown.shape[:2]
     scaled = np.asarray(Image.fromarray(wanted).resize((width, height), Image.Resampling.BILINEAR))
-    return float(np.abs(shown[height // 2 :].astype(float) - scaled[height // 2 :]).mean())
+    first = height * 3 // 5
+    return float(np.abs(shown[first:].astype(float) - scaled[first:]).mean())
 
 
 def free_port() -> int:

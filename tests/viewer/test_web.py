@@ -14,10 +14,10 @@ from gradient_link import GradientLink, cameras, drawn, pose, progress
 
 from render import quaternions
 from render.camera import project
-from viewer import navigation, web, web_panel, web_status
-from viewer.messages import Save, Told
+from viewer import navigation, web, web_panel
+from viewer.messages import Save
 from viewer.navigation import Eye
-from viewer.session import Curve, Session, State
+from viewer.session import Session
 from viewer.web import Seen
 
 NORTH = Seen(
@@ -110,73 +110,6 @@ def test_how_a_browser_names_the_host():
     assert [web.reached(host) for host in ("127.0.0.1", "0.0.0.0", "::1")] == ["127.0.0.1", "localhost", "[::1]"]
 
 
-# ---- the panel
-
-
-def state_of(link: GradientLink) -> State:
-    session = Session(link, clock=lambda: 0.0)  # in which everything has just moved
-    session.tick((8, 6))
-    session.tick((8, 6))
-    return session.state
-
-
-def test_the_status_tells_of_pictures_runs_and_trouble():
-    link = GradientLink(("a_b",))
-    link.waiting += [progress(0, 7, "paused"), Told("disk <full>", True)]
-    text = web_status.status(state_of(link))
-    assert "CPU, 1 thread" in text and r"**a\_b** hashgrid · 2 x 1 · 1 sample · 5 ms" in text
-    assert "**paused** (train) · step 7 of 100 · 20.70 dB" in text and r"**!** disk \<full\>" in text
-
-
-def test_a_worker_that_has_gone_is_told():
-    link = GradientLink()
-    link.alive = False
-    assert web_status.status(state_of(link)).startswith("**The worker has ended.**")
-
-
-def test_curves_are_thinned_and_leave_out_what_is_no_number():
-    seconds = tuple(float(i) for i in range(1000))
-    curve = Curve(seconds, (math.nan, 0.0, *(0.01,) * 998), (20.0,) * 1000)
-    x, loss, psnr = web_status.plotted(curve)
-    assert len(x) == len(loss) == len(psnr) <= web_status.POINTS and x[0] == 2.0
-    assert loss == pytest.approx(-2.0) and psnr == pytest.approx(20.0)
-    assert all(len(column) == 0 for column in web_status.plotted(Curve()))
-
-
-def test_pages_write_bare_names_and_over_nothing_of_others(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert web_panel.target("chair", set()) == tmp_path / "chair.safetensors"
-    for text in ("", "../chair", "/chair", "a/b", "a\\b", "..", ".hidden"):
-        with pytest.raises(ValueError, match="wanted a name without folders"):
-            web_panel.target(text, set())
-    (tmp_path / "chair.safetensors").touch()
-    with pytest.raises(ValueError, match=r"^file chair\.safetensors: there is one already"):
-        web_panel.target("chair.safetensors", set())
-    assert web_panel.target("chair", {tmp_path / "chair.safetensors"})
-
-
-def test_a_view_is_chosen_by_its_entry_and_left_again():
-    state = state_of(GradientLink(cameras=cameras()))
-    through = web_panel.looking(state, "1: r_1 (train)")
-    assert through.eye is not None and through.eye.view == 1
-    assert through.eye.position == pytest.approx((2.5, 0.0, 1.5))
-    assert web_panel.looked_through(through) == "1: r_1 (train)"
-    assert web_panel.looked_through(web_panel.looking(through, "free")) == "free"
-
-
-def test_names_lie_in_the_corners_where_there_are_several():
-    image = np.full((100, 800, 3), 200, np.uint8)
-    assert web_status.captioned(image, state_of(GradientLink(("chair",)))) is image
-    state = state_of(GradientLink(("chair", "lego")))
-    corners = {"split": {0, 2}, "wipe": {0, 3}, "difference": {0, 1}}  # quarters of the width that are written on
-    for layout, quarters in corners.items():
-        told = web_status.captioned(image, replace(state, look=replace(state.look, layout=layout)))
-        assert set((told != image).any((0, 2)).nonzero()[0] // 200) == quarters
-        assert (told[50:] == 200).all()
-    pane = replace(state.panes[0], psnr=31.234)
-    assert web_status.caption(pane, state) == "0: chair (hashgrid)  31.23 dB"
-
-
 # ---- a server without a browser
 
 
@@ -214,6 +147,7 @@ def join(site: web.Site, number: int) -> Recorder:
 def test_nothing_is_drawn_while_nobody_looks(site):
     site.tick()
     assert not site.session.link.shots
+    assert tuple(site.server.initial_camera.position) == site.session.state.eye.position  # where pages begin
     join(site, 1)
     site.tick()
     assert site.session.link.shots[-1].camera.size == (40, 30)
@@ -230,6 +164,9 @@ def test_pages_are_sent_to_the_eye_and_their_answer_is_no_movement(site):
     client.sent.clear()
     site.tick()
     assert not client.sent
+    site.heard(1, seen(navigation.camera(eye, (4, 3)).pose, fov=eye.fov))  # there; now it may move
+    site.heard(1, seen(pose(3.0, 3.0, 3.0)))
+    assert site.session.state.eye.position == pytest.approx((3.0, 3.0, 3.0))
 
 
 def test_a_camera_that_is_nowhere_is_ignored(site):
@@ -313,6 +250,26 @@ def test_widgets_take_only_what_they_offer(site):
     exposure = next(b.widget for b in site.panel.bound if b.widget.label == "exposure")
     assert web_panel.allowed(mode, "depth") and not web_panel.allowed(mode, "nothing")
     assert web_panel.allowed(exposure, 1.0) and not any(map(web_panel.allowed, [exposure] * 2, [99.0, math.nan]))
+
+
+def test_the_curves_of_a_run_are_plotted(site):
+    site.tick()
+    site.panel.draw()
+    assert not site.panel.progress.visible
+    site.session.link.waiting += [progress(0, step, "running") for step in (1, 2, 3)]
+    site.tick()
+    site.panel.draw()
+    assert site.panel.progress.visible
+    loss, psnr = (plot.data[1] for plot in site.panel.plots)
+    assert psnr == pytest.approx([20.0, 20.1, 20.2, 20.3]) and loss[-1] == pytest.approx(math.log10(0.025))
+
+
+def test_what_is_posted_wakes_the_server(site):
+    site.tick()
+    site.post(lambda: None)
+    assert site.woken.is_set()
+    site.tick()
+    assert not site.woken.is_set()
 
 
 def test_no_page_may_open_a_tunnel(site, monkeypatch):

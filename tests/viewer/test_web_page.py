@@ -13,7 +13,7 @@ from gradient_link import GradientLink, cameras, drawn, progress
 from PIL import Image
 
 from viewer import web
-from viewer.messages import Control
+from viewer.messages import Control, Told
 from viewer.session import Session
 
 CHANGED, ALIKE = 20.0, 4.0  # levels of 255: what a drag changes at least; JPEG and a browser's resampling at most
@@ -86,7 +86,9 @@ def test_buttons_steer_the_training(shown):
         tab.get_by_role("button", name="step", exact=True).click()
     until(tab, lambda: served.link.asked.count(Control(0, "step")) == 2, "two steps are asked for")
     served.link.waiting.append(progress(0, 41, "paused"))
+    served.link.waiting.append(Told("the disk is full", True))
     tab.get_by_text("step 41 of 100").wait_for()
+    until(tab, lambda: tab.get_by_text("the disk is full").count() == 2, "trouble is told in the panel and pops up")
 
 
 def test_the_next_view_is_looked_through_and_a_drag_leaves_it(shown):
@@ -125,5 +127,5 @@ def test_a_worker_that_has_gone_is_told_and_the_picture_stays(shown):
     served, tab, _ = shown
     served.link.alive = False
     tab.get_by_text("The worker has ended.").wait_for()
-    assert difference(canvas(tab), served.wanted) < ALIKE
+    until(tab, lambda: difference(canvas(tab), served.wanted) < ALIKE, "the picture is there")
     served.link.alive = True
