@@ -24,8 +24,8 @@ def run(
     """Show a session until its window is closed.
 
     `restart` gives the session a new worker where the old one has gone. `script` drives the window in tests: its
-    generator is advanced once a turn of the loop. ValueError, one line, where there is no toolkit, no display or no OpenGL 3.3.
-    Ctrl-C passes through as KeyboardInterrupt.
+    generator is advanced once a turn of the loop. ValueError, one line, where there is no toolkit, no display
+    or no OpenGL 3.3. Ctrl-C passes through as KeyboardInterrupt.
     """
     desktop.require()
     app = App(session, opened(title, size, visible), restart)

@@ -77,7 +77,9 @@ def filming(turn: Turn, pane: Pane) -> Turn:
     film, desk = turn.state.film, turn.desk
     if film and not film.final:
         imgui.progress_bar(film.done / max(film.frames, 1), imgui.ImVec2(-1, 0), f"{film.done} of {film.frames}")
-        return turn.send(StopFilm()) if widgets.button("stop film", share=1) else turn
+        if widgets.button("stop film", share=1):
+            turn = replace(turn.send(StopFilm()), state=replace(turn.state, film=None))
+        return turn
     now = next((name for name, size in SIZES.items() if size == desk.film_size), f"{desk.film_size[0]} x "
                f"{desk.film_size[1]}")  # fmt: skip
     size = SIZES.get(widgets.choice("size", now, tuple(SIZES)), desk.film_size)
