@@ -12,6 +12,11 @@ from viewer.pacing import Cost, Size, Times, Wish, frame_size
 from viewer.shelf import Shelf
 
 
+def never() -> bool:
+    """What is asked whether to give up a picture that is wanted whatever comes."""
+    return False
+
+
 @dataclass
 class Sheet:
     """How far one pane's picture is."""
@@ -85,7 +90,7 @@ class Easel:
         coarse = size != full
         truth = self.truth(number)
         level = sheet.stack.passes if sheet.stack and not coarse else 0
-        cancelled = (lambda: False) if coarse or learning else self.interrupts
+        cancelled = never if self.shot.moving or not sheet.shown else self.interrupts  # moving must show something
         camera = self.shot.camera if not coarse else self.shot.camera.resized(*size)
         one = draw_pass(self.shelf.panes[number].subject, self.shot, camera, level, truth, cancelled)
         if one is None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from fields.files import write_beside
 from render.command import one_line, pick_device
 from viewer.drawing import draw_pass
-from viewer.easel import Easel
+from viewer.easel import Easel, never
 from viewer.film import Filmer
 from viewer.learner import Learner
 from viewer.messages import (
@@ -293,11 +293,6 @@ class Engine:
             return drawn.picture
 
         self.filmer = Filmer(command, frame)
-
-
-def never() -> bool:
-    """What is asked whether to give up a picture that is wanted whatever happens."""
-    return False
 
 
 def device_name(device: torch.device) -> str:
