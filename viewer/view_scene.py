@@ -89,6 +89,7 @@ def view(flags: Flags) -> None:
     if flags.web:
         from viewer import web
 
+        web.require(flags.host, flags.port)
         front: Front
         front = lambda session, again: web.serve(session, host=flags.host, port=flags.port, restart=again)  # noqa: E731
     else:

@@ -5,6 +5,7 @@ and the others are brought along. viser's cameras look along +Z with Y down (Ope
 """
 
 import errno
+import importlib.util
 import io
 import logging
 import math
@@ -81,13 +82,18 @@ def capped(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
+def require(host: str, port: int) -> None:
+    """ValueError, in one line, where viser is missing or nothing can listen there. Cheap; `serve` asks by itself."""
+    if importlib.util.find_spec("viser") is None:
+        raise ValueError('--web needs viser: pip install "polyfield[web]"')
+    require_free(host, port)
+
+
 def opened(host: str, port: int) -> Any:
     """A viser server on exactly this port (0: any free one). ValueError where that cannot be."""
-    try:
-        import viser
-    except ImportError:
-        raise ValueError('--web needs viser: pip install "polyfield[web]"') from None
-    require_free(host, port)
+    require(host, port)
+    import viser
+
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a browser that hangs up early is no traceback
     with redirect_stdout(io.StringIO()):  # it has a banner of its own
         server = viser.ViserServer(host=host, port=port, label="view-scene", verbose=False)
