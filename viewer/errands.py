@@ -4,6 +4,7 @@ import importlib
 import shutil
 import sys
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +91,17 @@ def noted(turn: Turn, command: Command) -> Turn:
     return turn.put(lines=history.appended(turn.desk.lines, history.line(command, turn.state)))
 
 
+@cache
+def has_dialogs() -> bool:
+    """Whether the desktop has dialogs for files."""
+    return not sys.platform.startswith("linux") or any(shutil.which(name) for name in HELPERS)
+
+
 @dataclass(frozen=True)
 class Dialog:
     """The desktop's own dialog, in a process of its own."""
 
     open: Any
-
-    @staticmethod
-    def available() -> bool:
-        """Whether there is one."""
-        return not sys.platform.startswith("linux") or any(shutil.which(name) for name in HELPERS)
 
     @staticmethod
     def opened(folder: bool) -> "Dialog":

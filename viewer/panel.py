@@ -8,6 +8,7 @@ from viewer import panel_camera, panel_compare, panel_fields, panel_film, panel_
 from viewer.desk import Browse, Restart, Screenshot, Take, Turn
 from viewer.messages import MODES, Learn, Photographs
 from viewer.picture import PANEL
+from viewer.sniff import Found
 from viewer.widgets import AMBER, RED, scaled
 
 SECTIONS = (
@@ -56,16 +57,14 @@ def opening(turn: Turn, dialogs: bool) -> Turn:
     if pressed in (1, 2):
         turn = turn.wish(Browse(folder=pressed == 2))
     if turn.desk.found:
-        return question(turn)
+        return question(turn, turn.desk.found)
     if not turn.state.panes:
         widgets.note("Drop a model, a folder of photographs, a mesh or a camera path on the window.")
     return turn
 
 
-def question(turn: Turn) -> Turn:
+def question(turn: Turn, found: Found) -> Turn:
     """Photographs were brought: to learn from, or to compare with?"""
-    found = turn.desk.found
-    assert found is not None
     imgui.spacing()
     widgets.note(found.path, AMBER)
     learn, turn = panel_learning.wanted(turn.desk.learn, turn, "learn")

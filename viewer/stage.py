@@ -277,7 +277,7 @@ class Stage:
         self.annotate(places)
         turn = self.turn
         if self.desk.panel:
-            turn = panel.draw(turn, places.window[1] / places.ratio, Dialog.available())
+            turn = panel.draw(turn, places.window[1] / places.ratio, errands.has_dialogs())
         self.gui.end()
         self.take(turn)
 
