@@ -1,5 +1,6 @@
 """The worker's engine: it owns all fields, obeys commands, and shares its time between drawing and learning."""
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -110,7 +111,7 @@ class Engine:
         except Exception as error:  # the worker outlives whatever one field, file or command does
             expected = isinstance(error, ValueError | OSError)
             text = one_line(error) if expected else f"{type(error).__name__}: {one_line(error)}"
-            if not expected:
+            if os.environ.get("POLYFIELD_TRACEBACK") == "1":
                 traceback.print_exc()
             self.inbox.report(Told(f"{who}: {text}" if who else text, True, pane))
             return None
