@@ -97,8 +97,9 @@ def look(turn: Turn) -> Turn:
     imgui.same_line(half)
     turn = turn.look(show_box=box, show_cameras=widgets.toggle("cameras", now.show_cameras))
     turn = crop(turn)
-    if widgets.button("screenshot", share=1):
-        turn = turn.wish(Screenshot())
+    pressed = widgets.row("screenshot", "keys")
+    if pressed is not None:
+        turn = turn.wish(Screenshot()) if pressed == 0 else turn.put(help=not turn.desk.help)
     if turn.desk.wrote:
         widgets.note(turn.desk.wrote)
     return turn

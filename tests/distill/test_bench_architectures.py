@@ -58,7 +58,7 @@ def test_a_contest_leaves_table_plot_and_models(monkeypatch, tmp_path, capfd):
     assert f"{stored['rows'][0]['psnr']:.2f}" in capfd.readouterr().out
 
 
-def test_a_failing_entry_is_told_and_the_others_go_on(monkeypatch, tmp_path):
+def test_a_failing_entry_is_told_and_the_others_go_on(in_this_process, monkeypatch, tmp_path):
     answers = iter([{"architecture": "mlp", "preset": "tiny", "error": "no memory"}])
     real = bench_architectures.one
     monkeypatch.setattr(bench_architectures, "one", lambda *a: next(answers, None) or real(*a))

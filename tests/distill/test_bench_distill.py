@@ -227,9 +227,9 @@ def test_the_ablation_gives_every_variant_its_flags(staged, tmp_path, monkeypatc
     assert "rays only" in capsys.readouterr().out
 
 
-def test_the_real_chain_trains_converts_scores_and_plots(monkeypatch, tmp_path, capfd):
+def test_the_real_chain_trains_converts_scores_and_plots(in_this_process, monkeypatch, tmp_path, capfd):
     common = ["builtin:48", "--distill", "--only", "hashgrid:tiny", "mlp:tiny", "--out", tmp_path]
-    assert run(monkeypatch, *common, "--seconds", 1, "--convert-seconds", 0.5) == 0
+    assert run(monkeypatch, *common, "--seconds", 0.5, "--convert-seconds", 0.3) == 0
     out = capfd.readouterr().out
     stored = json.loads((tmp_path / "distill.json").read_text())
     assert [(row["teacher"], row["student"]) for row in stored["rows"]] == [("hashgrid", "mlp"), ("mlp", "hashgrid")]
@@ -245,7 +245,7 @@ def test_the_real_chain_trains_converts_scores_and_plots(monkeypatch, tmp_path, 
         assert f"{row['difference']:+.2f}" in out
     assert (tmp_path / "distill.png").is_file()
     before = [(path, path.stat().st_mtime_ns) for path in sorted(tmp_path.rglob("*.safetensors"))]
-    assert run(monkeypatch, *common, "--convert-seconds", 0.5, "--resume") == 0
+    assert run(monkeypatch, *common, "--convert-seconds", 0.3, "--resume") == 0
     assert before == [(path, path.stat().st_mtime_ns) for path in sorted(tmp_path.rglob("*.safetensors"))]
     assert run(monkeypatch, *common, "--teachers", tmp_path / "teachers", "--downscale", 2) == 2
     last = capfd.readouterr().err.strip().splitlines()[-1]
@@ -255,7 +255,7 @@ def test_the_real_chain_trains_converts_scores_and_plots(monkeypatch, tmp_path, 
     assert "are not the metrics that train-scene writes" in capfd.readouterr().err
 
 
-def test_data_that_cannot_be_read_is_one_line(monkeypatch, tmp_path, capfd):
+def test_data_that_cannot_be_read_is_one_line(in_this_process, monkeypatch, tmp_path, capfd):
     words = [tmp_path / "none", "--distill", "--only", "hashgrid:tiny", "mlp:tiny", "--out", tmp_path / "o"]
     assert run(monkeypatch, *words) == 2
     last = capfd.readouterr().err.strip().splitlines()[-1]
