@@ -46,16 +46,28 @@ def drawn(lines: Sequence[Line], rectangle: picture.Rectangle, at: Places) -> No
 
 def names(state: State, at: Places) -> None:
     """Each pane's name with its size, milliseconds and dB, where there are several."""
-    shown = state.shown
-    if len(shown) < 2:
+    shown, camera = state.shown, picture.camera(state, at)
+    if len(shown) < 2 or camera is None:
         return
     left, top = at.picture[:2]
-    for i, (pane, (x, y, width, _)) in enumerate(zip(shown, picture.panes(state, at), strict=True)):
+    for i, (pane, place) in enumerate(zip(shown, picture.panes(state, at), strict=True)):
+        x, y, width, _ = picture.within(place, camera.size)
         if state.look.layout == "split":
             caption(pane, called(pane, state), (left + x, top + y, width), at)
         elif i < 2:
             half = width // 2
             caption(pane, called(pane, state), (left + x + i * half, top + y, half), at, right=i == 1)
+    if state.look.layout == "wipe":
+        divider(at, picture.within((0, 0, *at.picture[2:]), camera.size), state.look.wipe)
+
+
+def divider(at: Places, place: picture.Rectangle, share: float) -> None:
+    """Dark edges of a wipe's divider, which is white, as backgrounds often are."""
+    pen, tint = imgui.get_background_draw_list(), imgui.get_color_u32(rgba(GROUND, 0.6))
+    top = (at.picture[1] + place[1]) / at.ratio
+    for side in (-2, 2):
+        x = (at.picture[0] + place[0] + round(share * place[2]) + side) / at.ratio
+        pen.add_line(imgui.ImVec2(x, top), imgui.ImVec2(x, top + place[3] / at.ratio), tint, 1 / at.ratio)
 
 
 def caption(pane: Pane, name: str, room: tuple[int, int, int], at: Places, *, right: bool = False) -> None:

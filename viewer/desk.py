@@ -136,7 +136,8 @@ class Turn:
 
 def model_name(pane: Pane) -> str:
     """What a field's file is called where the person says nothing."""
-    return f"{pane.opened.name}-{pane.opened.architecture}.safetensors"
+    name, architecture = pane.opened.name, pane.opened.architecture
+    return f"{name}.safetensors" if architecture in name else f"{name}-{architecture}.safetensors"
 
 
 def called(pane: Pane, state: State) -> str:

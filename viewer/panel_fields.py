@@ -37,7 +37,7 @@ def row(turn: Turn, pane: Pane) -> Turn:
     room = imgui.get_content_region_avail().x - square - imgui.get_style().item_spacing.x
     active = turn.chosen is pane and len(turn.state.panes) > 1
     imgui.push_style_color(imgui.Col_.text, rgba(color(number)))
-    if imgui.selectable(f"{called(pane, turn.state)}##name", active, size=imgui.ImVec2(room, square))[0]:
+    if imgui.selectable(f"{called(pane, turn.state)}##name", active, size=imgui.ImVec2(room, 0))[0]:
         turn = turn.put(chosen=number)
     imgui.pop_style_color()
     if imgui.is_item_hovered():

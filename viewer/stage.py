@@ -20,7 +20,7 @@ from viewer.session import Session, State
 
 GROUND = (0.063, 0.067, 0.078)  # around the picture
 BLINK = 0.5  # seconds that the photograph stays, and stays away
-MOST = 6  # messages on the picture
+MOST = 4  # messages on the picture
 HELD = {
     "LSHIFT": "SHIFT",
     "RSHIFT": "SHIFT",
