@@ -71,7 +71,8 @@ def shot(turn: Turn, image: np.ndarray | None) -> Turn:
     path = next(p for i in range(1, 100_000) if not (p := Path(f"{name}-{i:03d}.png")).exists())
     Image.fromarray(image).save(path)
     height, width = image.shape[:2]
-    return told(turn, f"{path.absolute()}: {width} x {height} pixels").put(wrote=f"written: {path}")
+    lines = history.appended(turn.desk.lines, history.screenshot(turn.state, str(path), (width, height)))
+    return told(turn, f"{path.absolute()}: {width} x {height} pixels").put(wrote=f"written: {path}", lines=lines)
 
 
 def written(turn: Turn, path: Path) -> Turn:

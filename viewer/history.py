@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from viewer import repeat
+from viewer import repeat, view_scene
 from viewer.messages import Command, Convert, Film, Learn
-from viewer.session import State
+from viewer.session import Look, State
+
+MODEL = ".safetensors"
 
 
 def line(command: Command, state: State) -> str | None:
@@ -36,9 +38,35 @@ def of(state: State, pane: int) -> tuple[str, tuple[tuple[float, ...], ...]]:
     found = state.pane(pane)
     if found is None:
         raise ValueError("the field is no longer open")
-    if not found.opened.path.endswith(".safetensors"):
+    if not found.opened.path.endswith(MODEL):
         raise ValueError(f"save {found.opened.name} first; commands take model files")
     return found.opened.path, found.opened.to_input
+
+
+def models(state: State) -> tuple[str, ...]:
+    """The model files that are shown, and no others: what `view-scene` can be given."""
+    return tuple(pane.opened.path for pane in state.shown if pane.opened.path.endswith(MODEL))
+
+
+def shown(state: State) -> str | None:
+    """The line that opens what is shown, as it is shown but for the eye where that looks through no view."""
+    found, look = models(state), state.look
+    if not found:
+        return None
+    passes = 0 if look.passes == Look().passes else look.passes
+    view = state.eye.view if state.eye else None
+    flags = view_scene.Flags(found, compare=look.layout, mode=look.mode, view=view, passes=passes)
+    return repeat.command("view-scene", flags)
+
+
+def screenshot(state: State, out: str, size: tuple[int, int]) -> str | None:
+    """The line that draws the same picture; None where none does: with photographs over it, cropped, from elsewhere."""
+    look, plain, eye, found = state.look, Look(), state.eye, models(state)
+    same = ("layout", "truth", "blink", "exposure", "background", "crop")
+    drawn = all(getattr(look, name) == getattr(plain, name) for name in same)
+    if eye is None or eye.view is None or eye.near or eye.aperture or not drawn or len(found) != len(state.shown):
+        return None
+    return repeat.screenshot(found, out, size, look.mode, eye.view)
 
 
 def path_beside(film: str) -> Path:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from imgui_bundle import imgui
 
-from viewer import keyframes, widgets
+from viewer import history, keyframes, widgets
 from viewer.desk import SavePath, Turn, called
 from viewer.messages import Film, StopFilm
 from viewer.navigation import Eye
@@ -99,13 +99,15 @@ def command_lines(turn: Turn) -> Turn:
     """The section with lines that repeat what was done."""
     if not widgets.section("Command line", opened=False):
         return turn
-    if not turn.desk.lines:
+    now = history.shown(turn.state)
+    lines = ((now,) if now else ()) + turn.desk.lines
+    if not lines:
         widgets.note("Nothing yet that a command would repeat.")
-    for i, line in enumerate(turn.desk.lines):
+    for i, line in enumerate(lines):
         imgui.push_id(i)
         if imgui.small_button("copy"):
             imgui.set_clipboard_text(line)
         imgui.same_line()
-        widgets.note(line, None if not line.startswith("#") else AMBER)
+        widgets.note(line, AMBER if line.startswith("#") else None)
         imgui.pop_id()
     return turn

@@ -192,3 +192,12 @@ def test_nothing_changes_where_nothing_is_changed(turn):
     assert turn.look(exposure=0.0) is turn
     assert turn.put(text="") is turn
     assert turn.eye(turn.state.eye) is turn
+
+
+def test_the_line_of_a_screenshot_is_there_where_a_command_draws_the_same(turn):
+    there = actions.through(turn, 2).look(mode="depth")
+    line = "view-scene chair.safetensors chair.safetensors --screenshot a.png --size 60 40 --mode depth --view 2"
+    assert history.screenshot(there.state, "a.png", (60, 40)) == line
+    assert history.shown(there.state) == "view-scene chair.safetensors chair.safetensors --mode depth --view 2"
+    assert history.screenshot(turn.state, "a.png", (60, 40)) is None  # not through a view
+    assert history.screenshot(there.look(crop=BOX).state, "a.png", (60, 40)) is None
