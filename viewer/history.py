@@ -60,13 +60,17 @@ def shown(state: State) -> str | None:
 
 
 def screenshot(state: State, out: str, size: tuple[int, int]) -> str | None:
-    """The line that draws the same picture; None where none does: with photographs over it, cropped, from elsewhere."""
+    """The line that draws the same picture; None where none does: of several, with photographs over it, cropped, from
+    elsewhere than a view."""
     look, plain, eye, found = state.look, Look(), state.eye, models(state)
-    same = ("layout", "truth", "blink", "exposure", "background", "crop")
+    same = ("truth", "blink", "exposure", "background", "crop")
     drawn = all(getattr(look, name) == getattr(plain, name) for name in same)
-    if eye is None or eye.view is None or eye.near or eye.aperture or not drawn or len(found) != len(state.shown):
+    if eye is None or eye.view is None or eye.near or eye.aperture or not drawn or len(found) != 1:
         return None
-    return repeat.screenshot(found, out, size, look.mode, eye.view)
+    frame = state.shown[0].frame
+    passes = frame.passes if frame and frame.passes > 1 else 0
+    flags = view_scene.Flags(found, mode=look.mode, view=eye.view, screenshot=Path(out), size=size, passes=passes)
+    return repeat.command("view-scene", flags)
 
 
 def path_beside(film: str) -> Path:

@@ -195,9 +195,10 @@ def test_nothing_changes_where_nothing_is_changed(turn):
 
 
 def test_the_line_of_a_screenshot_is_there_where_a_command_draws_the_same(turn):
-    there = actions.through(turn, 2).look(mode="depth")
-    line = "view-scene chair.safetensors chair.safetensors --screenshot a.png --size 60 40 --mode depth --view 2"
+    there = actions.through(turn, 2).look(mode="depth").show(1, False)
+    line = "view-scene chair.safetensors --mode depth --view 2 --screenshot a.png --size 60 40"
     assert history.screenshot(there.state, "a.png", (60, 40)) == line
-    assert history.shown(there.state) == "view-scene chair.safetensors chair.safetensors --mode depth --view 2"
-    assert history.screenshot(turn.state, "a.png", (60, 40)) is None  # not through a view
+    assert history.shown(there.state) == "view-scene chair.safetensors --mode depth --view 2"
+    assert history.screenshot(there.show(1, True).state, "a.png", (60, 40)) is None  # bears captions there
     assert history.screenshot(there.look(crop=BOX).state, "a.png", (60, 40)) is None
+    assert history.screenshot(turn.show(1, False).state, "a.png", (60, 40)) is None  # not through a view
