@@ -164,6 +164,10 @@ def test_a_worker_that_died_leaves_the_last_picture_and_another_takes_its_place(
     assert seen["again"] == ["ready", True]
 
 
+def test_ctrl_c_passes_through_and_leaves_no_window(seen):
+    assert seen["interrupted"] == 0
+
+
 def test_dense_screens_have_large_texts_and_sharp_pictures(display, tmp_path):
     dense = driven("dense", tmp_path, display)
     for ratio, scale in (("1", 2.0), ("2", 1.0)):  # the window's units are the screen's dots, or twice as large

@@ -6,6 +6,7 @@ Usage: window_script.py NAME, in an empty folder. Events go through the window's
 import ctypes
 import json
 import math
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -249,6 +250,14 @@ def typing(a: App) -> Iterator[None]:
     seen["entered"] = session.state.notices[-1].text
 
 
+def interrupted(a: App, link: Opening) -> Iterator[None]:
+    """Ctrl-C in the terminal."""
+    yield from until(lambda: a.stage.image is not None)
+    signal.raise_signal(signal.SIGINT)
+    yield from turns(10)
+    a.window.dispatch_event("on_close")
+
+
 def dense(a: App, link: Opening) -> Iterator[None]:
     """A screen with twice as many dots."""
     yield from until(lambda: a.stage.image is not None)
@@ -311,6 +320,13 @@ def main() -> None:
     else:
         show(use)
         show(trouble)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored from birth in the background
+        try:
+            show(interrupted)
+        except KeyboardInterrupt:
+            import pyglet
+
+            seen["interrupted"] = len(pyglet.app.windows)
     sys.stdout.write(json.dumps(seen, default=plain))
 
 
