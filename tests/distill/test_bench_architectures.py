@@ -40,7 +40,7 @@ def test_the_front_holds_what_nothing_beats():
     assert front([]) == []
 
 
-def test_a_contest_leaves_table_plot_and_models(monkeypatch, tmp_path, capfd):
+def test_a_contest_leaves_table_plot_and_models(in_this_process, monkeypatch, tmp_path, capfd):
     only = ["hashgrid:tiny", "mlp:tiny"]
     words = ["builtin:48", "--architectures", "--seconds", 0.5, "--only", *only, "--out", tmp_path]
     assert run(monkeypatch, *words) == 0
@@ -58,11 +58,11 @@ def test_a_contest_leaves_table_plot_and_models(monkeypatch, tmp_path, capfd):
     assert f"{stored['rows'][0]['psnr']:.2f}" in capfd.readouterr().out
 
 
-def test_a_failing_entry_is_told_and_the_others_go_on(in_this_process, monkeypatch, tmp_path):
+def test_a_failing_entry_is_told_and_the_others_go_on(monkeypatch, tmp_path):
     answers = iter([{"architecture": "mlp", "preset": "tiny", "error": "no memory"}])
     real = bench_architectures.one
     monkeypatch.setattr(bench_architectures, "one", lambda *a: next(answers, None) or real(*a))
-    contest = Contest("builtin:48", 0.2, 1, "cpu", "small", ("mlp:tiny", "hashgrid:tiny"))
+    contest = Contest("builtin:48", 0.2, 1, "cpu", "small", ("mlp:tiny", "hashgrid:tiny"))  # the latter as a process
     result = compete(contest, tmp_path, Console(quiet=True))
     assert result["rows"][0]["error"] == "no memory"
     assert result["rows"][1]["psnr"] > 0

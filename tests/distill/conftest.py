@@ -1,0 +1,27 @@
+"""Commands that a bench starts as processes, answered in this one: a process imports and warms up for seconds."""
+
+import contextlib
+import importlib
+import io
+import json
+import sys
+
+import pytest
+
+from distill import bench_architectures, bench_distill
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Contests and matrices run the same commands with the same words, but without processes of their own."""
+
+    def outcome(module, words, *_):
+        printed, told = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
+            patch.setattr(sys, "argv", [module, *words, "--json"])
+            with pytest.raises(SystemExit) as end:
+                importlib.import_module(module).main()
+        return {"error": told.getvalue().strip().splitlines()[-1]} if end.value.code else json.loads(printed.getvalue())
+
+    for module in (bench_architectures, bench_distill):
+        monkeypatch.setattr(module, "outcome", outcome)
