@@ -135,11 +135,15 @@ def test_escape_closes_the_window_and_ends_the_loop(seen):
     assert "after" not in seen
 
 
-@pytest.mark.parametrize("size", [(1000, 500), (60, 40), (20, 20), (800, 600)])
+@pytest.mark.parametrize("size", [(1000, 500), (60, 40), (20, 20), (1000, 1150), (800, 600)])
 def test_the_picture_follows_the_window_to_any_size(seen, size):
     width, height = seen[f"resized {size}"]
     assert 0 < width <= size[0]
     assert 0 < height <= size[1]
+
+
+def test_curves_of_learning_run_across_the_panel(seen):
+    assert seen["curve"] > 150  # of 340 columns, less the axis and its numbers
 
 
 def test_nothing_is_drawn_while_the_window_is_minimised(seen):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gradient_link import BOX, UNIT, GradientLink
+from gradient_link import BOX, UNIT, GradientLink, progress
 from PIL import Image
 
 from render.camera import Camera, Intrinsics, look_at
@@ -215,11 +215,13 @@ def trouble(a: App, link: Opening) -> Iterator[None]:
 
 def sizes(a: App, link: Opening) -> Iterator[None]:
     """Wide, tiny, minimised."""
-    for size in ((1000, 500), (60, 40), (20, 20), SIZE):
+    for size in ((1000, 500), (60, 40), (20, 20), (1000, 1150), SIZE):
         a.window.set_size(*size)
         yield from until(lambda size=size: a.window.get_size() == size)
         yield from turns(5)
         seen[f"resized {size}"] = link.shots[-1].camera.size
+        if size[1] > 1000:
+            yield from learning(a, link)
     a.window.minimize()
     a.window.dispatch_event("on_hide")
     drawn = a.drawn
@@ -229,6 +231,19 @@ def sizes(a: App, link: Opening) -> Iterator[None]:
     a.window.dispatch_event("on_show")
     yield from until(lambda: a.drawn > drawn)
     seen["back"] = a.drawn > drawn
+
+
+def learning(a: App, link: Opening) -> Iterator[None]:
+    """Whether curves are drawn: how many columns of the panel hold their colour below the fields' names."""
+    link.waiting += [progress(0, step, "running") for step in range(1, 60)]
+    yield from until(lambda: len(a.session.state.panes[0].curve.seconds) > 50)
+    yield from settled(a)
+    from viewer import panel_fields
+
+    panel = a.screenshot()[600:, : a.stage.places.picture[0]].astype(int)
+    color = panel_fields.color(0)
+    away = panel - [color >> 16, color >> 8 & 255, color & 255]
+    seen["curve"] = (np.abs(away).max(-1) < 40).any(0).sum()
 
 
 def typing(a: App) -> Iterator[None]:
