@@ -120,7 +120,10 @@ def flipped(turn: Turn, name: str) -> Turn:
 
 def keyframe(turn: Turn) -> Turn:
     """One more at the end of the camera path, where the eye is."""
-    return turn.put(path=keyframes.add(turn.desk.path, turn.state.eye)) if turn.state.eye else turn
+    if turn.state.eye is None:
+        return turn
+    path = keyframes.add(turn.desk.path, turn.state.eye)
+    return turn.put(path=path).tell(f"keyframe {len(path.keys)} at {path.keys[-1].time:.1f} s")
 
 
 def preview(turn: Turn) -> Turn:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from viewer.keyframes import CameraKeys
-from viewer.messages import Command
+from viewer.messages import Command, Told
 from viewer.navigation import Eye
-from viewer.session import Pane, State
+from viewer.session import NOTICES, Pane, State
 from viewer.sniff import Found
 
 
@@ -127,6 +127,11 @@ class Turn:
     def wish(self, wish: Wish) -> "Turn":
         """Ask the window."""
         return replace(self, wishes=(*self.wishes, wish))
+
+    def tell(self, text: str, *, trouble: bool = False) -> "Turn":
+        """A line for the person, among those of the worker."""
+        notices = (*self.state.notices, Told(" ".join(text.split()), trouble))[-NOTICES:]
+        return replace(self, state=replace(self.state, notices=notices))
 
     def show(self, pane: int, shown: bool) -> "Turn":
         """A pane is drawn, or not."""

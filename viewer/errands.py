@@ -3,7 +3,7 @@
 import importlib
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,9 @@ from PIL import Image
 
 from viewer import history, keyframes, sniff
 from viewer.desk import SavePath, Screenshot, Take, Turn, Wish
-from viewer.messages import Command, Film, Open, Told
+from viewer.messages import Command, Film, Open
 
 HELPERS = ("zenity", "matedialog", "qarma", "kdialog")  # any one of them draws dialogs on Linux
-
-
-def told(turn: Turn, text: str, *, trouble: bool = False) -> Turn:
-    """A line for the person, among those of the worker."""
-    notices = (*turn.state.notices, Told(" ".join(text.split()), trouble))
-    return replace(turn, state=replace(turn.state, notices=notices[-50:]))
 
 
 def taken(turn: Turn, text: str) -> Turn:
@@ -35,7 +29,7 @@ def taken(turn: Turn, text: str) -> Turn:
             return loaded(turn, Path(found.path))
         return turn.put(found=found, text="", panel=True)
     except (OSError, ValueError) as error:
-        return told(turn, str(error), trouble=True)
+        return turn.tell(str(error), trouble=True)
 
 
 def loaded(turn: Turn, path: Path) -> Turn:
@@ -45,7 +39,7 @@ def loaded(turn: Turn, path: Path) -> Turn:
     to_input = torch.tensor(turn.state.panes[0].opened.to_input, dtype=torch.float64)
     file = keyframes.read(path, torch.linalg.inv(to_input))
     turn = turn.put(path=file.keys, fps=file.fps, film_size=file.size, path_file=str(path), text="")
-    return told(turn, f"{path}: {len(file.keys.keys)} keyframes, {file.keys.seconds:.1f} s")
+    return turn.tell(f"{path}: {len(file.keys.keys)} keyframes, {file.keys.seconds:.1f} s")
 
 
 def done(turn: Turn, wish: Wish, image: np.ndarray | None) -> Turn:
@@ -59,27 +53,27 @@ def done(turn: Turn, wish: Wish, image: np.ndarray | None) -> Turn:
             case SavePath():
                 return written(turn, Path(wish.path))
     except (OSError, ValueError) as error:
-        return told(turn, str(error), trouble=True)
+        return turn.tell(str(error), trouble=True)
     return turn
 
 
 def shot(turn: Turn, image: np.ndarray | None) -> Turn:
     """The picture as a PNG under the next free name."""
     if image is None:
-        return told(turn, "there is no picture yet", trouble=True)
+        return turn.tell("there is no picture yet", trouble=True)
     name = turn.state.panes[0].opened.name if turn.state.panes else "view"
     path = next(p for i in range(1, 100_000) if not (p := Path(f"{name}-{i:03d}.png")).exists())
     Image.fromarray(image).save(path)
     height, width = image.shape[:2]
     lines = history.appended(turn.desk.lines, history.screenshot(turn.state, str(path), (width, height)))
-    return told(turn, f"{path.absolute()}: {width} x {height} pixels").put(wrote=f"written: {path}", lines=lines)
+    return turn.tell(f"{path.absolute()}: {width} x {height} pixels").put(wrote=f"written: {path}", lines=lines)
 
 
 def written(turn: Turn, path: Path) -> Turn:
     """The keyframes as a camera path file."""
     desk = turn.desk
     keyframes.write(path, desk.path, desk.fps, desk.film_size, turn.state.panes[0].opened.to_input)
-    return told(turn, f"{path.absolute()}: {len(desk.path.keys)} keyframes")
+    return turn.tell(f"{path.absolute()}: {len(desk.path.keys)} keyframes")
 
 
 def noted(turn: Turn, command: Command) -> Turn:
@@ -88,7 +82,7 @@ def noted(turn: Turn, command: Command) -> Turn:
         try:
             turn = written(turn, history.path_beside(command.path))
         except (OSError, ValueError) as error:
-            turn = told(turn, str(error), trouble=True)
+            turn = turn.tell(str(error), trouble=True)
     return turn.put(lines=history.appended(turn.desk.lines, history.line(command, turn.state)))
 
 

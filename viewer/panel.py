@@ -67,7 +67,7 @@ def question(turn: Turn, found: Found) -> Turn:
     """Photographs were brought: to learn from, or to compare with?"""
     imgui.spacing()
     widgets.note(found.path, AMBER)
-    learn, turn = panel_learning.wanted(turn.desk.learn, turn, "learn")
+    learn = panel_learning.wanted(turn.desk.learn, "learn")
     learn = replace(learn, downscale=widgets.whole("downscale", learn.downscale, (1, 8)))
     turn = turn.put(learn=learn)
     pressed = widgets.row("train a field", "compare with", "not now")

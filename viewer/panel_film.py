@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from imgui_bundle import imgui
 
-from viewer import history, keyframes, widgets
+from viewer import actions, history, keyframes, widgets
 from viewer.desk import SavePath, Turn, called
 from viewer.messages import Film, StopFilm
 from viewer.navigation import Eye
@@ -22,7 +22,7 @@ def draw(turn: Turn) -> Turn:
     turn = keys(turn, eye)
     path = turn.desk.path
     if widgets.button("add keyframe", share=1):
-        return turn.put(path=keyframes.add(path, eye))
+        return actions.act(turn, "keyframe")
     if not path.keys:
         widgets.note("Keyframes are places that the camera passes; add two or more.")
         return turn

@@ -15,7 +15,6 @@ from viewer.messages import Control, Convert, Progress
 from viewer.session import Curve, Pane
 from viewer.widgets import AMBER, GREEN, RED, scaled
 
-PRESETS = ("auto", "tiny", "small", "base", "large")
 LIVES = {"running": GREEN, "paused": AMBER, "scoring": AMBER, "done": None, "failed": RED}
 HEIGHT = 110.0  # of a plot, pixels at scale 1
 
@@ -114,16 +113,17 @@ def points(curve: Curve, title: str) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(x[drawn]), np.ascontiguousarray(y[drawn])
 
 
-def wanted(want: Want, turn: Turn, name: str) -> tuple[Want, Turn]:
+def wanted(want: Want, name: str) -> Want:
     """Architecture, size and steps of a field to be made."""
     imgui.push_id(name)
     architecture = widgets.choice("architecture", want.architecture, fields.NAMES)
-    preset = widgets.choice("preset", want.preset, PRESETS)
+    presets = ("auto", *fields.module(architecture).PRESETS)
+    preset = widgets.choice("preset", want.preset if want.preset in presets else "auto", presets)
     widgets.label("steps")
     form = "%d" if want.steps else "as by default"
     steps = imgui.drag_int("##steps", want.steps, 10.0, 0, 1_000_000, form)[1]
     imgui.pop_id()
-    return replace(want, architecture=architecture, preset=preset, steps=max(0, steps)), turn
+    return replace(want, architecture=architecture, preset=preset, steps=max(0, steps))
 
 
 def settings(want: Want) -> Settings:
@@ -136,7 +136,7 @@ def convert(turn: Turn) -> Turn:
     pane = turn.chosen
     if pane is None or not widgets.section("Convert to", opened=False):
         return turn
-    want, turn = wanted(turn.desk.convert, turn, "convert")
+    want = wanted(turn.desk.convert, "convert")
     crop = turn.state.look.crop
     cropped = widgets.toggle("only what the crop box keeps", want.cropped, enabled=crop is not None)
     turn = turn.put(convert=replace(want, cropped=cropped))

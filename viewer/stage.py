@@ -20,7 +20,7 @@ from viewer.session import Session, State
 
 GROUND = (0.063, 0.067, 0.078)  # around the picture
 BLINK = 0.5  # seconds that the photograph stays, and stays away
-MOST = 4  # messages on the picture
+MOST = 4  # messages on the picture, besides as many troubles
 HELD = {
     "LSHIFT": "SHIFT",
     "RSHIFT": "SHIFT",
@@ -105,7 +105,9 @@ class Stage:
         new = [message for message in now.notices if id(message) not in told]
         self.frames, self.notices = frames, now.notices
         entries = [*self.toasts, *((self.now + (LONGER if m.trouble else STAY), m) for m in new)]
-        self.toasts = tuple(entry for entry in entries if entry[0] >= self.now)[-MOST:]
+        alive = [entry for entry in entries if entry[0] >= self.now]
+        plain = [entry for entry in alive if not entry[1].trouble]
+        self.toasts = tuple(entry for entry in alive if entry not in plain[:-MOST])[-2 * MOST :]
 
     def blinked(self, state: State) -> bool:
         """Whether the picture is one with the photograph that should be one without, or the other way round."""
