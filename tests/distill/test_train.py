@@ -1,5 +1,7 @@
 """Photographs as teacher: pixels, budget, resume bit for bit, and that it learns."""
 
+import functools
+
 import pytest
 import torch
 
@@ -17,9 +19,14 @@ from scenes.scene import ReadOptions, View, load
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def scene():
+@functools.cache
+def pictures():
     return load("builtin:48", ReadOptions())
+
+
+@pytest.fixture
+def scene():
+    return pictures()
 
 
 def training(scene, steps=40, seed=0, batch=4096):
@@ -31,6 +38,13 @@ def advance(run, until):
     for step in fit(run.run, run.stages(), Schedule(run.recipe.steps)):
         if step.index == until - 1:
             return
+
+
+@functools.cache
+def learnt():
+    """A run of 60 steps, and the samples of each; no test changes it."""
+    run = training(pictures(), steps=60, batch=8192)
+    return run, [step.samples for step in fit(run.run, run.stages(), Schedule(60))]
 
 
 def same(one, two):
@@ -80,15 +94,14 @@ def test_a_mesh_of_seeds_gives_the_same_run_and_another_seed_another(scene):
 
 
 def test_an_interrupted_run_continues_bit_for_bit(scene, tmp_path):
-    whole = training(scene)
-    advance(whole, 40)
-    first = training(scene)
-    advance(first, 23)
-    first.save_checkpoint(tmp_path / "checkpoint.safetensors")
-    second = training(scene)
+    whole = training(scene, steps=22)
+    for step in fit(whole.run, whole.stages(), Schedule(22)):
+        if step.index == 12:
+            whole.save_checkpoint(tmp_path / "checkpoint.safetensors")
+    second = training(scene, steps=22)
     second.load_checkpoint(tmp_path / "checkpoint.safetensors")
-    assert second.run.index == 23
-    advance(second, 40)
+    assert second.run.index == 13
+    advance(second, 22)  # past the 16 updates of the occupancy that ask all cells
     assert same(whole, second)
 
 
@@ -102,19 +115,15 @@ def test_a_checkpoint_of_another_recipe_is_refused(scene, tmp_path):
         training(scene).load_checkpoint(tmp_path / "c.safetensors")
 
 
-def test_the_ray_count_follows_the_sample_budget(scene):
-    run = training(scene, steps=60, batch=8192)
-    counts = []
-    for step in fit(run.run, run.stages(), Schedule(60)):
-        counts.append(step.samples)
+def test_the_ray_count_follows_the_sample_budget():
+    _, counts = learnt()
     late = torch.tensor(counts[-20:]).double()
     assert 0.6 < float(late.mean()) / 8192 < 1.5
     assert max(counts) <= 2 * 8192
 
 
 def test_it_learns(scene):
-    run = training(scene, steps=120, batch=16384)
-    advance(run, 120)
+    run, _ = learnt()
     draw = lambda camera: run.renderer.image(run.field, run.loss.grid, camera)  # noqa: E731
     scores = list(score_views(scene.test[:3], scene.background, draw))
     white = [float(-10 * torch.log10((1 - s.truth).square().mean())) for s in scores]
@@ -122,9 +131,8 @@ def test_it_learns(scene):
     assert 0 < run.loss.grid.share() < 0.4
 
 
-def test_opacity_is_that_of_one_step_where_rays_go_and_zero_elsewhere(scene, generator):
-    run = training(scene)
-    advance(run, 20)
+def test_opacity_is_that_of_one_step_where_rays_go_and_zero_elsewhere(generator):
+    run, _ = learnt()
     x = torch.rand(5000, 3, generator=generator)
     got = run.opacity(x)
     points = (x - 0.5) * run.field.side + run.field.center
