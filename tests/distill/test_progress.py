@@ -142,34 +142,40 @@ def test_a_checkpoint_of_another_teacher_is_refused_in_one_line(monkeypatch, tea
     assert load(out).header.provenance["steps"] == 3  # what was saved is still there
 
 
-def started(teacher, out, *more):
-    command = [sys.executable, "-m", "distill.convert_scene", str(teacher), *WORDS[:-1], "100000", "--out", str(out)]
-    return subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def stopped(process, log, lines):
-    """Press Ctrl-C once the log has so many lines."""
+def stopped(words, log, lines):
+    """Run a process and press Ctrl-C once the log has so many lines."""
+    command = [sys.executable, "-m", "distill.convert_scene", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(900):
         if process.poll() is not None or (log.exists() and len(log.read_text().splitlines()) >= lines):
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert "Traceback" not in error
-    return out
 
 
-def test_a_process_that_is_interrupted_continues(teacher, tmp_path):
-    out, log = tmp_path / "s.safetensors", tmp_path / "s_log.jsonl"
-    stopped(started(teacher, out), log, 2)
+def test_a_process_that_is_interrupted_continues(monkeypatch, teacher, tmp_path, capsys):
+    """As processes are slow to begin, the second one is this one."""
+    out, log, saw = tmp_path / "s.safetensors", tmp_path / "s_log.jsonl", progress.Monitor.saw
+    words = (teacher, *WORDS[:-1], 100000, "--out", out)
+    stopped(words, log, 2)
     assert {p.name for p in tmp_path.iterdir()} == LEFT
     before = log.read_text().splitlines()
-    assert "continues at step" in stopped(started(teacher, out, "--resume"), log, len(before) + 2)
+
+    def pressed(monitor, step):
+        saw(monitor, step)
+        if len(log.read_text().splitlines()) >= len(before) + 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(progress.Monitor, "saw", pressed)
+    assert convert(monkeypatch, *words, "--resume") == 130
+    assert "continues at step" in capsys.readouterr().out
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert steps == sorted(steps)
-    assert len(steps) > len(before)
-    assert load(out).header.provenance["steps"] >= steps[-1]
+    assert len(steps) == len(before) + 2
+    assert load(out).header.provenance["steps"] == steps[-1]
 
 
 def test_files_of_a_folder_and_beside_a_model(tmp_path):

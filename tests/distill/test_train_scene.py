@@ -13,7 +13,7 @@ import tyro
 from PIL import Image
 
 import fields
-from distill import train_scene
+from distill import progress, train_scene
 from fields import files
 from fields.files import load
 from viewer import view_scene
@@ -148,8 +148,9 @@ def test_full_disk_keeps_the_old_model(monkeypatch, tmp_path, capsys):
     assert not list(tmp_path.glob(".model*"))
 
 
-def test_interrupted_run_saves_ends_with_130_and_continues(tmp_path):
-    command = [sys.executable, "-m", "distill.train_scene", *QUICK, "--steps", "100000", "--out", str(tmp_path)]
+def test_interrupted_run_saves_ends_with_130_and_continues(monkeypatch, tmp_path, capsys):
+    words = [*QUICK, "--steps", "100000", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "distill.train_scene", *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "log.jsonl"
     for _ in range(600):
@@ -162,19 +163,24 @@ def test_interrupted_run_saves_ends_with_130_and_continues(tmp_path):
     assert "Traceback" not in error
     assert load(tmp_path / "model.safetensors").header.provenance["steps"] > 1
     assert (tmp_path / "checkpoint.safetensors").exists()
-    command += ["--resume"]
-    before = len(log.read_text().splitlines())
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
-        if len(log.read_text().splitlines()) >= before + 2:
-            break
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "continues at step" in out
+    before, seen = len(log.read_text().splitlines()), []
+
+    def pressed(monitor, step):  # the second Ctrl-C comes in this process, which is warm
+        saw(monitor, step)
+        seen.append(step.index)
+        if len(log.read_text().splitlines()) > before:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    saw = progress.Monitor.saw
+    monkeypatch.setattr(progress.Monitor, "saw", pressed)
+    assert run(monkeypatch, *words, "--resume") == 130
+    told = capsys.readouterr()
+    assert f"continues at step {seen[0]}" in told.out
+    assert told.err == "train-scene: interrupted\n"
+    assert load(tmp_path / "model.safetensors").header.provenance["steps"] == seen[-1] + 1
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert steps == sorted(steps)
+    assert len(steps) == before + 1
 
 
 @pytest.mark.parametrize(
