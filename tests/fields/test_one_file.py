@@ -1,69 +1,98 @@
-"""Another architecture takes one file: a copy of the house with `toy.py` in fields/arch trains and resumes it."""
+"""Another architecture takes one file: a copy of `fields` with `toy.py` in arch trains it, grows it and resumes it."""
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from fields.files import read_header
 
 ROOT = Path(__file__).parents[2]
-TRAIN = ["-m", "distill.train_scene", "builtin:48", "--arch", "toy", "--preset", "tiny", "--batch", "4096"]
+STEPS, PRESSED = 20, 14  # the toy grows after half of them
+TRAIN = ["builtin:48", "--arch", "toy", "--preset", "tiny", "--batch", "4096", "--steps", STEPS]
+RUNS = f"""
+import os, signal, sys
+from distill import progress, train_scene
+
+def run(*more):
+    sys.argv = ["train-scene", *words, *more]
+    try:
+        train_scene.main()
+    except SystemExit as end:
+        print(f"ended with {{end.code}}", flush=True)
+
+def pressed(monitor, step):
+    saw(monitor, step)
+    if step.index + 1 == {PRESSED}:
+        os.kill(os.getpid(), signal.SIGINT)
+
+whole, stopped, *words = sys.argv[1:]
+run("--out", whole)
+saw, progress.Monitor.saw = progress.Monitor.saw, pressed
+run("--out", stopped)
+progress.Monitor.saw = saw
+os.rename(stopped + "/model.safetensors", stopped + "/stopped.safetensors")
+run("--out", stopped, "--resume")
+"""  # in one process, as the first steps of every process take seconds
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
+    """A folder in which `fields` has one file more; the other folders are those of this checkout."""
     copy = tmp_path_factory.mktemp("house")
-    for name in ("fields", "render", "scenes", "distill", "tests", "pyproject.toml"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, copy / name)
+    for name in ("fields", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
     shutil.copy(ROOT / "tests" / "fields" / "toy.py", copy / "fields" / "arch" / "toy.py")
     return copy
 
 
-def python(house, *arguments, **options):
-    environment = {**os.environ, "PYTHONPATH": str(house), "NUMBA_CACHE_DIR": str(house / "numba")}
+def python(house, *arguments):
+    """Exit status and output of a process in the house."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (house, ROOT))), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=house, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
+    done = subprocess.run(
+        command, cwd=house, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
 
 
 def test_the_contract_test_runs_on_it_without_being_edited(house):
-    process = python(house, "-m", "pytest", "-q", "tests/fields/test_architectures.py", "-k", "toy")
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
+    status, out = python(house, "-m", "pytest", "-q", "tests/fields/test_architectures.py", "-k", "toy")
+    assert status == 0, out
     assert int(out.split(" passed")[0].split()[-1]) >= 8
 
 
-def test_it_trains_grows_and_opens_again(house, tmp_path):
-    process = python(house, *TRAIN, "--steps", 40, "--out", tmp_path)
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
-    header = read_header(tmp_path / "model.safetensors")  # the header needs no toy to be read
+@pytest.fixture(scope="module")
+def runs(house, tmp_path_factory):
+    """What three runs told: a whole one, one that Ctrl-C stopped after it had grown, and its continuation; folders."""
+    whole, stopped = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("stopped")
+    status, told = python(house, "-c", RUNS, whole, stopped, *TRAIN)
+    assert status == 0, told
+    assert told.count("ended with") == 3, told
+    return told.split("ended with")[:3], [line for line in told.splitlines() if "ended with" in line], whole, stopped
+
+
+def test_it_trains_grows_and_opens_again(runs):
+    told, ends, whole, _ = runs
+    assert ends[0] == "ended with 0", told[0]
+    header = read_header(whole / "model.safetensors")  # the header needs no toy to be read
     assert header.architecture == "toy"
     assert header.config == {"resolution": 16, "finest": 16}
 
 
-def test_a_run_that_has_grown_resumes(house, tmp_path):
-    process = python(house, *TRAIN, "--max-seconds", 6, "--out", tmp_path)
-    log = tmp_path / "log.jsonl"
-    for _ in range(1200):
-        if process.poll() is not None or (log.exists() and 'growth 1"' in log.read_text()):
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, out
-    process = python(house, *TRAIN, "--max-seconds", 6, "--resume", "--out", tmp_path)
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
-    assert "continues at step" in out
+def test_a_run_that_has_grown_resumes(runs):
+    told, ends, whole, stopped = runs
+    assert ends[1] == "ended with 130", told[1]
+    assert read_header(stopped / "stopped.safetensors").config == {"resolution": 16, "finest": 16}
+    assert ends[2] == "ended with 0", told[2]
+    assert f"continues at step {PRESSED}" in told[2]
+    want, got = (load_file(folder / "model.safetensors") for folder in (whole, stopped))
+    assert want.keys() == got.keys()
+    assert [name for name in want if not torch.equal(want[name], got[name])] == []
