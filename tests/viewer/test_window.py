@@ -159,8 +159,8 @@ def test_what_is_dropped_is_opened_asked_about_or_told_in_a_line(seen):
 
 
 def test_what_is_typed_goes_to_the_panel_alone(seen):
-    assert seen["typed"] == ["lost 1 w", "color", True]
-    assert seen["entered"].startswith("lost 1 w: no such file")
+    assert seen["typed"] == ["lost 2 w", "color", True]
+    assert seen["entered"].startswith("lost 2 w: no such file")
 
 
 def test_a_worker_that_died_leaves_the_last_picture_and_another_takes_its_place(seen):

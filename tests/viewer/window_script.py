@@ -255,8 +255,8 @@ def typing(a: App) -> Iterator[None]:
         a.window.dispatch_event(event, *field, LEFT, 0)
     yield from settled(a)
     eye, count = session.state.eye, len(session.state.notices)
-    for character in "lost 1 w":
-        tap(a, {" ": "SPACE", "1": "_1"}.get(character, character.upper()))
+    for character in "lost 2 w":
+        tap(a, {" ": "SPACE", "2": "_2"}.get(character, character.upper()))
         a.window.dispatch_event("on_text", character)
         yield from settled(a)
     seen["typed"] = a.stage.desk.text, session.state.look.mode, session.state.eye == eye
