@@ -33,6 +33,7 @@ def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
 
 def test_training_and_frames_are_measured(monkeypatch, capsys):
     monkeypatch.setattr(bench_scene, "SIDES", (20, 40))  # 30 steps leave fog, which is slow to draw
+    monkeypatch.setitem(bench_scene.BATCH, "cpu", 4096)
     assert run(monkeypatch, "builtin:48", "--frames", "--steps", 30, "--preset", "tiny", "--repeats", 3, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"machine", "train", "frames"}
