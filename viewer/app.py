@@ -220,6 +220,10 @@ class App:
     def on_hide(self) -> None:
         self.shown = False
 
+    def on_activate(self) -> None:
+        self.stage.gui.focus(True)
+        self.wake()
+
     def on_deactivate(self) -> None:
         self.stage.let_go()
 

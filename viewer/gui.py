@@ -73,9 +73,9 @@ class Gui:
             if character.isprintable():
                 self.io.add_input_character(ord(character))
 
-    def left(self) -> None:
-        """The window lost the keyboard: nothing is held down any more."""
-        self.io.add_focus_event(False)
+    def focus(self, here: bool) -> None:
+        """The window has the keyboard, or lost it: then nothing is held down any more."""
+        self.io.add_focus_event(here)
 
     @property
     def wants_keys(self) -> bool:

@@ -55,6 +55,7 @@ class Stage:
         self.desk = Desk()
         self.grip: Grip | None = None
         self.held: set[str] = set()  # keys
+        self.buttons: set[int] = set()  # of the mouse
         self.modifiers: frozenset[str] = frozenset()
         self.pointer: Point | None = None
         self.image: np.ndarray | None = None  # (H, W, 3) uint8, the picture without panel and lines
@@ -177,12 +178,14 @@ class Stage:
         return not all(0 <= x < width and 0 <= y < height for x, y in points)
 
     def leave(self) -> None:
-        """The mouse has left the window."""
-        self.gui.gone()
-        self.pointer = None
+        """The mouse has left the window; a widget that it holds keeps it."""
+        if not self.buttons:
+            self.gui.gone()
+            self.pointer = None
 
     def press(self, x: float, y: float, button: int, modifiers: frozenset[str]) -> None:
         """A mouse button goes down."""
+        self.buttons.add(button)
         self.gui.pointed(x, y)
         self.gui.pressed(button, True)
         name = mouse.BUTTONS.get(button)
@@ -192,6 +195,7 @@ class Stage:
 
     def release(self, x: float, y: float, button: int) -> None:
         """A mouse button goes up."""
+        self.buttons.discard(button)
         self.gui.pointed(x, y)
         self.gui.pressed(button, False)
         grip, self.grip = self.grip, None
@@ -228,9 +232,10 @@ class Stage:
     def let_go(self) -> None:
         """The window has lost the keyboard: nothing is held any more."""
         self.held.clear()
+        self.buttons.clear()
         self.grip = None
         self.modifiers = frozenset()
-        self.gui.left()
+        self.gui.focus(False)
 
     # ---- pictures
 

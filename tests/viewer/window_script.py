@@ -157,6 +157,9 @@ def moves(a: App, link: Opening) -> Iterator[None]:
     yield from until(lambda: session.state.eye != eyes[-1])
     a.window.dispatch_event("on_key_release", key.W, 0)
     eye("fly")
+    a.window.dispatch_event("on_key_press", key.D, 0)
+    a.window.dispatch_event("on_deactivate")  # the key is let go of somewhere else
+    a.window.dispatch_event("on_activate")
     yield from turns(3)
     eye("landed")
 
