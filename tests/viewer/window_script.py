@@ -3,7 +3,6 @@
 Usage: window_script.py NAME, in an empty folder. Events go through the window's own handlers, as pyglet sends them.
 """
 
-import ctypes
 import json
 import math
 import signal
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from dense_display import say_dense
 from gradient_link import BOX, UNIT, GradientLink, progress
 from PIL import Image
 
@@ -285,21 +285,6 @@ def dense(a: App, link: Opening) -> Iterator[None]:
     yield from drag(a, (a.window.get_size()[0] - 20, 200), (10, 0))
     seen["turned"] = a.session.state.eye.turn != eye.turn
     a.window.dispatch_event("on_close")
-
-
-def say_dense() -> object:
-    """Tell the X server that its screen has 192 dots to an inch; holds while the result is alive."""
-    x11 = ctypes.CDLL("libX11.so.6")
-    x11.XOpenDisplay.restype = x11.XDefaultRootWindow.restype = ctypes.c_void_p
-    x11.XDefaultRootWindow.argtypes = [ctypes.c_void_p]
-    display = x11.XOpenDisplay(None)
-    text = b"Xft.dpi:\t192\n"
-    manager, string = 23, 31  # predefined atoms RESOURCE_MANAGER and STRING
-    x11.XChangeProperty.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_ulong] * 2 + [ctypes.c_int] * 2 + [
-        ctypes.c_char_p, ctypes.c_int]  # fmt: skip
-    x11.XChangeProperty(display, x11.XDefaultRootWindow(display), manager, string, 8, 0, text, len(text))
-    x11.XSync(ctypes.c_void_p(display), 0)
-    return display
 
 
 def show(script: Callable[[App, Opening], Iterator[None]]) -> None:
