@@ -64,7 +64,7 @@ class Driver:
             if time.perf_counter() - begin > LIMIT:
                 raise ValueError(f"gave up after {LIMIT:.0f} s; {[n.text for n in self.session.state.notices][-3:]}")
             self.session.tick(self.flags.size, held=held)
-            time.sleep(0.001)
+            time.sleep(0.004)  # as a window does
         return time.perf_counter() - begin
 
     @property

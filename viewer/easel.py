@@ -68,6 +68,11 @@ class Easel:
             return False
         return self.times.frame_next(self.wish(all(sheet.shown for sheet in self.sheets.values()), learning))
 
+    @property
+    def moving(self) -> bool:
+        """Whether the person moves."""
+        return self.shot is not None and self.shot.moving
+
     def wish(self, shown: bool, learning: bool) -> Wish:
         """What the next frame is for."""
         assert self.shot is not None

@@ -77,7 +77,8 @@ class Engine:
         self.easel = Easel(self.shelf, inbox.report, inbox.interrupts)
         self.filmer: Filmer | None = None
         self.errands: list[Iterator[None]] = []  # work in slices that ends by itself
-        self.turn = 0  # counts slices of learning, so that learners take turns
+        self.slices = 0  # of work so far
+        self.turn = 0  # slices of learning so far, so that learners take turns
         self.over = False
 
     # ---- the loop
@@ -120,6 +121,10 @@ class Engine:
         """One slice of work; False where there is nothing to do."""
         learners = [p for p in self.shelf.panes.values() if p.learner and p.learner.busy]
         begin = time.perf_counter()
+        self.slices += 1
+        if self.filmer and self.slices % 2 and not self.easel.moving:  # a film takes turns with all else
+            self.film_on(self.filmer)
+            return True
         if self.easel.due(learning=bool(learners)):
             self.easel.draw(learning=bool(learners))
             self.easel.account(drawn=time.perf_counter() - begin)
@@ -163,6 +168,7 @@ class Engine:
             going = filmer.advance()
         except ValueError:
             self.filmer = None
+            self.inbox.report(replace(filmer.report(), final=True))
             raise
         self.inbox.report(filmer.report(final=not going))
         if not going:
@@ -287,11 +293,11 @@ class Engine:
             raise ValueError(f"{self.filmer.path}: is still being drawn; stop it first")
         pane = self.shelf.pane(command.pane)
 
-        def frame(number: int) -> Tensor:
+        def frame(number: int) -> Tensor | None:
             camera = command.cameras[number]
-            drawn = draw_pass(pane.subject, Shot(0, camera, (pane.number,), command.mode), camera, 0, None, never)
-            assert drawn is not None
-            return drawn.picture
+            shot = Shot(0, camera, (pane.number,), command.mode)
+            drawn = draw_pass(pane.subject, shot, camera, 0, None, self.inbox.interrupts)
+            return drawn.picture if drawn else None
 
         self.filmer = Filmer(command, frame)
 

@@ -19,8 +19,8 @@ PATIENCE = 10.0  # seconds that the encoder may take to end
 class Filmer:
     """One film in the making. ValueError where it cannot be written."""
 
-    def __init__(self, film: Film, draw: Callable[[int], Tensor]) -> None:
-        """`draw` gives the picture (H, W, 3) of a frame by its number."""
+    def __init__(self, film: Film, draw: Callable[[int], Tensor | None]) -> None:
+        """`draw` gives the picture (H, W, 3) of a frame by its number; None where something else came between."""
         self.film, self.draw, self.path = film, draw, Path(film.path)
         check(film, self.path)
         self.beside = self.path.with_name(f".{self.path.stem}-part{self.path.suffix}")  # until it is whole
@@ -41,8 +41,12 @@ class Filmer:
         if self.error:
             raise ValueError(f"{self.path}: {self.error}")
         if self.done < len(self.film.cameras):
-            if not self.frames.full():  # else the encoder is slower than we are: other work goes on
-                self.frames.put(self.draw(self.done))
+            if self.frames.full():  # the encoder is slower than we are
+                self.thread.join(0.005)
+                return True
+            picture = self.draw(self.done)
+            if picture is not None:
+                self.frames.put(picture)
                 self.done += 1
                 if self.done == len(self.film.cameras):
                     self.end()

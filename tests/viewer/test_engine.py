@@ -222,6 +222,16 @@ def test_a_film_that_is_stopped_leaves_nothing(engine, model, tmp_path):
     assert list((tmp_path / "film").iterdir()) == []
 
 
+def test_a_film_goes_on_while_a_field_learns_and_a_picture_gets_finer(engine, tmp_path, data):
+    engine, post = engine
+    do(engine, Learn(data, settings(tmp_path, seed=1)))
+    do(engine, replace(shot_of(post), passes=4096))
+    cameras = tuple(s.camera.resized(32, 24) for s in post.last(Album).spots[:3])
+    do(engine, Film(0, str(tmp_path / "a.gif"), cameras, 10.0))
+    until(engine, lambda: post.of(Filming) and post.last(Filming).final, 60)
+    assert (tmp_path / "a.gif").is_file()
+
+
 def test_views_are_scored_one_by_one(engine, model, tmp_path, data):
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path)), Control(0, "pause"), Score(0))

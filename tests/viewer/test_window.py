@@ -2,36 +2,25 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from display import virtual
 from PIL import Image
 
 pytest.importorskip("pyglet", reason="pyglet is missing; the extra `viewer` brings it")
 pytest.importorskip("imgui_bundle", reason="imgui-bundle is missing; the extra `viewer` brings it")
 HERE = Path(__file__).parent
-SCREEN = "1920x1200x24"
 
 
 @pytest.fixture(scope="module")
 def display():
     """A display without a screen, whatever the machine has."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed, so that there is no display to open a window on")
-    reads, writes = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writes), "-screen", "0", SCREEN, "-nolisten", "tcp", "-noreset"]
-    server = subprocess.Popen(command, pass_fds=(writes,), stderr=subprocess.DEVNULL)
-    os.close(writes)
-    try:
-        with os.fdopen(reads) as told:
-            yield f":{told.readline().strip()}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with virtual() as name:
+        yield name
 
 
 def driven(name: str, folder: Path, display: str) -> dict:
