@@ -60,9 +60,14 @@ def test_there_are_ops():
     assert {p.stem for p in OPS} >= {"grid", "march", "composite"}
 
 
-def test_only_the_viewer_may_import_a_window_toolkit():
-    guilty = [p for p in FILES if any(n.split(".")[0] in ("pyglet", "imgui_bundle") for n in imported(p))]
-    assert all(p.parent.name == "viewer" for p in guilty)
+def importers(*toolkits: str) -> set[str]:
+    return {str(p.relative_to(ROOT)) for p in FILES if any(n.split(".")[0] in toolkits for n in imported(p))}
+
+
+def test_one_file_imports_the_window_toolkit_and_one_the_browser_s():
+    assert importers("pyglet") == {"viewer/app.py"}
+    assert importers("viser") == {"viewer/web.py"}
+    assert all(name.startswith("viewer/") for name in importers("imgui_bundle", "OpenGL"))
 
 
 def test_the_top_level_is_fixed():
