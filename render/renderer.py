@@ -13,7 +13,7 @@ from render.kernels.composite import composite, transmittance
 from render.kernels.gather import gather
 from render.occupancy import OccupancyGrid
 from render.precision import precision
-from render.rays import RayBatch, Samples
+from render.rays import RayBatch, Samples, rows
 
 UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
 WAVES = (8, 12, 16, 24, 32)  # samples of a ray asked at once: in the first wave, the second, ..., all later ones
@@ -100,7 +100,7 @@ class Renderer:
         """Differentiable pixels (R,) of given samples."""
         with precision(rays.origins.device):
             sigma, features = field.density(samples.positions(rays))
-            rgb = field.color(features, rays.directions[samples.ray])
+            rgb = field.color(features, rows(rays.directions, samples.ray))
         seen, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
         return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))
 
@@ -127,19 +127,20 @@ class Renderer:
         alive, asked = torch.arange(len(rays), device=device), torch.zeros(len(rays), dtype=torch.int32, device=device)
         for limit in chain(WAVES, repeat(WAVES[-1])):
             live = rays[alive]
-            samples = grid.march(live, self.step, self.cone, near=begin[alive], limit=limit)
+            samples = grid.march(live, self.step, self.cone, near=rows(begin, alive), limit=limit)
             if not len(samples):
                 break
             points = samples.positions(live)
             sigma, features = answers(field, points)
             spans = (samples.t, samples.dt, samples.offsets)
-            weights, solid, far, shown = gather(sigma, *spans, opacity[alive], looked[alive])
+            weights, solid, far, shown = gather(sigma, *spans, rows(opacity, alive), rows(looked, alive))
             seen = weights.nonzero()[:, 0]
-            ray = samples.ray[seen]
+            ray = rows(samples.ray, seen)
             with precision(device):
-                shade = look(field, points[seen], features[seen], live.directions[ray]).float() * weights[seen, None]
+                shade = look(field, rows(points, seen), rows(features, seen), rows(live.directions, ray)).float()
+            shade, whose = shade * rows(weights, seen)[:, None], rows(alive, ray)
             for channel, values in zip(rgb, shade.T, strict=True):
-                channel.index_add_(0, alive[ray], values)  # one by one: rows of three take fifty times as long
+                channel.index_add_(0, whose, values)  # one by one: rows of three take fifty times as long
             opacity[alive], looked[alive] = solid, shown
             distance[alive] += far
             counts = samples.offsets.diff()
@@ -162,4 +163,4 @@ def kept(samples: Samples, mask: Tensor) -> Samples:
     """The samples where `mask` (N,) is true."""
     before = torch.nn.functional.pad(mask.long().cumsum(0), (1, 0))
     index = mask.nonzero()[:, 0]
-    return Samples(samples.ray[index], samples.t[index], samples.dt[index], before[samples.offsets])
+    return Samples(rows(samples.ray, index), rows(samples.t, index), rows(samples.dt, index), before[samples.offsets])
