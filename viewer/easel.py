@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from render.pictures import bytes_of
 from viewer.drawing import Pass, Stack, draw_pass
-from viewer.messages import Drawn, Photograph, Report, Shot
+from viewer.messages import Drawn, Photograph, Report, Shot, same
 from viewer.modes import Truth
 from viewer.pacing import Cost, Size, Times, Wish, frame_size
 from viewer.shelf import Shelf
@@ -42,9 +42,11 @@ class Easel:
         self.coarse: dict[tuple[int, str], Size] = {}  # of the last coarse frame
 
     def want(self, shot: Shot) -> None:
-        """Another picture is wanted."""
-        self.shot, self.truths = shot, {}
-        self.sheets = {number: Sheet() for number in shot.panes if number in self.shelf.panes}
+        """Another picture is wanted. Of one that was wanted in motion a coarse one is there already."""
+        settled = self.shot is not None and same(replace(shot, moving=True, number=self.shot.number), self.shot)
+        before, self.shot, self.truths = self.sheets, shot, {}
+        panes = [number for number in shot.panes if number in self.shelf.panes]
+        self.sheets = {n: Sheet(shown=settled and n in before and before[n].shown) for n in panes}
         self.send_photograph()
 
     def stale(self, number: int) -> None:

@@ -4,7 +4,7 @@ World: the scene units of whatever was opened first. Panes are numbered in the o
 is never used again. Lengths are scene units of the world and angles radians, pictures are uint8 RGB.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,14 @@ class Shot:
     background: tuple[float, float, float] | None = None  # None: the model's own
     crop: Box | None = None  # nothing outside is drawn
     passes: int = 16  # samples per pixel to stop at, >= 1; the first goes through pixel centres
+
+
+def same(one: Shot, other: Shot | None) -> bool:
+    """Whether two shots would give the same picture. (Tensors have no truth value, so == does not do.)"""
+    if other is None or replace(one, camera=other.camera) != other:
+        return False
+    a, b = one.camera, other.camera
+    return a is b or (a.size == b.size and a.intrinsics == b.intrinsics and bool((a.pose == b.pose).all()))
 
 
 # ---- commands: front end to worker

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 Size = tuple[int, int]  # width, height in pixels
 
 MOVING = 1 / 20  # seconds for one frame of all panes while the person moves
-LIVE = 0.25  # the same while something learns and nobody moves: it may be given up
+LIVE = 0.2  # the same while something learns and nobody moves: it may be given up
 COARSE = 0.25  # seconds from which a full picture of all panes is preceded by a coarse one
-SHARE = 0.2  # of the time that drawing may take while something learns and nobody moves
+SHARE = 0.13  # of the time that drawing may take while something learns and nobody moves
 WINDOW = 10.0  # seconds over which that share is taken
 SMALLEST = 1 / 16  # of the full width and height
 FIRST = 4096  # pixels of a frame whose cost is not known yet

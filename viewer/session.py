@@ -33,6 +33,7 @@ from viewer.messages import (
     Spot,
     Started,
     Told,
+    same,
 )
 from viewer.navigation import Eye
 
@@ -40,7 +41,7 @@ Layout = Literal["split", "wipe", "difference"]
 LAYOUTS: tuple[Layout, ...] = ("split", "wipe", "difference")
 HISTORY = 2000  # points of a curve; more are thinned to half
 NOTICES = 50  # lines that are remembered
-SETTLE = 0.15  # seconds without a change after which the eye counts as still
+SETTLE = 0.1  # seconds without a change after which the eye counts as still
 
 
 @dataclass(frozen=True)
@@ -270,11 +271,3 @@ def resumed(command: Command) -> Command:
         return command
     out = command.settings.out or Path("runs") / (Path(command.data).stem.replace(":", "_") or "scene")
     return replace(command, settings=replace(command.settings, resume=(out / "checkpoint.safetensors").is_file()))
-
-
-def same(one: Shot, other: Shot | None) -> bool:
-    """Whether two shots would give the same picture. (Tensors have no truth value, so == does not do.)"""
-    if other is None or replace(one, camera=other.camera) != other:
-        return False
-    a, b = one.camera, other.camera
-    return a is b or (a.size == b.size and a.intrinsics == b.intrinsics and bool((a.pose == b.pose).all()))

@@ -109,6 +109,18 @@ def test_a_coarse_frame_comes_first_while_the_person_moves(engine, model):
     assert not engine.work()  # until the next shot
 
 
+def test_once_the_person_rests_the_whole_picture_follows_the_coarse_one(engine, model):
+    engine, post = engine
+    do(engine, Open(str(model)))
+    big = replace(shot_of(post), camera=post.last(Album).spots[0].camera.resized(800, 600), moving=True, passes=1)
+    do(engine, big)
+    until(engine, lambda: bool(post.of(Drawn)))
+    do(engine, replace(big, number=2, moving=False))
+    until(engine, lambda: post.last(Drawn).final)
+    coarse, whole = post.of(Drawn)
+    assert coarse.image.shape[1] < 800 and whole.image.shape == (600, 800, 3)
+
+
 def test_only_the_newest_picture_is_finished(engine, model):
     engine, post = engine
     do(engine, Open(str(model)))
