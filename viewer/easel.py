@@ -24,7 +24,8 @@ class Sheet:
     stack: Stack | None = None  # passes at full size
     shown: bool = False  # some picture of this shot has been sent
     done: bool = False  # nothing better follows, until the shot or the field changes
-    resting: bool = False  # nothing better follows while something learns
+    resting: bool = False  # nothing better follows while its field learns
+    turn: int = 0  # number of the frame that was its last: panes take turns
 
 
 class Easel:
@@ -40,6 +41,7 @@ class Easel:
         self.times = Times()
         self.costs: dict[tuple[int, str], Cost] = {}  # by pane and mode
         self.coarse: dict[tuple[int, str], Size] = {}  # of the last coarse frame
+        self.frames = 0  # so far
 
     def want(self, shot: Shot) -> None:
         """Another picture is wanted. Of one that was wanted in motion a coarse one is there already."""
@@ -52,7 +54,7 @@ class Easel:
     def stale(self, number: int) -> None:
         """A pane's field has changed."""
         if number in self.sheets:
-            self.sheets[number] = Sheet(shown=self.sheets[number].shown)
+            self.sheets[number] = Sheet(shown=self.sheets[number].shown, turn=self.sheets[number].turn)
 
     def forget(self, number: int) -> None:
         """A pane is gone."""
@@ -85,15 +87,15 @@ class Easel:
         self.times = self.times.after_frame(drawn) if drawn else self.times.after_learning(learnt)
 
     def draw(self, *, learning: bool) -> None:
-        """The next picture of the pane that is furthest behind."""
+        """The next picture of the pane whose turn it is. Fields that do not learn get finer also while others do."""
         assert self.shot is not None
-        number = min(
-            (n for n, s in self.sheets.items() if not s.done), key=lambda n: (self.sheets[n].shown, self.level(n))
-        )
+        waiting = (n for n, sheet in self.sheets.items() if not sheet.done)
+        number = min(waiting, key=lambda n: (self.sheets[n].shown, self.sheets[n].turn))
+        live = learning and self.shelf.panes[number].busy
         sheet, full = self.sheets[number], self.shot.camera.size
         key = number, self.shot.mode
         cost = self.costs.get(key, Cost())
-        size = frame_size(full, cost, self.wish(sheet.shown, learning), self.coarse.get(key))
+        size = frame_size(full, cost, self.wish(sheet.shown, live), self.coarse.get(key))
         coarse = size != full
         truth = self.truth(number)
         level = sheet.stack.passes if sheet.stack and not coarse else 0
@@ -103,7 +105,8 @@ class Easel:
         if one is None:
             return
         self.costs[key] = cost.after(math.prod(size), one.seconds)
-        sheet.shown = True
+        self.frames += 1
+        sheet.shown, sheet.turn = True, self.frames
         if coarse:
             self.coarse[key] = size
             stack, enough = Stack.of(one), False
@@ -111,14 +114,9 @@ class Easel:
             sheet.stack = sheet.stack.plus(one) if sheet.stack else Stack.of(one)
             stack = sheet.stack
             enough = stack.passes >= self.shot.passes
-        sheet.done = enough or learning or self.shot.moving
-        sheet.resting = learning and not enough and not self.shot.moving
+        sheet.done = enough or live or self.shot.moving
+        sheet.resting = live and not enough and not self.shot.moving
         self.send(number, stack, one, truth, final=enough)
-
-    def level(self, number: int) -> int:
-        """Passes that a pane's picture has."""
-        stack = self.sheets[number].stack
-        return stack.passes if stack else 0
 
     def send(self, number: int, stack: Stack, one: Pass, truth: Truth | None, *, final: bool) -> None:
         """Report a picture."""

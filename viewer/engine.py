@@ -119,7 +119,7 @@ class Engine:
 
     def work(self) -> bool:
         """One slice of work; False where there is nothing to do."""
-        learners = [p for p in self.shelf.panes.values() if p.learner and p.learner.busy]
+        learners = [pane for pane in self.shelf.panes.values() if pane.busy]
         begin = time.perf_counter()
         self.slices += 1
         if self.filmer and self.slices % 2 and not self.easel.moving:  # a film takes turns with all else

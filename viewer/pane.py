@@ -34,6 +34,11 @@ class Pane:
         return self.learner.job.learning
 
     @property
+    def busy(self) -> bool:
+        """Whether it learns just now."""
+        return self.learner is not None and self.learner.busy
+
+    @property
     def subject(self) -> Subject:
         """What is drawn, as it stands."""
         if self.model is not None:

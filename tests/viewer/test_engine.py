@@ -186,6 +186,15 @@ def test_a_conversion_runs_beside_its_teacher(engine, model, tmp_path):
     assert load(tmp_path / "vm.safetensors").header.architecture == "vm"
 
 
+def test_the_teacher_s_picture_gets_finer_while_the_student_learns(engine, model, tmp_path):
+    engine, post = engine
+    do(engine, Open(str(model)), Convert(0, "vm", "tiny", steps=2000, out=str(tmp_path / "vm.safetensors")))
+    do(engine, replace(shot_of(post), panes=(0, 1), passes=2))
+    until(engine, lambda: any(d.final and d.pane == 0 for d in post.of(Drawn)), 2000)
+    assert engine.shelf.panes[1].busy
+    assert {d.pane for d in post.of(Drawn)} == {0, 1}
+
+
 def test_what_is_still_learning_can_teach(engine, tmp_path, data):
     engine, post = engine
     do(engine, Learn(data, settings(tmp_path)))
