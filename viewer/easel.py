@@ -11,6 +11,8 @@ from viewer.modes import Truth
 from viewer.pacing import Cost, Size, Times, Wish, frame_size
 from viewer.shelf import Shelf
 
+WHOLE_EVERY = 5  # coarse frames of a field that learns, after which one is whole where there is a photograph
+
 
 def never() -> bool:
     """What is asked whether to give up a picture that is wanted whatever comes."""
@@ -42,6 +44,7 @@ class Easel:
         self.costs: dict[tuple[int, str], Cost] = {}  # by pane and mode
         self.coarse: dict[tuple[int, str], Size] = {}  # of the last coarse frame
         self.frames = 0  # so far
+        self.since: dict[int, int] = {}  # coarse frames of a pane since its last whole one
 
     def want(self, shot: Shot) -> None:
         """Another picture is wanted. Of one that was wanted in motion a coarse one is there already."""
@@ -95,9 +98,11 @@ class Easel:
         sheet, full = self.sheets[number], self.shot.camera.size
         key = number, self.shot.mode
         cost = self.costs.get(key, Cost())
-        size = frame_size(full, cost, self.wish(sheet.shown, live), self.coarse.get(key))
-        coarse = size != full
         truth = self.truth(number)
+        size = frame_size(full, cost, self.wish(sheet.shown, live), self.coarse.get(key))
+        if live and truth and not self.shot.moving and self.since.get(number, 0) >= WHOLE_EVERY:
+            size = full  # dB are taken at full size
+        coarse = size != full
         level = sheet.stack.passes if sheet.stack and not coarse else 0
         cancelled = never if self.shot.moving or not sheet.shown else self.interrupts  # moving must show something
         camera = self.shot.camera if not coarse else self.shot.camera.resized(*size)
@@ -106,6 +111,7 @@ class Easel:
             return
         self.costs[key] = cost.after(math.prod(size), one.seconds)
         self.frames += 1
+        self.since[number] = self.since.get(number, 0) + 1 if coarse else 0
         sheet.shown, sheet.turn = True, self.frames
         if coarse:
             self.coarse[key] = size

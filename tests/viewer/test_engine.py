@@ -13,6 +13,7 @@ from post import Post
 
 from distill.settings import Settings
 from fields.files import load
+from viewer import easel
 from viewer.engine import Engine
 from viewer.messages import (
     Album,
@@ -173,6 +174,15 @@ def test_the_photograph_of_a_view_is_sent_once_and_compared_with(engine, tmp_pat
     until(engine, lambda: post.last(Drawn).number == 2)
     assert len(post.of(Photograph)) == 1 and post.last(Photograph).image.shape == (24, 24, 3)
     assert 3 < next(d.psnr for d in post.of(Drawn) if d.psnr is not None) < 60
+
+
+def test_a_field_that_learns_is_compared_with_its_photograph_now_and_then(engine, tmp_path, data, monkeypatch):
+    engine, post = engine
+    monkeypatch.setattr(easel, "frame_size", lambda full, *_: (full[0] // 2, full[1] // 2))
+    do(engine, Learn(data, replace(settings(tmp_path), steps=10_000)))
+    do(engine, replace(shot_of(post, 1, 1), camera=post.last(Album).spots[1].camera))
+    until(engine, lambda: sum(d.psnr is not None for d in post.of(Drawn)) == 2, 2000)
+    assert all((d.psnr is not None) == (d.image.shape[0] == 24) for d in post.of(Drawn))
 
 
 def test_a_conversion_runs_beside_its_teacher(engine, model, tmp_path):
