@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
+from fields.files import write_beside
+from render.pictures import encode_png
 from viewer import history, keyframes, sniff
 from viewer.desk import SavePath, Screenshot, Take, Turn, Wish
 from viewer.messages import Command, Film, Open
@@ -63,7 +64,7 @@ def shot(turn: Turn, image: np.ndarray | None) -> Turn:
         return turn.tell("there is no picture yet", trouble=True)
     name = turn.state.panes[0].opened.name if turn.state.panes else "view"
     path = next(p for i in range(1, 100_000) if not (p := Path(f"{name}-{i:03d}.png")).exists())
-    Image.fromarray(image).save(path)
+    write_beside(path, encode_png(torch.from_numpy(image) / 255))
     height, width = image.shape[:2]
     lines = history.appended(turn.desk.lines, history.screenshot(turn.state, str(path), (width, height)))
     return turn.tell(f"{path.absolute()}: {width} x {height} pixels").put(wrote=f"written: {path}", lines=lines)
