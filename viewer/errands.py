@@ -64,7 +64,7 @@ def shot(turn: Turn, image: np.ndarray | None) -> Turn:
         return turn.tell("there is no picture yet", trouble=True)
     name = turn.state.panes[0].opened.name if turn.state.panes else "view"
     path = next(p for i in range(1, 100_000) if not (p := Path(f"{name}-{i:03d}.png")).exists())
-    write_beside(path, encode_png(torch.from_numpy(image) / 255))
+    write_beside(path, encode_png(torch.tensor(image) / 255))
     height, width = image.shape[:2]
     lines = history.appended(turn.desk.lines, history.screenshot(turn.state, str(path), (width, height)))
     return turn.tell(f"{path.absolute()}: {width} x {height} pixels").put(wrote=f"written: {path}", lines=lines)

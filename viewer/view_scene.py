@@ -133,7 +133,7 @@ def screenshot(flags: Flags, out: Path) -> None:
     photographs = load(flags.data, options) if flags.data else None
     wanted = Options(flags.mode, flags.compare, flags.view, flags.size, flags.passes or 1)
     image = drawn([Path(text) for text in flags.inputs], photographs, wanted, device)
-    write_beside(out, encode_png(torch.from_numpy(image) / 255))
+    write_beside(out, encode_png(torch.tensor(image) / 255))
     sys.stderr.write(f"{out}: {image.shape[1]} x {image.shape[0]} pixels\n")
 
 
