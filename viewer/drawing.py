@@ -20,7 +20,7 @@ from viewer.lens_samples import passed
 from viewer.messages import Shot
 from viewer.modes import LOOKS, Background, Truth, blank, cells, cropped, pictured, quality, shown
 
-PATIENCE = 0.1  # seconds that a tile should take, after which a pass can be given up
+PATIENCE = 0.07  # seconds that a tile should take, after which a pass can be given up
 FIRST, FEWEST, MOST = 1 << 13, 1 << 10, 1 << 15  # rays of a tile
 
 

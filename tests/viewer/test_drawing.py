@@ -17,7 +17,7 @@ from render.metrics import psnr
 from render.render_scene import Flags, render
 from render.renderer import UNIT_STEP, Renderer
 from viewer import drawing
-from viewer.drawing import FEWEST, MOST, Stack, Subject, World, carried, carried_box, draw_pass, following
+from viewer.drawing import FEWEST, MOST, PATIENCE, Stack, Subject, World, carried, carried_box, draw_pass, following
 from viewer.messages import MODES, Shot
 from viewer.modes import Truth, cells
 
@@ -77,8 +77,8 @@ def test_tiles_of_any_size_give_the_same_picture(mode, subject, monkeypatch):
 
 
 def test_the_next_tile_takes_about_as_long_as_it_may():
-    assert following(8000, 0.1) == 8000
-    assert following(8000, 0.2) == 4000
+    assert following(8000, PATIENCE) == 8000
+    assert following(8000, 2 * PATIENCE) == 4000
     assert following(8000, 0.001) == 16000
     assert following(8000, 10.0) == FEWEST
     assert following(MOST, 1e-6) == MOST
