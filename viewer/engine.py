@@ -126,7 +126,7 @@ class Engine:
             self.film_on(self.filmer)
             return True
         if self.easel.due(learning=bool(learners)):
-            self.easel.draw(learning=bool(learners))
+            self.draw_on(learning=bool(learners))
             self.easel.account(drawn=time.perf_counter() - begin)
             return True
         if learners:
@@ -141,6 +141,14 @@ class Engine:
             self.errand_on()
             return True
         return False
+
+    def draw_on(self, *, learning: bool) -> None:
+        """One picture. Where that fails, none follows until something else is wanted: once is enough to be told."""
+        try:
+            self.easel.draw(learning=learning)
+        except Exception:
+            self.easel.shot = None
+            raise
 
     def learn_on(self, pane: Pane) -> None:
         """One slice of a pane's learning."""

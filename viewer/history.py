@@ -1,5 +1,6 @@
 """The lines that repeat what a window did, as it does it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from viewer import repeat, view_scene
@@ -25,7 +26,9 @@ def written(command: Command, state: State) -> str | None:
             return repeat.training(command.data, command.settings)
         case Convert():
             model, to_input = of(state, command.pane)
-            return repeat.conversion(model, command, to_input)
+            teacher = state.pane(command.pane)
+            assert teacher is not None
+            return repeat.conversion(model, replace(command, out=command.folder(teacher.opened.name)), to_input)
         case Film():
             model, _ = of(state, command.pane)
             return repeat.film(Path(model), command, path_beside(command.path))

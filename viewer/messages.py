@@ -79,7 +79,11 @@ class Convert:
     preset: str = "auto"
     steps: int = 0  # 0: the command's default
     crop: Box | None = None  # world; baked into the result
-    out: str = ""  # folder or model file; the command's default where empty
+    out: str = ""  # folder or model file; see `folder`
+
+    def folder(self, name: str) -> str:
+        """Where the result of converting the pane of this name goes."""
+        return self.out or f"runs/{name}_{self.to}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The exact command line that repeats what was done, quoted for a shell."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -11,7 +11,7 @@ import tyro
 from distill import convert_scene, train_scene
 from distill.settings import Settings
 from render import render_scene
-from viewer.messages import Convert, Film, Mode
+from viewer.messages import Convert, Film
 
 
 def command(name: str, flags: object) -> str:
@@ -46,14 +46,6 @@ def film(model: Path, asked: Film, camera: Path) -> str:
     if mode is None:
         raise ValueError(f"render-scene draws {', '.join(get_args(render_scene.Mode))}, not {asked.mode}")
     return command("render-scene", render_scene.Flags(model, Path(asked.path), str(camera), mode=mode))
-
-
-def screenshot(models: Iterable[str], out: str, size: tuple[int, int], mode: Mode, view: int | None) -> str:
-    """`view-scene`, for a picture of `size` pixels; `view` of the album, or None for the first look."""
-    flags = ["--screenshot", _place(out), "--size", *map(str, size)]
-    flags += [] if mode == "color" else ["--mode", mode]
-    flags += [] if view is None else ["--view", str(view)]
-    return shlex.join(["view-scene", *map(_place, models), *flags])
 
 
 def words(flags: object) -> tuple[list[str], list[str]]:

@@ -69,7 +69,7 @@ class Shelf:
             path = str(teacher.learner.job.files.model)
             if teacher.learner.life != "done":
                 teacher.learning.save_model(Path(path), {}, b"")
-        out = Path(command.out) if command.out else Path("runs") / f"{teacher.name}_{command.to}"
+        out = Path(command.folder(teacher.name))
         crop = (self.in_input(command.crop),) if command.crop else ()
         device: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
         flags = convert_scene.Flags(

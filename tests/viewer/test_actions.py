@@ -180,7 +180,10 @@ def test_lines_repeat_what_was_done(turn, tmp_path, monkeypatch):
     turn = actions.act(turn, "keyframe")
     for command in (Learn("builtin:64", Settings()), Convert(0, "mlp"), Convert(0, "mlp")):
         turn = errands.noted(turn, command)
-    assert turn.desk.lines == ("train-scene builtin:64", "convert-scene chair.safetensors --to mlp")
+    assert turn.desk.lines == (
+        "train-scene builtin:64",
+        "convert-scene chair.safetensors --to mlp --out runs/chair_mlp",
+    )
     turn = errands.noted(turn, Film(0, "film.mp4", (), 24.0))
     assert turn.desk.lines[-1] == "render-scene chair.safetensors film.mp4 --camera film.json"
     assert (tmp_path / "film.json").is_file()

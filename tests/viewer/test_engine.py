@@ -369,6 +369,19 @@ def test_a_second_model_is_seen_by_the_same_camera(engine, model, tmp_path):
     assert torch.equal(engine.shelf.panes[0].carry, torch.eye(4, dtype=torch.float64))
 
 
+def test_a_picture_that_fails_is_told_once_and_another_can_be_asked_for(engine, model, monkeypatch):
+    engine, post = engine
+    do(engine, Open(str(model)))
+    do(engine, shot_of(post))
+    monkeypatch.setattr(easel, "draw_pass", lambda *_: 1 / 0)
+    for _ in range(5):
+        engine.guarded(engine.work, "")
+    assert post.troubles() == ["ZeroDivisionError: division by zero"]
+    monkeypatch.undo()
+    do(engine, shot_of(post, 2))
+    until(engine, lambda: post.of(Drawn) and post.last(Drawn).final)
+
+
 def test_errors_are_told_on_one_line(engine):
     engine, post = engine
     engine.guarded(lambda: open("/nowhere/at/all"), "")  # noqa: SIM115, PTH123

@@ -107,12 +107,13 @@ def test_a_film_is_repeated_along_its_path_file():
 
 
 def test_a_screenshot_is_repeated():
-    line = repeat.screenshot(["a.safetensors", "b c"], "out.png", (640, 480), "depth", 7)
-    assert line == "view-scene a.safetensors 'b c' --screenshot out.png --size 640 480 --mode depth --view 7"
     names, out = ("a.safetensors", "b c"), Path("out.png")
     wanted = view_scene.Flags(names, mode="depth", view=7, screenshot=out, size=(640, 480))
+    line = repeat.command("view-scene", wanted)
+    assert line == "view-scene a.safetensors 'b c' --mode depth --view 7 --screenshot out.png --size 640 480"
     assert read(line, view_scene.Flags, "view-scene") == wanted
-    assert repeat.screenshot(["a"], "o.png", (8, 8), "color", None) == "view-scene a --screenshot o.png --size 8 8"
+    plain = view_scene.Flags(("a",), screenshot=Path("o.png"), size=(8, 8))
+    assert repeat.command("view-scene", plain) == "view-scene a --screenshot o.png --size 8 8"
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [1], object()])
