@@ -10,7 +10,8 @@ from types import ModuleType
 # where another program keeps one of two cores busy it makes a training step ten times slower (docs/design.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-NAMES = tuple(sorted(p.stem for p in (Path(__file__).parent / "arch").glob("*.py") if p.stem != "__init__"))
+FILES = (p.stem for p in (Path(__file__).parent / "arch").glob("*.py"))
+NAMES = tuple(sorted(name for name in FILES if name != "__init__" and not name.endswith("_cuda")))
 
 
 def module(name: str) -> ModuleType:

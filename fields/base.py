@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import fields
 from fields.heads import Head, RadianceHead
+from fields.operands import Operands
 
 Opacity = Callable[[Tensor], Tensor]  # (M, 3) unit box -> (M,) in [0, 1], of one sampling step; 0 where rays never go
 
@@ -46,6 +47,11 @@ class Architecture(nn.Module, ABC):
         """This network in its next shape, with what it has learnt: finer, pruned, or laid out anew. `opacity` tells
         where there is anything. The generator lives on the CPU."""
         return self
+
+    def operands(self) -> Operands | None:
+        """What the device functions `features` and `features_grad` in fields/arch/NAME_cuda.py read, parameters as they
+        are; None where this shape has none: it is then asked op by op."""
+        return None
 
     @staticmethod
     def final(config: Any) -> Any:
@@ -88,6 +94,15 @@ class Field(nn.Module):
     def color(self, features: Tensor, d: Tensor) -> Tensor:
         """Features (N, F), unit directions (N, 3) -> RGB (N, 3) in [0, 1]."""
         return self.head.color(features, d)
+
+    def radiance(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3)."""
+        sigma, features = self.density(x)
+        return sigma, self.color(features, d)
+
+    def thickness(self, x: Tensor) -> Tensor:
+        """Density alone, sigma (N,) per scene unit, at x (N, 3) scene units."""
+        return self.density(x)[0]
 
     def parameter_count(self) -> int:
         """Trainable numbers."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.encodings import COEFFICIENTS, spherical_harmonics
+from fields.operands import Operands
 from fields.perceptron import Perceptron
 
 FEATURES = 16
@@ -39,6 +40,10 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def color(self, features: Tensor, d: Tensor) -> Tensor:
         """(N, F), unit directions (N, 3) -> RGB (N, 3) float32 in [0, 1], sRGB as in the photographs."""
+
+    def operands(self) -> Operands | None:
+        """What the device functions `color` and `color_grad` beside the head's file read, as Architecture.operands."""
+        return None
 
     def stored(self) -> dict[str, Tensor]:
         """Tensors for the model file, as Architecture.stored."""

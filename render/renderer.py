@@ -92,15 +92,14 @@ class Renderer:
         if not prune or not len(samples):
             return samples
         with precision(rays.origins.device):
-            sigma, _ = field.density(samples.positions(rays))
+            sigma = field.thickness(samples.positions(rays))
         light = transmittance(sigma * samples.dt, samples.offsets)
         return kept(samples, ~(light <= self.stop))  # NaN stays: a field that has gone bad must reach the loss
 
     def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
         """Differentiable pixels (R,) of given samples."""
         with precision(rays.origins.device):
-            sigma, features = field.density(samples.positions(rays))
-            rgb = field.color(features, rows(rays.directions, samples.ray))
+            sigma, rgb = field.radiance(samples.positions(rays), rows(rays.directions, samples.ray))
         seen, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
         return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))
 

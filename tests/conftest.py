@@ -1,12 +1,27 @@
 """Strict settings for all tests: memory that was not written is NaN, and real captures are optional."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+if not torch.cuda.is_available():  # before any kernel is made: Triton then runs them in Python, on the CPU
+    os.environ["TRITON_INTERPRET"] = "1"
 torch.set_num_threads(1)  # small tensors: threads only wait for each other; the Numba kernels keep theirs
 CAPTURES = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", choices=("cpu", "cuda"), help="where kernels and fields are tested")
+
+
+@pytest.fixture
+def device(request) -> torch.device:
+    name = request.config.getoption("--device")
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.fail("--device cuda: PyTorch finds no CUDA device here")
+    return torch.device(name)
 
 
 @pytest.fixture(autouse=True)

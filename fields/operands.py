@@ -1,0 +1,17 @@
+"""Operands: what a fused kernel needs of an architecture or a head, besides its device functions."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Tensors and constants, in the order in which the device functions in `fields/arch/NAME_cuda.py` or
+    `fields/heads_cuda.py` take them apart. All lie on one device."""
+
+    tables: tuple[Tensor, ...]  # learnt, read here and there; their gradients are added up with atomics, in float32
+    weights: tuple[Tensor, ...]  # learnt matrices and biases, read whole; their gradients are added up per program
+    fixed: tuple[Tensor, ...]  # not learnt, read as they are
+    shape: tuple[int | float, ...]  # constants of the kernel
+    width: int  # features F; device functions hand on a tile (BLOCK, F rounded up to a power of two, 16 at least)
