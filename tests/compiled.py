@@ -84,7 +84,8 @@ def compiling(name: str) -> Iterator[list[Compiled]]:
             found.append(described(self.__name__, name, kernel, time.perf_counter() - begin))
         return kernel
 
-    before, ours = driver._active, [m for m in list(sys.modules.values()) if getattr(m, "packed", None) is packed]
+    before, own = driver._active, packed
+    ours = [module for module in list(sys.modules.values()) if getattr(module, "packed", None) is own]
     driver.set_active(Absent(target))
     JITFunction.run = compile_only
     for module in ours:
@@ -95,7 +96,7 @@ def compiling(name: str) -> Iterator[list[Compiled]]:
         JITFunction.run = run
         driver._active = before
         for module in ours:
-            module.packed = packed
+            module.packed = own
 
 
 def described(name: str, target: str, kernel, seconds: float) -> Compiled:
@@ -130,6 +131,7 @@ def main() -> None:
     path, *targets = sys.argv[1:]
     spec = importlib.util.spec_from_file_location("launching", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules["launching"] = module
     spec.loader.exec_module(module)
     for target in targets or TARGETS:
         with compiling(target) as kernels:
