@@ -117,7 +117,7 @@ class ModulatedHead(Head):
         """Unit directions (N, 3) -> gamma - 1 and beta of each layer (N, 4), continuous on the whole sphere: azimuth
         closes on itself, and all azimuths of a pole have its mean."""
         grid = rounded(self.grid, self.config.bits)
-        poles = grid[:, [0, -1]].mean(2, keepdim=True).expand(-1, -1, grid.shape[2])
+        poles = torch.stack([grid[:, 0], grid[:, -1]], 1).mean(2, keepdim=True).expand(-1, -1, grid.shape[2])
         grid = torch.cat([poles[:, :1], grid[:, 1:-1], poles[:, 1:]], 1)
         vertex = torch.arange(self.reach, device=d.device)
         level = (vertex - 1).clamp(0, self.config.elevations - 1)
