@@ -68,3 +68,8 @@ class RadianceHead(Head):
         """See Head."""
         harmonics = spherical_harmonics(d).to(features.dtype)
         return self.network(torch.cat([features[:, 1:], harmonics], -1)).float().sigmoid()
+
+    def operands(self) -> Operands:
+        """See Head. The shape is (features, width of the hidden layers)."""
+        weights = tuple(self.network.layers)
+        return Operands((), weights, (), (FEATURES, len(weights[0])), FEATURES)

@@ -22,33 +22,73 @@ def dot(a, b):
 
 
 @triton.jit
-def matrix(weight, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr):
-    """The tile (wide(OUT), wide(IN)) of a matrix whose rows lie STRIDE numbers apart."""
+def matrix(weight, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr, FIRST: tl.constexpr = 0):
+    """The tile (wide(OUT), wide(IN)) of a matrix whose rows lie STRIDE numbers apart. Columns before FIRST are zeros and
+    are not read: two tiles side by side then multiply two parts of one matrix."""
     row, column = tl.arange(0, wide(OUT)), tl.arange(0, wide(IN))
-    inside = (row < OUT)[:, None] & (column < IN)[None, :]
+    inside = (row < OUT)[:, None] & ((column >= FIRST) & (column < IN))[None, :]
     return tl.load(weight + row[:, None] * STRIDE + column[None, :], inside, 0.0)
 
 
 @triton.jit
-def linear(x, weight, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr):
+def linear(x, weight, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr, FIRST: tl.constexpr = 0):
     """x (BLOCK, wide(IN)) -> x W^T (BLOCK, wide(OUT)) float32."""
-    return dot(x, tl.trans(matrix(weight, OUT, IN, STRIDE)))
+    return dot(x, tl.trans(matrix(weight, OUT, IN, STRIDE, FIRST)))
 
 
 @triton.jit
-def linear_grad(x, grad, weight, weight_grad, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr):
-    """dL/dx = G W (BLOCK, wide(IN)) of a layer whose output has the gradient G (BLOCK, wide(OUT)); adds G^T x to
-    `weight_grad`, float32, laid out as the weights, which no other program writes."""
-    w = matrix(weight, OUT, IN, STRIDE)
-    add_own(weight_grad, tl.dot(tl.trans(grad.to(w.dtype)), x.to(w.dtype), input_precision="ieee"), OUT, IN, STRIDE)
-    return dot(grad, w)
+def power(tile, DTYPE: tl.constexpr):
+    """() A power of two that brings the largest |number| of a float32 tile to 64 and a bit, so that float16 holds the
+    tile: below it are 2^20 to full precision, above it 2^10 for sums. 1 for types with the exponents of float32.
+
+    This stands in for the scaling of losses: it needs no state, no look at the result and no lost step, and every
+    product of gradients gets its own. Numbers that are not finite stay so.
+    """
+    if DTYPE == tl.float16:
+        bits = tl.max(tl.max(tl.abs(tile), 1), 0).to(tl.int32, bitcast=True)
+        exponent = tl.minimum(tl.maximum(6 - ((bits >> 23) - 127), -100), 100)
+        result = ((exponent + 127) << 23).to(tl.float32, bitcast=True)
+    else:
+        result = 1.0
+    return result
 
 
 @triton.jit
-def add_own(sums, values, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr):
+def linear_grad(
+    x, grad, weight, weight_grad, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr, FIRST: tl.constexpr = 0
+):
+    """dL/dx = G W (BLOCK, wide(IN)) of a layer whose output has the gradient G (BLOCK, wide(OUT)) float32; adds G^T x
+    to `weight_grad`, float32, laid out as the weights, which no other program writes."""
+    w = matrix(weight, OUT, IN, STRIDE, FIRST)
+    scale = power(grad, w.dtype)
+    scaled = (grad * scale).to(w.dtype)
+    sums = tl.dot(tl.trans(scaled), x.to(w.dtype), input_precision="ieee")
+    add_own(weight_grad, sums / scale, OUT, IN, STRIDE, FIRST)
+    return dot(scaled, w) / scale
+
+
+@triton.jit
+def matrix_grad(
+    x, grad, weight_grad, DTYPE: tl.constexpr, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr
+):  # fmt: skip
+    """The part of `linear_grad` that belongs to the weights: for a layer whose input is not learnt."""
+    scale = power(grad, DTYPE)
+    sums = tl.dot(tl.trans((grad * scale).to(DTYPE)), x.to(DTYPE), input_precision="ieee")
+    add_own(weight_grad, sums / scale, OUT, IN, STRIDE)
+
+
+@triton.jit
+def add_own(sums, values, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr, FIRST: tl.constexpr = 0):
     """sums += values (wide(OUT), wide(IN)) in this program's own memory: no atomics, the same result every time. The
     caller sets a barrier between two tiles, since another thread may hold the same entry then."""
     row, column = tl.arange(0, wide(OUT)), tl.arange(0, wide(IN))
-    inside = (row < OUT)[:, None] & (column < IN)[None, :]
+    inside = (row < OUT)[:, None] & ((column >= FIRST) & (column < IN))[None, :]
     place = sums + row[:, None] * STRIDE + column[None, :]
     tl.store(place, tl.load(place, inside, 0.0) + values, inside)
+
+
+@triton.jit
+def column(tile, NUMBER: tl.constexpr):
+    """Column NUMBER (BLOCK,) of a tile (BLOCK, W)."""
+    mine = tl.arange(0, tile.shape[1]) == NUMBER
+    return tl.sum(tl.where(mine[None, :], tile, 0.0), 1)
