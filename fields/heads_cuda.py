@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from fields.kernels.tiles_cuda import column, linear, linear_grad, matrix_grad, wide
+from fields.kernels.tiles_cuda import column, linear, linear_grad, matrix_grad
 
 
 @triton.jit

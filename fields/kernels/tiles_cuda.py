@@ -23,8 +23,8 @@ def dot(a, b):
 
 @triton.jit
 def matrix(weight, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr, FIRST: tl.constexpr = 0):
-    """The tile (wide(OUT), wide(IN)) of a matrix whose rows lie STRIDE numbers apart. Columns before FIRST are zeros and
-    are not read: two tiles side by side then multiply two parts of one matrix."""
+    """The tile (wide(OUT), wide(IN)) of a matrix whose rows lie STRIDE numbers apart. Columns before FIRST are zeros
+    and are not read: two tiles side by side then multiply two parts of one matrix."""
     row, column = tl.arange(0, wide(OUT)), tl.arange(0, wide(IN))
     inside = (row < OUT)[:, None] & ((column >= FIRST) & (column < IN))[None, :]
     return tl.load(weight + row[:, None] * STRIDE + column[None, :], inside, 0.0)
@@ -44,7 +44,7 @@ def power(tile, DTYPE: tl.constexpr):
     This stands in for the scaling of losses: it needs no state, no look at the result and no lost step, and every
     product of gradients gets its own. Numbers that are not finite stay so.
     """
-    if DTYPE == tl.float16:
+    if tl.float16 == DTYPE:
         bits = tl.max(tl.max(tl.abs(tile), 1), 0).to(tl.int32, bitcast=True)
         exponent = tl.minimum(tl.maximum(6 - ((bits >> 23) - 127), -100), 100)
         result = ((exponent + 127) << 23).to(tl.float32, bitcast=True)
