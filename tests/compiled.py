@@ -1,19 +1,22 @@
 """Compiles Triton kernels for GPUs that are not there: launchers are called with CPU tensors, and every launch is
 turned into a compilation, with the specialisation that the real one would have.
 
-Run as `python tests/compiled.py FILE.py [TARGET ...]`: calls `launches()` of that file for sm_80, sm_90 and gfx942 and
-prints one line for each kernel: seconds, registers, spilled bytes, shared memory, packed atomics, matrix instructions.
+Run as `python tests/compiled.py FILE.py ... [TARGET ...] [--once] [--json]`: calls `launches()` of these files for sm_80,
+sm_90 and gfx942 and prints one line for each kernel: seconds, registers, spilled bytes, shared memory, packed atomics,
+matrix instructions. With --once a kernel is compiled for its first launch only, and for AMD only where it had matrix
+instructions on NVIDIA: what tests/test_compiled.py has time for.
 """
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -65,9 +68,15 @@ class Absent:
         return True
 
 
+def every(kernel: str) -> bool:
+    """For `compiling`: all launches count."""
+    return True
+
+
 @contextmanager
-def compiling(name: str) -> Iterator[list[Compiled]]:
-    """Launches inside this block compile for TARGET and do not run; the list grows with every one that is new."""
+def compiling(name: str, wanted: Callable[[str], bool] = every) -> Iterator[list[Compiled]]:
+    """Launches inside this block compile for the target NAME and do not run; the list grows with every one that is new.
+    `wanted` is asked at every launch, with the kernel's name; where it says no, nothing is compiled."""
     from triton.backends.compiler import GPUTarget
     from triton.runtime.driver import driver
     from triton.runtime.jit import JITFunction
@@ -77,6 +86,8 @@ def compiling(name: str) -> Iterator[list[Compiled]]:
     run, seen = JITFunction.run, set()
 
     def compile_only(self, *args, grid, warmup, **kwargs):
+        if not wanted(self.__name__):
+            return None
         begin = time.perf_counter()
         kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
         if id(kernel) not in seen:
@@ -126,18 +137,42 @@ def resources(cubin: bytes) -> tuple[int, int]:
     return int(registers.group(1)) if registers else 0, int(stack.group(1)) if stack else 0
 
 
+def once(file: str, target: str, done: dict[tuple[str, str, str], Compiled]) -> Callable[[str], bool]:
+    """For `compiling`: a kernel's first launch, and on AMD only of those with matrix instructions on NVIDIA."""
+    seen: set[str] = set()
+
+    def wanted(kernel: str) -> bool:
+        before = [found for (f, name, _), found in done.items() if f == file and name == kernel]
+        skip = kernel in seen or (target.startswith("gfx") and not any(found.matrix for found in before))
+        seen.add(kernel)
+        return not skip
+
+    return wanted
+
+
+def launching(path: str) -> Callable[[], None]:
+    """`launches` of a test file."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[Path(path).stem] = module
+    spec.loader.exec_module(module)
+    return module.launches
+
+
 def main() -> None:
     """Entry point."""
-    path, *targets = sys.argv[1:]
-    spec = importlib.util.spec_from_file_location("launching", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["launching"] = module
-    spec.loader.exec_module(module)
-    for target in targets or TARGETS:
-        with compiling(target) as kernels:
-            module.launches()
-        for kernel in kernels:
-            print(kernel, flush=True)
+    words = sys.argv[1:]
+    files = {word: launching(word) for word in words if word.endswith(".py")}
+    targets = [word for word in words if word not in files and not word.startswith("--")] or TARGETS
+    done: dict[tuple[str, str, str], Compiled] = {}
+    for target in targets:
+        for file, launches in files.items():
+            with compiling(target, once(file, target, done) if "--once" in words else every) as kernels:
+                launches()
+            for n, kernel in enumerate(kernels):
+                done[file, kernel.name, f"{target} {n}"] = kernel
+                record = json.dumps({"file": Path(file).name, **asdict(kernel)})
+                print(record if "--json" in words else kernel, flush=True)
 
 
 if __name__ == "__main__":
