@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fields.base import Architecture
 from fields.heads import FEATURES
 from fields.kernels.grid import grid_encode, layout
+from fields.operands import Operands
 from fields.perceptron import Perceptron
 from fields.ranges import check, check_choice
 
@@ -50,7 +51,7 @@ class Network(Architecture):
 
     def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.dims = config, dims
         plan = layout(dims, config.levels, config.table_bits, config.coarsest, config.finest)
         for name in ("scales", "vertices", "offsets"):
             self.register_buffer(name, getattr(plan, name), persistent=False)
@@ -61,3 +62,13 @@ class Network(Architecture):
     def features(self, x: Tensor) -> Tensor:
         """See Architecture."""
         return self.decoder(grid_encode(x, self.table, self.scales, self.vertices, self.offsets))
+
+    def operands(self) -> Operands | None:
+        """See Architecture. Three coordinates, up to 64 numbers of the grid, and a hidden layer up to 128 wide: what a
+        tile of points and its matrices may take of a processor's registers."""
+        grid = self.config.levels * self.config.channels
+        if self.dims != 3 or grid > 64 or self.config.width > 128:
+            return None
+        fixed = (self.scales, self.vertices, self.offsets)
+        shape = (self.config.levels, self.config.channels, self.config.width, FEATURES)
+        return Operands((self.table,), tuple(self.decoder.layers), fixed, shape, FEATURES)
