@@ -7,6 +7,8 @@ and not expanded into f^2 - 2 f c + c^2, which would cancel to noise where f is 
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 LARGEST = 20.0  # |log-precision| beyond which it is held, and gets no gradient: e^20 stays far from overflow
 
 
@@ -27,6 +29,16 @@ def rbf(features: Tensor, centres: Tensor, log_precision: Tensor) -> Tensor:
     return reference(features, centres, log_precision)
 
 
+def gradient_of(
+    grad: Tensor, phi: Tensor, features: Tensor, centres: Tensor, log_precision: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Plain PyTorch of rbf_grad, any float type."""
+    away = features[:, None, :] - centres  # (N, K, D)
+    pull = (grad * phi)[..., None] * precision(log_precision) * away
+    held = log_precision.abs() > LARGEST
+    return -pull.sum(1), pull.sum(0), (-0.5 * (pull * away).sum(0)).masked_fill(held, 0)
+
+
 @torch.library.custom_op("nf::rbf_grad", mutates_args=())
 def rbf_grad(
     grad: Tensor, phi: Tensor, features: Tensor, centres: Tensor, log_precision: Tensor
@@ -35,10 +47,7 @@ def rbf_grad(
 
     dL/df_k = -sum_i h_i e^{b_ik} e;  dL/dc_ik = sum_n h_i e^{b_ik} e;  dL/db_ik = -1/2 sum_n h_i e^{b_ik} e^2.
     """
-    away = features[:, None, :] - centres  # (N, K, D)
-    pull = (grad * phi)[..., None] * precision(log_precision) * away
-    held = log_precision.abs() > LARGEST
-    return -pull.sum(1), pull.sum(0), (-0.5 * (pull * away).sum(0)).masked_fill(held, 0)
+    return gradient_of(grad, phi, features, centres, log_precision)
 
 
 @rbf.register_fake
@@ -66,4 +75,7 @@ def backward(ctx, grad: Tensor):
 rbf.register_autograd(backward, setup_context=remember)
 
 
-import fields.kernels.rbf_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import fields.kernels.rbf_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import fields.kernels.rbf_cuda  # noqa: F401
