@@ -11,7 +11,6 @@ skipped for that, and how many of them in a row up to now.
 
 import math
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -46,9 +45,9 @@ def pick(number, values):
 @triton.jit
 def look(tensors, counts, sizes, SIZE: tl.constexpr):
     """One tile: counts[0] = 1 where a number in it is not finite. All who write it write the same."""
-    address, number, size, tile = find(tl.program_id(0), tensors, sizes, SIZE)
+    address, _, size, tile = find(tl.program_id(0), tensors, sizes, SIZE)
     i = tile.to(tl.int64) * SIZE + tl.arange(0, SIZE)
-    if (tile + 1) * SIZE <= size:  # whole: without a mask the loads are as wide as can be
+    if (tile + 1) * SIZE <= size:  # noqa: SIM108 - whole: without a mask the loads are as wide as can be
         value = tl.load(address + i)  # (SIZE,)
     else:
         value = tl.load(address + i, i < size, 0.0)  # (SIZE,)
