@@ -1,4 +1,4 @@
-"""A device that is not there: tensors that say they lie on it, compute on the CPU, and refuse to meet tensors of the CPU.
+"""A device that is not there: tensors that say they lie on it, compute on the CPU, and refuse to meet the CPU's.
 
 What runs here keeps to one device, as it must on a GPU, and `Remote.reads` counts what a GPU would make the host wait
 for. Ops of our own run their CPU kernels on what lies inside. Built on PyTorch's Python backend, which may change.
@@ -6,7 +6,7 @@ for. Ops of our own run their CPU kernels on what lies inside. Built on PyTorch'
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -15,10 +15,15 @@ import torch
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from distill import convert_scene, settings
+
 NAME = "remote"
 WAITS = ("aten._local_scalar_dense", "aten.nonzero", "aten.equal", "aten._unique2", "aten.masked_select")
 COPIES = ("aten._to_copy", "aten.copy_")
 CPU = torch.device("cpu")
+USUAL = [(settings, "STEPS"), (settings, "PRESET"), (settings, "BATCH"), (settings, "STRIDE")]
+USUAL += [(convert_scene, "STEPS"), (convert_scene, "BATCH"), (convert_scene, "STRIDE")]
+PICKERS = ("viewer.engine", "viewer.learner", "distill.settings", "distill.convert_scene")
 
 
 class Backend:
@@ -48,6 +53,10 @@ class Remote(torch.Tensor):
 
     inner: torch.Tensor
     reads: ClassVar[Counter[str]] = Counter()  # by op: what the host waited for
+
+    def __repr__(self) -> str:
+        return f"Remote({self.inner!r})"
+
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
@@ -142,6 +151,19 @@ def wrapped(value: Any, known: dict[int, Remote]) -> Any:
     return known[id(value)] if id(value) in known else Remote(value)
 
 
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a @ b. PyTorch squeezes the product of a vector and a matrix in place, which a wrapper cannot follow."""
+    if a.dim() == 1 and b.dim() == 2:
+        return torch.mm(a[None], b)[0]
+    return torch.mv(a, b) if a.dim() == 2 and b.dim() == 1 else torch.matmul(a, b)
+
+
+def tensor(data: Any, *, device: Any = None, real=torch.tensor, **kwargs: Any) -> torch.Tensor:
+    """torch.tensor, which asks no dispatcher; on a GPU it copies from the host, as it does here."""
+    made = real(data, device="cpu" if device is None or torch.device(device).type == NAME else device, **kwargs)
+    return made.to(device) if device is not None and torch.device(device).type == NAME else made
+
+
 @contextmanager
 def remote() -> Iterator[torch.device]:
     """The device, inside this block. Arithmetic stays in float32: autocast has no rules for it."""
@@ -158,9 +180,29 @@ def remote() -> Iterator[torch.device]:
 
     with (
         patch("torch.Generator", Generator),
+        patch("torch.tensor", tensor),
+        patch.object(torch.Tensor, "__matmul__", product),
         patch("torch.cpu._is_avx512_bf16_supported", lambda: False),
         patch("torch.cpu._is_amx_tile_supported", lambda: False),
         patch("safetensors.torch.save", fetch_and_save),
         Dispatch(),
     ):
         yield torch.device(NAME, 0)
+
+
+@contextmanager
+def chosen():
+    """As `remote`, where commands choose that device and take the CPU's usual sizes."""
+    with remote() as device, ExitStack() as stack:
+        for module, name in USUAL:
+            table = getattr(module, name)
+            stack.enter_context(patch.dict(table, {NAME: table["cpu"]}))
+        for module in PICKERS:
+            stack.enter_context(patch(f"{module}.pick_device", lambda name: device))
+        stack.enter_context(patch("distill.convert_scene.choose", choosing))
+        yield device
+
+
+def choosing(*args, real=convert_scene.choose, **kwargs):
+    """The chooser's tables know no device of this name."""
+    return real(*("cpu" if value == NAME else value for value in args), **kwargs)

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from analytic import block_file
+from remote import Remote, chosen, remote
 
 import fields
+from distill import convert_scene
 from distill.fit import Schedule, fit
 from distill.training import Recipe, Training
 from fields.files import load
-from remote import Remote, remote
 from render.occupancy import OccupancyGrid
 from render.renderer import UNIT_STEP, color, normal
 from scenes.scene import ReadOptions
@@ -56,3 +58,15 @@ def test_training_drawing_and_files(name, scene, tmp_path):
     bits = OccupancyGrid(model.occupancy, model.field.box, model.header.resolution)
     here = training.renderer.image(model.field, bits, camera).pixels.rgb
     torch.testing.assert_close(there, here, atol=2e-2 if name == "cam" else 1e-2, rtol=0)  # decoders in bf16, 8 bits
+
+
+def test_conversion_through_all_its_phases(tmp_path):
+    teacher = block_file(tmp_path / "block.safetensors")
+    flags = convert_scene.Flags(str(teacher), to="vm", preset="tiny", steps=9, batch=1024, out=tmp_path / "out",
+                                active=("poses", "rays", "points"))  # fmt: skip
+    with chosen() as device:
+        run = convert_scene.begin(flags, teacher, device, lambda lines: None)
+        steps = list(fit(run.conversion.run, run.conversion.stages(), Schedule(9)))
+        assert not any(step.trouble for step in steps)
+        assert len({step.stage for step in steps}) > 2
+        assert run.conversion.field.box.device == device

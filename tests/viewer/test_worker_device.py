@@ -1,0 +1,32 @@
+"""The viewer's worker on a device that is not the CPU, see tests/remote.py."""
+
+import pytest
+from analytic import block_file
+from drawn import blender
+from post import Post
+from remote import chosen
+
+from distill.settings import Settings
+from viewer.engine import Engine
+from viewer.messages import Album, Convert, Drawn, Learn, Open, Quit, Shot
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch warns of its own ways with a Python backend
+
+
+def test_the_viewer_s_worker_opens_draws_learns_and_scores(tmp_path):
+    blender(tmp_path / "data", train=4, test=2, size=(24, 24))
+    model, post = block_file(tmp_path / "block.safetensors"), Post()
+    with chosen():
+        engine = Engine("cuda", post)
+        asked = Settings(out=tmp_path / "run", preset="tiny", steps=4, batch=1024)
+        commands = [Open(str(model)), Learn(str(tmp_path / "data"), asked), Convert(0, "vm", preset="tiny", steps=4)]
+        for command in commands:
+            engine.guarded(lambda command=command: engine.obey(command), "")
+        for mode in ("color", "depth", "normal", "samples"):
+            shot = Shot(1, post.last(Album).spots[0].camera.resized(20, 16), (0,), mode=mode)
+            engine.guarded(lambda shot=shot: engine.obey(shot), "")
+            for _ in range(60):
+                engine.guarded(engine.work, "")
+        engine.guarded(lambda: engine.obey(Quit()), "")
+    assert post.troubles() == []
+    assert post.of(Drawn)
