@@ -1,0 +1,223 @@
+"""The fused field, in Triton: encode, density network and colour network in one kernel forward, and one backward.
+
+The kernels know no architecture: they take the device functions `features`, `features_grad`, `color` and `color_grad`
+(fields/arch/NAME_cuda.py, fields/heads_cuda.py) as constants, and hand their operands on as tuples. Forward, a program
+takes one tile of BLOCK points. Backward, few programs stay and take tile after tile, each adding the gradients of the
+networks to sums of its own, which are added up at the end: no atomics, and the same result every time. Gradients of
+tables are added with atomics.
+
+The backward computes activations again but reads the features (N, W), kept in float32: 64 bytes a point there and back
+instead of another read of the tables, which is 512 bytes a point at sixteen levels of eight corners.
+"""
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fields.backend import packed
+from fields.kernels.tiles_cuda import column, wide
+from fields.operands import Operands
+
+LARGEST = tl.constexpr(15.0)  # as in fields/heads.py
+TILE = {2: (128, 4), 4: (16, 4)}  # points and warps of a program, by bytes of a weight: products of float32 are slow
+RESIDENT = 2  # programs of the backward that one multiprocessor holds: they take up to 255 registers each
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where a field is asked."""
+
+    x: Tensor  # (N, 3) float32, scene units, row by row
+    d: Tensor  # (N, 3) float32, unit directions, row by row; not read where only density is asked
+    center: Tensor  # (3,) float32, of the field's box
+    side: Tensor  # () float32, its longest side
+    limit: Tensor | None = None  # () int64: points from there on are not asked and get zeros; None: all are asked
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is asked: operands, their learnt ones all of one type, and the modules of their device functions."""
+
+    network: Operands
+    head: Operands
+    asks: ModuleType  # features, features_grad
+    shows: ModuleType  # color, color_grad
+
+
+@triton.jit
+def asked(count, limit, BLOCK: tl.constexpr, tile):
+    """Points (BLOCK,) of a tile, whether they are asked (BLOCK,), and the number () of those that are asked at all."""
+    if limit is not None:
+        count = tl.minimum(count, tl.load(limit).to(tl.int32))
+    i = tile * BLOCK + tl.arange(0, BLOCK)
+    return i, i < count, count
+
+
+@triton.jit
+def triple(pointer, i, live):
+    """Row i (BLOCK,) of (N, 3) as three blocks (BLOCK,), zeros where not live."""
+    at = pointer + i.to(tl.int64) * 3
+    return tl.load(at, live, 0.0), tl.load(at + 1, live, 0.0), tl.load(at + 2, live, 0.0)
+
+
+@triton.jit
+def placed(x, center, side, i, live):
+    """Points (BLOCK,) in the unit box."""
+    px, py, pz = triple(x, i, live)
+    scale = tl.load(side)
+    px = (px - tl.load(center)) / scale + 0.5
+    return px, (py - tl.load(center + 1)) / scale + 0.5, (pz - tl.load(center + 2)) / scale + 0.5
+
+
+@triton.jit(do_not_specialize=["count"])
+def radiance_kernel(
+    x, d, center, side, limit, count, sigma, rgb, kept, tables, weights, fixed, head,
+    FEATURES: tl.constexpr, COLOR: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One tile: points (N, 3) and directions (N, 3) -> sigma (N,), rgb (N, 3); features (N, W) into `kept` if given."""
+    i, live, end = asked(count, limit, BLOCK, tl.program_id(0))
+    density = tl.zeros([BLOCK], tl.float32)
+    red, green, blue = density, density, density
+    if tl.program_id(0) * BLOCK < end:
+        px, py, pz = placed(x, center, side, i, live)
+        f = FEATURES(px, py, pz, live, tables, weights, fixed, SHAPE)  # (BLOCK, W)
+        if kept is not None:
+            W: tl.constexpr = f.shape[1]
+            place = i.to(tl.int64)[:, None] * W + tl.arange(0, W)[None, :]
+            tl.store(kept + place, f, live[:, None])
+        dx, dy, dz = triple(d, i, live)
+        red, green, blue = COLOR(f, dx, dy, dz, live, head, HEAD)
+        density = tl.exp(column(f, 0))
+    inside, at = i < count, rgb + i.to(tl.int64) * 3
+    tl.store(sigma + i, tl.where(live, density, 0.0), inside)
+    tl.store(at, tl.where(live, red, 0.0), inside)
+    tl.store(at + 1, tl.where(live, green, 0.0), inside)
+    tl.store(at + 2, tl.where(live, blue, 0.0), inside)
+
+
+@triton.jit(do_not_specialize=["count"])
+def thickness_kernel(
+    x, center, side, limit, count, sigma, tables, weights, fixed,
+    FEATURES: tl.constexpr, SHAPE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One tile: points (N, 3) -> sigma (N,)."""
+    i, live, end = asked(count, limit, BLOCK, tl.program_id(0))
+    density = tl.zeros([BLOCK], tl.float32)
+    if tl.program_id(0) * BLOCK < end:
+        px, py, pz = placed(x, center, side, i, live)
+        density = tl.exp(column(FEATURES(px, py, pz, live, tables, weights, fixed, SHAPE), 0))
+    tl.store(sigma + i, tl.where(live, density, 0.0), i < count)
+
+
+@triton.jit
+def cleared(sums, TOTAL: tl.constexpr):
+    """The sums of this program, TOTAL float32, set to zero."""
+    sums += tl.program_id(0) * TOTAL
+    for start in range(0, TOTAL, 1024):
+        place = start + tl.arange(0, 1024)
+        tl.store(sums + place, tl.zeros([1024], tl.float32), place < TOTAL)
+    return sums
+
+
+@triton.jit
+def split(sums, SIZES: tl.constexpr):
+    """Tuple of pointers, one to the sums of each tensor, and the pointer behind the last."""
+    parts = ()
+    for n in tl.static_range(len(SIZES)):
+        parts = parts + (sums,)  # noqa: RUF005
+        sums += SIZES[n]
+    return parts, sums
+
+
+@triton.jit(do_not_specialize=["count"])
+def radiance_grad_kernel(
+    x, d, center, side, limit, count, for_sigma, for_rgb, kept, tables, weights, fixed, head, table_grads, sums,
+    FEATURES_GRAD: tl.constexpr, COLOR_GRAD: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr,
+    SIZES: tl.constexpr, HEAD_SIZES: tl.constexpr, TOTAL: tl.constexpr, W: tl.constexpr,
+    PACKED: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Tiles p, p + programs, ...: dL/dsigma (N,) and dL/drgb (N, 3) -> gradients of tables, and this program's row of
+    `sums` (programs, TOTAL), those of the network's weights and the head's. Tiles without a gradient are not read."""
+    weight_grads, rest = split(cleared(sums, TOTAL), SIZES)
+    head_grads, _ = split(rest, HEAD_SIZES)
+    tile, places = tl.program_id(0), tl.arange(0, W)[None, :]
+    _, _, end = asked(count, limit, BLOCK, tile)
+    while tile * BLOCK < end:
+        i, live, _ = asked(count, limit, BLOCK, tile)
+        density = tl.load(for_sigma + i, live, 0.0)  # (BLOCK,)
+        red, green, blue = triple(for_rgb, i, live)
+        pushed = (density != 0) | (red != 0) | (green != 0) | (blue != 0)  # not-a-numbers too
+        if tl.max(pushed.to(tl.int32), 0) > 0:
+            tl.debug_barrier()  # sums of the last tile are written
+            f = tl.load(kept + i.to(tl.int64)[:, None] * W + places, live[:, None], 0.0)  # (BLOCK, W)
+            dx, dy, dz = triple(d, i, live)
+            pull = COLOR_GRAD(f, dx, dy, dz, live, red, green, blue, head, head_grads, HEAD)  # (BLOCK, W)
+            slope = density * tl.exp(tl.minimum(tl.maximum(column(f, 0), -LARGEST), LARGEST))
+            pull = tl.where(places == 0, slope[:, None], pull)
+            px, py, pz = placed(x, center, side, i, live)
+            FEATURES_GRAD(
+                px, py, pz, live, pull, tables, weights, fixed, table_grads, weight_grads, SHAPE, PACKED
+            )  # fmt: skip
+        tile += tl.num_programs(0)
+
+
+def shape(parts: Parts) -> tuple[int, int]:
+    """Points and warps of a program."""
+    return TILE[(parts.head.weights or parts.network.tables)[0].element_size()]
+
+
+def radiance(points: Points, parts: Parts, *, keep: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """sigma (N,), RGB (N, 3), and with `keep` the features (N, W) that the gradient asks for, else None."""
+    count, (block, warps), network = len(points.x), shape(parts), parts.network
+    sigma, rgb = points.x.new_empty(count), points.x.new_empty(count, 3)
+    kept = points.x.new_empty(count, wide(network.width)) if keep else None
+    if count:
+        radiance_kernel[(triton.cdiv(count, block),)](
+            points.x, points.d, points.center, points.side, points.limit, count, sigma, rgb, kept,
+            network.tables, network.weights, network.fixed, parts.head.weights,
+            parts.asks.features, parts.shows.color, network.shape, parts.head.shape, block, num_warps=warps,
+        )  # fmt: skip
+    return sigma, rgb, kept
+
+
+def thickness(points: Points, parts: Parts) -> Tensor:
+    """sigma (N,)."""
+    count, (block, warps), network = len(points.x), shape(parts), parts.network
+    sigma = points.x.new_empty(count)
+    if count:
+        thickness_kernel[(triton.cdiv(count, block),)](
+            points.x, points.center, points.side, points.limit, count, sigma,
+            network.tables, network.weights, network.fixed,
+            parts.asks.features, network.shape, block, num_warps=warps,
+        )  # fmt: skip
+    return sigma
+
+
+def radiance_grad(points: Points, parts: Parts, kept: Tensor, for_sigma: Tensor, for_rgb: Tensor) -> list[Tensor]:
+    """Gradients, float32, of the network's tables, then of its weights, then of the head's weights."""
+    count, (block, warps), network = len(points.x), shape(parts), parts.network
+    table_grads = tuple(torch.zeros_like(table, dtype=torch.float32) for table in network.tables)
+    sizes = tuple(weight.numel() for weight in network.weights)
+    head_sizes = tuple(weight.numel() for weight in parts.head.weights)
+    programs = min(triton.cdiv(count, block), RESIDENT * multiprocessors(points.x.device))
+    sums = points.x.new_empty(programs, sum(sizes) + sum(head_sizes))
+    if count:
+        radiance_grad_kernel[(programs,)](
+            points.x, points.d, points.center, points.side, points.limit, count,
+            for_sigma.contiguous(), for_rgb.contiguous(), kept,
+            network.tables, network.weights, network.fixed, parts.head.weights, table_grads, sums,
+            parts.asks.features_grad, parts.shows.color_grad, network.shape, parts.head.shape,
+            sizes, head_sizes, sums.shape[1], kept.shape[1], packed(points.x.device), block, num_warps=warps,
+        )  # fmt: skip
+    rows = sums.sum(0).split(sizes + head_sizes)
+    learnt = (*network.weights, *parts.head.weights)
+    return [*table_grads, *(row.view(weight.shape) for row, weight in zip(rows, learnt, strict=True))]
+
+
+def multiprocessors(device: torch.device) -> int:
+    """How many programs run side by side, at least; known without waiting for the device."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
