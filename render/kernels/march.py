@@ -19,6 +19,8 @@ import math
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 TINY = 1e-12
 
 
@@ -96,6 +98,29 @@ def candidates(
     return t, dt, live & (live.cumsum(1) <= limit)
 
 
+def count_reference(origins, directions, near, jitter, bits, box, resolution, step, cone, limit):
+    """`march_count` in plain PyTorch."""
+    t, dt, live = candidates(origins, directions, near, jitter, bits, box, resolution, step, cone, limit)
+    if not t.shape[1]:
+        return live.sum(1), torch.zeros_like(near)
+    place = live.int().argmax(1, keepdim=True)
+    first = (t - dt / 4).gather(1, place)[:, 0]
+    return live.sum(1), torch.where(live.any(1), first, 0)
+
+
+def fill_reference(origins, directions, near, jitter, bits, box, resolution, step, cone, offsets, capacity):
+    """`march_fill` in plain PyTorch."""
+    room = offsets[1:] - offsets[:-1]
+    t, dt, live = candidates(
+        origins, directions, near, jitter, bits, box, resolution, step, cone, int(room.max()) if len(room) else 1
+    )
+    live = live & (live.cumsum(1) <= room[:, None])
+    rows = live.nonzero()[:, 0]
+    pad = capacity - len(rows)
+    ray, t, dt = (torch.nn.functional.pad(v, (0, pad)) for v in (rows, t[live], dt[live]))
+    return ray, t, dt
+
+
 @torch.library.custom_op("nf::march_count", mutates_args=())
 def march_count(
     origins: Tensor,
@@ -115,12 +140,7 @@ def march_count(
     jitter (R,) in [0, 1), shift of the lattice; bits (K, G^3 / 8) uint8; box (2, 3); resolution G, a multiple of 2;
     step > 0 and cone >= 0 as above; limit >= 1, samples per ray at most.
     """
-    t, dt, live = candidates(origins, directions, near, jitter, bits, box, resolution, step, cone, limit)
-    if not t.shape[1]:
-        return live.sum(1), torch.zeros_like(near)
-    place = live.int().argmax(1, keepdim=True)
-    first = (t - dt / 4).gather(1, place)[:, 0]
-    return live.sum(1), torch.where(live.any(1), first, 0)
+    return count_reference(origins, directions, near, jitter, bits, box, resolution, step, cone, limit)
 
 
 @torch.library.custom_op("nf::march_fill", mutates_args=())
@@ -143,14 +163,7 @@ def march_fill(
     ones. The other arguments are those of `march_count`, whose counts `offsets` must not exceed; `near` may be what
     that op says of the first sample, so that the way there is gone but once.
     """
-    room = offsets[1:] - offsets[:-1]
-    t, dt, live = candidates(
-        origins, directions, near, jitter, bits, box, resolution, step, cone, int(room.max()) if len(room) else 1
-    )
-    live = live & (live.cumsum(1) <= room[:, None])
-    rows = live.nonzero()[:, 0]
-    pad = capacity - len(rows)
-    return tuple(torch.nn.functional.pad(v, (0, pad)) for v in (rows, t[live], dt[live]))  # type: ignore[return-value]
+    return fill_reference(origins, directions, near, jitter, bits, box, resolution, step, cone, offsets, capacity)
 
 
 @march_count.register_fake
@@ -167,4 +180,7 @@ def _(origins, directions, near, jitter, bits, box, resolution, step, cone, offs
     )
 
 
-import render.kernels.march_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import render.kernels.march_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import render.kernels.march_cuda  # noqa: F401
