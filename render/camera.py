@@ -8,6 +8,7 @@ Lenses: `opencv` (pinhole where all coefficients are zero) and `fisheye` (OpenCV
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -132,14 +133,24 @@ class CameraBank:
         """The same bank on another device."""
         return CameraBank(*(t.to(device) for t in (self.poses, self.lenses, self.fisheye, self.distorted)))
 
+    @cached_property
+    def bent(self) -> bool:
+        """Whether any lens is distorted. Asked once, as the host waits for the answer."""
+        return bool(self.distorted.any())
+
+    @cached_property
+    def round(self) -> bool:
+        """Whether any lens is a fisheye."""
+        return bool(self.fisheye.any())
+
     def rays(self, index: Tensor, pixels: Tensor) -> RayBatch:
         """Rays through the centres of `pixels` (R, 2) integer column and row, of cameras `index` (R,)."""
         lens = self.lenses[index]
         plane = (pixels + 0.5 - lens[:, 2:4]) / lens[:, 0:2]
-        if bool(self.distorted.any()):
+        if self.bent:
             plane = torch.where(self.fisheye[index, None], plane, undistort(plane, lens[:, 4:]))
         local = torch.stack([plane[:, 0], -plane[:, 1], -torch.ones_like(plane[:, 0])], -1)
-        if bool(self.fisheye.any()):
+        if self.round:
             local = torch.where(self.fisheye[index, None], fisheye_directions(plane, lens[:, 4:8]), local)
         pose = self.poses[index]
         directions = (pose[:, :3, :3] @ local[:, :, None])[:, :, 0]
