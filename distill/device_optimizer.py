@@ -165,7 +165,7 @@ class DeviceMuon:
             assert matrix.grad is not None
             inner(place, matrix).copy_(matrix.grad)
         mean.copy_(torch.where(good, mean.lerp(grad, 1 - MOMENTUM), mean))
-        ahead = orthogonal(grad.lerp(mean, MOMENTUM)) * (factor * (self.rate * MATCH))
+        ahead = stacked_orthogonal(grad.lerp(mean, MOMENTUM)) * (factor * (self.rate * MATCH))
         step = torch.where(good, ahead, 0.0)
         for place, matrix in zip(step, moved, strict=True):
             matrix.sub_(inner(place, matrix), alpha=max(matrix.shape) ** 0.5)
@@ -178,7 +178,7 @@ def inner(place: Tensor, matrix: Tensor) -> Tensor:
     return part if len(matrix) == short else part.mT
 
 
-def orthogonal(g: Tensor) -> Tensor:
+def stacked_orthogonal(g: Tensor) -> Tensor:
     """g (K, S, L), S <= L -> (K, S, L) float32, see distill/optimizer.py. In float16 on a GPU: all entries lie within
     1 after the first division, and its 11 bits are three more than Muon was published with."""
     x = g / torch.linalg.vector_norm(g, dim=(1, 2), keepdim=True).clamp(min=1e-30)
