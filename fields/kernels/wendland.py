@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 FINEST = 128  # cells along the box's side at most
 ENTRIES = 128  # list entries per kernel at most, on average
 CHUNK = 1 << 13  # kernels whose lists are made at once
@@ -115,6 +117,31 @@ def reference(
     return x.new_zeros(len(x), coefficients.shape[1]).index_add(0, found.point, values)
 
 
+def coefficient_grad_of(
+    grad: Tensor, x: Tensor, centres: Tensor, shapes: Tensor, waves: Tensor, starts: Tensor, members: Tensor
+) -> Tensor:
+    """Plain PyTorch of coefficient_grad, any float type."""
+    found = pairs(x, centres, shapes, starts, members)
+    shares = grad[found.point] * torch.sin(found.phi[:, None] * waves)
+    return grad.new_zeros(len(centres), grad.shape[1]).index_add(0, found.kernel, shares)
+
+
+def point_grad_of(
+    grad: Tensor,
+    x: Tensor,
+    coefficients: Tensor,
+    centres: Tensor,
+    shapes: Tensor,
+    waves: Tensor,
+    starts: Tensor,
+    members: Tensor,
+) -> Tensor:
+    """Plain PyTorch of point_grad, any float type."""
+    found = pairs(x, centres, shapes, starts, members)
+    along = grad[found.point] * coefficients[found.kernel] * waves * torch.cos(found.phi[:, None] * waves)
+    return torch.zeros_like(x).index_add(0, found.point, along.sum(-1, keepdim=True) * found.slope)
+
+
 @torch.library.custom_op("nf::wendland", mutates_args=())
 def wendland(
     x: Tensor, coefficients: Tensor, centres: Tensor, shapes: Tensor, waves: Tensor, starts: Tensor, members: Tensor
@@ -138,9 +165,7 @@ def coefficient_grad(
     members: Tensor,
 ) -> Tensor:
     """dL/da_j (M, F): every point adds grad_j sin(m_j phi) to the kernels that hold it. grad (N, F)."""
-    found = pairs(x, centres, shapes, starts, members)
-    shares = grad[found.point] * torch.sin(found.phi[:, None] * waves)
-    return grad.new_zeros(len(centres), grad.shape[1]).index_add(0, found.kernel, shares)
+    return coefficient_grad_of(grad, x, centres, shapes, waves, starts, members)
 
 
 @torch.library.custom_op("nf::wendland_point_grad", mutates_args=())
@@ -155,9 +180,7 @@ def point_grad(
     members: Tensor,
 ) -> Tensor:
     """dL/dx (N, 3) = sum over kernels of (sum_j grad_j a_j m_j cos(m_j phi)) dphi/dx. grad (N, F)."""
-    found = pairs(x, centres, shapes, starts, members)
-    along = grad[found.point] * coefficients[found.kernel] * waves * torch.cos(found.phi[:, None] * waves)
-    return torch.zeros_like(x).index_add(0, found.point, along.sum(-1, keepdim=True) * found.slope)
+    return point_grad_of(grad, x, coefficients, centres, shapes, waves, starts, members)
 
 
 @wendland.register_fake
@@ -214,4 +237,7 @@ def backward(ctx, grad: Tensor):
 wendland.register_autograd(backward, setup_context=remember)
 
 
-import fields.kernels.wendland_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import fields.kernels.wendland_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import fields.kernels.wendland_cuda  # noqa: F401
