@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fields.base import Architecture
 from fields.heads import FEATURES
 from fields.kernels.planes import SPACE, layout, planes
+from fields.operands import Operands
 from fields.perceptron import Perceptron
 from fields.ranges import check, check_choice
 
@@ -84,6 +85,7 @@ class Network(Architecture):
         if config.combine == "sum":
             scales = [[plane] for group in scales for plane in group]
         plan = layout(scales)
+        self.sizes = [plane[2] for group in scales for plane in group]  # vertices per side of each plane
         for name in ("factors", "groups"):
             self.register_buffer(name, getattr(plan, name), persistent=False)
         low, high = START[config.combine]
@@ -99,18 +101,25 @@ class Network(Architecture):
         features = self.decoder(read)
         return torch.cat([features[:, :1] - SHIFT, features[:, 1:]], 1)
 
+    def operands(self) -> Operands:
+        """See Architecture. The shape is (coarsest, scales, channels, width, whether planes are multiplied)."""
+        config, weights = self.config, tuple(self.decoder.layers)
+        shape = (config.coarsest, config.scales, config.channels, config.width, int(config.combine == "product"))
+        return Operands((self.table,), weights, (), shape, FEATURES)
+
     def penalty(self, generator: torch.Generator) -> Tensor:
         """Total variation, the mean over all planes of half the mean square of first differences along a, and along b,
         estimated from cells drawn anew each time. The published weight of 1e-4 belongs to sums over planes."""
         if self.config.smooth == 0:
             return super().penalty(generator)
-        near, up, weight = [], [], []
-        for _, _, size, _, start in self.factors.tolist():
+        near, up, weight, start = [], [], [], 0
+        for size in self.sizes:
             count = -(-((size - 1) ** 2) // SPARED)
             i, j = torch.randint(size - 1, (2, count), generator=generator, device=generator.device)
             near.append(start + i + size * j)
             up.append(near[-1] + size)
             weight.append(torch.full_like(near[-1], 1 / (count * self.config.channels), dtype=self.table.dtype))
-        share = self.config.smooth / len(self.factors)
+            start += size * size
+        share = self.config.smooth / len(self.sizes)
         total = Variation.apply(self.table, *(torch.cat(part) for part in (near, up, weight)))
         return share * total  # type: ignore[return-value]
