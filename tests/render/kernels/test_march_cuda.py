@@ -53,7 +53,7 @@ def compare(arguments, limit=10**6, lanes=LANES):
     same, rows = ~other[ray], live & ~other[:, None]
     assert torch.equal(ray, torch.repeat_interleave(torch.arange(len(other)), offsets.diff()))
     torch.testing.assert_close(t[same].double(), want_t[rows], atol=2e-5, rtol=0)
-    torch.testing.assert_close(dt[same].double(), want_dt[rows], atol=5e-6, rtol=0)
+    torch.testing.assert_close(dt[same].double(), want_dt[rows], atol=2e-5, rtol=0)
     assert bool((dt > 0).all())
     return int(other.sum()), len(t)
 
@@ -68,12 +68,22 @@ def test_samples_match_the_reference(rays, generator, device):
 
 @pytest.mark.parametrize(("g", "cascades", "cone"), [(64, 1, 0.0), (32, 3, 1 / 16), (16, 4, 1 / 256)])
 def test_empty_cells_and_blocks_are_passed_without_losing_a_sample(g, cascades, cone, generator, device):
-    arguments = moved(problem(g, cascades, cone, 4 * LANES, generator, blocks=0.12, step=0.03), device)
+    arguments = moved(problem(g, cascades, cone, 2 * LANES, generator, blocks=0.3, step=0.04), device)
     if g > 16:
         assert float((march_cuda.blocks_of(arguments[4], g) == 0).float().mean()) > 0.5
-    others, samples = compare(arguments, lanes=4 * LANES)
-    assert samples > 150
-    assert others <= 2
+    others, samples = compare(arguments, lanes=2 * LANES)
+    assert samples > 100
+    assert others <= 1
+
+
+def test_an_empty_block_is_left_where_intervals_outgrow_its_cells(device):
+    """The fine cascade is empty and the coarse one full: samples begin where intervals are as long as a fine cell."""
+    bits = torch.zeros(2, 32**3 // 8, dtype=torch.uint8)
+    bits[1] = 255
+    origins, directions = torch.tensor([[0.01, 0.51, 0.52]]), torch.tensor([[1.0, 0.0, 0.0]])
+    box, zeros = torch.tensor([[-0.5] * 3, [1.5] * 3]), torch.zeros(1)
+    arguments = moved((origins, directions, zeros, zeros + 0.3, bits, box, 32, 0.01, 1 / 8), device)
+    assert compare(arguments) == (0, 21)
 
 
 def test_limit_keeps_the_first_samples_and_near_resumes_behind_them(generator, device):
