@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import fields
-from distill.fit import Loss, Optimization, Stage
+from distill.fit import Loss, Optimization, Queue, Stage
 from fields.base import Field
 from fields.files import Header, Model, ModelError, config_record, save, write_beside
 from render.camera import Camera
@@ -49,6 +49,8 @@ class Phase:
     name: str
     share: float  # of the run, > 0; the shares of all phases sum to 1
     loss: Callable[[int], Loss]  # called with the step's index
+    queue: Queue | None = None  # see Stage
+    halve: Callable[[], int] | None = None  # see Stage
 
 
 class Source(Protocol):
@@ -115,7 +117,8 @@ class Learning(ABC):
         for start, end in pairwise(edges):
             phase = phases[min(sum(start >= e - 1e-9 for e in ends), len(phases) - 1)]
             name = phase.name + (f", growth {self.growth.index(start) + 1}" if start in self.growth else "")
-            result.append(Stage(name, end - start, phase.loss, self.grow if start in self.growth else None))
+            grow = self.grow if start in self.growth else None
+            result.append(Stage(name, end - start, phase.loss, grow, phase.queue, phase.halve))
         return tuple(result)
 
     def grow(self) -> None:

@@ -49,12 +49,23 @@ class PixelPool:
 
     def draw(self, count: int, generator: torch.Generator) -> PixelBatch:
         """Pixels drawn uniformly, with replacement, over all photographs; the generator lives on the CPU."""
+        view, pixels, rgba, valid = self.chosen(count, generator)
+        rays = self.bank.rays(view.to(self.device), pixels.to(self.device))
+        rgba = rgba.to(self.device) / 255
+        return PixelBatch(rays, rgba[:, :3], rgba[:, 3], valid.to(self.device))
+
+    def chosen(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Views (count,), pixels (count, 2), their RGBA (count, 4) from 0 to 255, whether each is valid (count,)."""
         place = torch.randint(int(self.ends[-1]), (count,), generator=generator)
         view = torch.searchsorted(self.ends, place, right=True)
         place = place - torch.nn.functional.pad(self.ends, (1, 0))[view]
         pixels = torch.stack([place % self.widths[view], place // self.widths[view]], -1)
         rgba, valid = torch.empty(count, 4), torch.empty(count, dtype=torch.bool)
         gather(self.images, self.masks, view.numpy(), pixels.numpy(), rgba.numpy(), valid.numpy())
-        rays = self.bank.rays(view.to(self.device), pixels.to(self.device))
-        rgba = rgba.to(self.device) / 255
-        return PixelBatch(rays, rgba[:, :3], rgba[:, 3], valid.to(self.device))
+        return view, pixels, rgba, valid
+
+    def pick(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What `chosen` gives, for a way to a device: view, column and row (count, 3), RGBA and valid (count, 5)
+        uint8."""
+        view, pixels, rgba, valid = self.chosen(count, generator)
+        return torch.cat([view[:, None], pixels], -1), torch.cat([rgba, valid[:, None].float()], -1).to(torch.uint8)

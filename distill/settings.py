@@ -92,8 +92,6 @@ def begin(data: str, settings: Settings, tell: Tell) -> Begun:
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
     files = Files.within(out)
-    if device.type == "cuda":
-        tell(["device: CUDA; this version has no CUDA kernels yet, its ops run as plain PyTorch there"])
     scene = load(data, ReadOptions(settings.downscale, settings.max_resolution, settings.skip_missing))
     tell(scene.facts)
     bandwidth = chosen_bandwidth(settings, config, scene, tell) if fixed is None else fixed

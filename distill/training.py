@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from distill.captured import Captured
+from distill.fit import Optimization
 from distill.learning import Learning, Place, opacity, preset
 from distill.train import Config, Photographs
+from fields.backend import TRITON, repeats
 from fields.base import build
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.renderer import Renderer
@@ -47,11 +50,17 @@ class Training(Learning):
         renderer = Renderer(recipe.step, CONE if cascades > 1 else 0.0)
         possible = possible_cells(scene, cascades, RESOLUTION)
         occupancy = OccupancyEstimate(scene.box.to(device), recipe.step, possible.to(device))
-        loss = Photographs(scene, field, renderer, occupancy, Config(batch=recipe.batch), recipe.seed)
+        captured = TRITON and device.type == "cuda" and not repeats()
+        source = Captured if captured else Photographs
+        loss = source(scene, field, renderer, occupancy, Config(batch=recipe.batch), recipe.seed)
         cameras = (tuple(view.camera for view in views) for views in (scene.train, scene.test))
         place = Place(scene.box, scene.transform, scene.background, *cameras)
         super().__init__(place, recipe, field, renderer, loss)
         self.scene = scene
+        if captured:
+            from distill.device_optimizer import DeviceOptimizer  # asks for Triton
+
+            self.run = Optimization(field, DeviceOptimizer)
 
     def opacity(self, x: Tensor) -> Tensor:
         """See Learning: by the field as it stands."""

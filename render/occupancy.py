@@ -110,6 +110,7 @@ class OccupancyEstimate:
         self.box, self.step, self.resolution = box, step, resolution
         self.values = torch.where(allowed, 0.0, NEVER)  # (K, G^3) float32
         self.occupied = allowed.clone()  # (K, G^3) bool; all that is allowed, until the first update
+        self.allowed = allowed.flatten().nonzero()[:, 0]  # (A,) int64 into the flattened values
         self.updates = 0
 
     @property
@@ -144,6 +145,35 @@ class OccupancyEstimate:
         mean = self.values[live].mean() if bool(live.any()) else torch.tensor(0.0)
         self.occupied = live & (self.values > mean.clamp(max=0.01))
         self.updates += 1
+
+    @torch.no_grad()
+    def update_in_place(
+        self, field: Field, generator: torch.Generator, cells: Tensor, decay: float = 0.95, chunk: int = 1 << 17
+    ) -> None:
+        """As `update`, of given cells, in the memory where values and occupied lie, and without waiting for a device:
+        a CUDA graph may hold it. `updates` is left to the caller."""
+        live, count, flat = self.values >= 0, self.values.shape[1], self.values.view(-1)
+        self.values.copy_(torch.where(live, self.values * decay, self.values))
+        for part in cells.split(chunk):
+            jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
+            with precision(part.device):
+                sigma = field.thickness(self.centers(part // count, part % count, jitter))
+            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=THICKEST)
+            flat.scatter_reduce_(0, part, thickness, "amax")  # a cell that was drawn twice takes the larger
+        mean = torch.where(live, self.values, 0.0).sum(dtype=torch.float64) / max(len(self.allowed), 1)
+        self.occupied.copy_(live & (self.values > mean.clamp(max=0.01)))
+
+    def drawn(self, generator: torch.Generator) -> Tensor:
+        """Cells for an update, of a fixed number, and without waiting: a quarter of the allowed ones, and as many of
+        the occupied, both drawn with replacement."""
+        some, device = len(self.allowed) // 4 + 1, self.values.device
+        if not len(self.allowed):
+            return self.allowed
+        uniform = self.allowed[torch.randint(len(self.allowed), (some,), generator=generator, device=device)]
+        ends = self.occupied.view(-1).cumsum(0)  # (K G^3,)
+        place = torch.rand(some, generator=generator, device=device, dtype=torch.float64) * ends[-1]
+        again = torch.searchsorted(ends, place.long(), right=True).clamp(max=len(ends) - 1)
+        return torch.cat([uniform, torch.where(ends[-1] > 0, again, uniform)])
 
     def chosen(self, generator: torch.Generator) -> Tensor:
         """Which cells the next update asks: indices into the flattened values."""

@@ -1,0 +1,110 @@
+"""What only a GPU does for a training step: work recorded as a CUDA graph and repeated, and numbers on their way from
+the device to the host. Elsewhere work is simply called, and numbers arrive at once."""
+
+from collections import deque
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+WARM = 3  # times that work is called before it is recorded: kernels compile, libraries take their memory
+
+
+class Replay:
+    """Work without arguments or results, on tensors that stay where they are, with random numbers of one generator."""
+
+    def __init__(self, work: Callable[[], None], generator: torch.Generator) -> None:
+        self.work, self.generator, self.calls = work, generator, 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.plain = generator.device.type != "cuda"  # the work is called every time
+
+    def __call__(self) -> str:
+        """Have the work done once more, behind all that the device has to do. Returns why it cannot be recorded, once,
+        where that turns out now."""
+        self.calls += 1
+        if self.plain:
+            self.work()
+        elif self.calls < WARM:
+            self.aside(self.work)
+        elif self.calls == WARM:
+            return self.probe()
+        else:
+            if self.graph is None:
+                self.graph = self.recorded()
+            self.graph.replay()
+        return ""
+
+    def aside(self, work: Callable[[], None]) -> None:
+        """Work on another stream, as it will be recorded, between what came before and what comes next."""
+        main, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        side.wait_stream(main)
+        try:
+            with torch.cuda.stream(side):
+                work()
+        finally:
+            main.wait_stream(side)
+
+    def probe(self) -> str:
+        """The work where the host may not wait: a graph could not hold it. Done without that rule if it breaks it."""
+        before = self.generator.get_state()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            self.aside(self.work)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            if "synchronizing" not in str(error):
+                raise
+            self.plain = True
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        if not self.plain:
+            return ""
+        self.generator.set_state(before)
+        self.work()
+        return "the host has to wait in every step, so that no CUDA graph can hold it: steps go on without one"
+
+    def recorded(self) -> torch.cuda.CUDAGraph:
+        """The work as a graph, which is not run by recording it."""
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.generator)  # every replay draws new numbers
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self.work()
+        return graph
+
+
+class Mailbox:
+    """Numbers on their way to the host, which need not wait for them."""
+
+    def __init__(self, size: int, device: torch.device, room: int) -> None:
+        """`size` float64 numbers at a time, of which `room` may be on their way."""
+        self.device = device
+        pinned = device.type == "cuda"
+        self.free = deque(torch.zeros(size, dtype=torch.float64, pin_memory=pinned) for _ in range(room))
+        self.under_way: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self.under_way)
+
+    def post(self, index: int, numbers: Tensor) -> None:
+        """Send numbers (size,) float64; there must be room."""
+        place, event = self.free.popleft(), None
+        place.copy_(numbers, non_blocking=True)
+        if self.device.type == "cuda":
+            event = torch.cuda.Event()
+            event.record()
+        self.under_way.append((index, place, event))
+
+    def fetch(self, most: int) -> list[tuple[int, list[float]]]:
+        """What has arrived, with its index, in the order it was sent; waits until no more than `most` are under way."""
+        result = []
+        while self.under_way:
+            index, place, event = self.under_way[0]
+            if event is not None and not event.query():
+                if len(self.under_way) <= most:
+                    break
+                event.synchronize()
+            self.under_way.popleft()
+            result.append((index, place.tolist()))
+            self.free.append(place)
+        return result

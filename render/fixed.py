@@ -1,0 +1,97 @@
+"""Samples in buffers of fixed size, for a step that a CUDA graph repeats: nothing here has a size that depends on data,
+and the host never waits.
+
+Rays whose samples do not fit any more are cut whole, from the last one on. What lies past the last sample repeats it,
+and belongs to spare rays behind the R ones, many, so that none is long: nobody looks at these, and so the gradients of
+their samples are zero.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fields.base import Field
+from render.kernels.march import march_count, march_fill
+from render.occupancy import OccupancyGrid
+from render.precision import precision
+from render.rays import RayBatch, Samples, rows
+from render.renderer import Pixels, Renderer
+
+SPARE = 256  # rays that own what lies past the last sample
+FAR = 1e6  # scene units; a ray that begins there has no samples
+
+
+@dataclass(frozen=True)
+class Marched:
+    """Samples of R rays in buffers of M, zeros past the last one."""
+
+    samples: Samples  # M, offsets (R + 1,)
+    fits: Tensor  # (R,) bool, False for rays that were cut
+    wanted: Tensor  # () int64, samples that all rays together have, those that were cut included
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Samples of R rays in buffers of N, with spare rays."""
+
+    samples: Samples  # N, offsets (R + SPARE + 1,), the last of which is N
+    fits: Tensor  # (R,) bool, False for rays that were cut
+    wanted: Tensor  # () int64, samples that were to be kept
+
+
+def march(renderer: Renderer, grid: OccupancyGrid, rays: RayBatch, jitter: Tensor, live: Tensor, size: int) -> Marched:
+    """Samples of the rays where `live` (R,) bool, in buffers of `size`; `jitter` as in OccupancyGrid.march."""
+    common = (jitter, grid.bits, grid.box, grid.resolution, renderer.step, renderer.cone)
+    near = torch.where(live, 0.0, FAR)
+    counts, first = march_count(rays.origins, rays.directions, near, *common, 1 << 30)
+    ends = torch.where(live, counts, 0).cumsum(0)
+    fits, offsets = cut(ends, size)
+    ray, t, dt = march_fill(rays.origins, rays.directions, first, *common, offsets, size)
+    return Marched(Samples(ray, t, dt, offsets), fits, ends[-1])
+
+
+def cut(ends: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Where rays end that follow each other (R,) -> which of them end within `size` (R,), and offsets (R + 1,) of
+    these alone."""
+    fits = ends <= size
+    return fits, torch.nn.functional.pad(torch.where(fits, ends, 0).cummax(0).values, (1, 0))
+
+
+def light(tau: Tensor, samples: Samples) -> Tensor:
+    """Light that reaches each sample (M,), from optical thickness (M,); anything past the last. As `transmittance`."""
+    through = tau.double().cumsum(0)
+    before = torch.nn.functional.pad(through[:-1], (1, 0))
+    start = rows(before, rows(samples.offsets, samples.ray).clamp(max=len(tau) - 1))
+    return torch.exp(start - before).to(tau.dtype)
+
+
+def prune(marched: Marched, keep: Tensor, size: int) -> Kept:
+    """The samples where `keep` (M,) is true, in buffers of `size`."""
+    samples = marched.samples
+    ends = keep.cumsum(0)  # (M,)
+    behind = torch.nn.functional.pad(ends, (1, 0))
+    fits, offsets = cut(rows(behind, samples.offsets[1:]), size)
+    used = offsets[-1]
+    slots = torch.arange(1, size + 1, device=keep.device)
+    source = torch.searchsorted(ends, torch.minimum(slots, used)).clamp(max=len(keep) - 1)  # (N,) the n-th kept one
+    spare = used + (size - used) * torch.arange(1, SPARE + 1, device=keep.device) // SPARE
+    ray, t, dt = (rows(values, source) for values in (samples.ray, samples.t, samples.dt))
+    return Kept(Samples(ray, t, dt, torch.cat([offsets, spare])), fits & marched.fits, ends[-1])
+
+
+@torch.no_grad()
+def visible(renderer: Renderer, field: Field, rays: RayBatch, marched: Marched, size: int) -> Kept:
+    """The samples that light reaches, as Renderer.visible finds them, in buffers of `size`."""
+    samples = marched.samples
+    with precision(rays.origins.device):
+        sigma = field.thickness(samples.positions(rays))
+    reached = ~(light(sigma * samples.dt, samples) <= renderer.stop)  # NaN stays, as there
+    there = torch.arange(len(samples), device=sigma.device) < samples.offsets[-1]
+    return prune(marched, reached & there, size)
+
+
+def shade(renderer: Renderer, field: Field, rays: RayBatch, kept: Kept) -> Pixels:
+    """Differentiable pixels (R,)."""
+    pixels, count = renderer.shade(field, rays, kept.samples), len(rays)
+    return Pixels(pixels.rgb[:count], pixels.opacity[:count], pixels.depth[:count])
