@@ -7,6 +7,8 @@ the place, shared by all channels. Norm is layer normalisation without weights (
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 EPS = 1e-5  # added to the variance
 
 
@@ -27,12 +29,8 @@ def modulate(z: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
     return reference(z, gamma, beta)
 
 
-@torch.library.custom_op("nf::modulate_grad", mutates_args=())
-def modulate_grad(grad: Tensor, z: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """With n = Norm(z), s the root of variance + EPS, u = grad where gamma n + beta > 0, else 0:
-
-    dL/dbeta = sum_c u,  dL/dgamma = sum_c u n,  dL/dz = gamma / s (u - dL/dbeta / C - n dL/dgamma / C).
-    """
+def gradient_of(grad: Tensor, z: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Plain PyTorch of modulate_grad, any float type."""
     wide = z.to(gamma.dtype)
     centered = wide - wide.mean(-1, keepdim=True)
     inverse = (centered.square().mean(-1, keepdim=True) + EPS).rsqrt()
@@ -41,6 +39,15 @@ def modulate_grad(grad: Tensor, z: Tensor, gamma: Tensor, beta: Tensor) -> tuple
     for_beta, for_gamma = u.sum(-1), (u * norm).sum(-1)
     rest = (for_beta[:, None] + norm * for_gamma[:, None]) / z.shape[1]
     return (gamma[:, None] * inverse * (u - rest)).to(z.dtype), for_gamma, for_beta
+
+
+@torch.library.custom_op("nf::modulate_grad", mutates_args=())
+def modulate_grad(grad: Tensor, z: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """With n = Norm(z), s the root of variance + EPS, u = grad where gamma n + beta > 0, else 0:
+
+    dL/dbeta = sum_c u,  dL/dgamma = sum_c u n,  dL/dz = gamma / s (u - dL/dbeta / C - n dL/dgamma / C).
+    """
+    return gradient_of(grad, z, gamma, beta)
 
 
 @modulate.register_fake
@@ -66,4 +73,7 @@ def backward(ctx, grad: Tensor):
 modulate.register_autograd(backward, setup_context=remember)
 
 
-import fields.kernels.modulate_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import fields.kernels.modulate_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import fields.kernels.modulate_cuda  # noqa: F401

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 CHUNK = 1 << 24  # distances held at once
 
 
@@ -25,4 +27,7 @@ def _(x: Tensor, centres: Tensor) -> Tensor:
     return x.new_empty(x.shape[0], dtype=torch.int64)
 
 
-import fields.kernels.nearest_cpu  # noqa: E402, F401  (last: it registers its kernel with the op above)
+import fields.kernels.nearest_cpu  # noqa: E402  (last: it registers its kernel with the op above)
+
+if TRITON:
+    import fields.kernels.nearest_cuda  # noqa: F401
