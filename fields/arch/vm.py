@@ -16,6 +16,7 @@ from torch.nn import functional
 from fields.base import Architecture, Opacity
 from fields.heads import FEATURES
 from fields.kernels.planes import LINES, SPACE, layout, planes
+from fields.operands import Operands
 from fields.perceptron import Perceptron
 from fields.ranges import check
 
@@ -106,6 +107,11 @@ class Network(Architecture):
         density = planes(x, self.density, self.factors, self.groups).sum(1, keepdim=True)
         color = self.basis(planes(x, self.color, self.factors, self.groups))
         return torch.cat([density - SHIFT, color.to(density.dtype)], 1)
+
+    def operands(self) -> Operands:
+        """See Architecture. The shape is (density rank, colour rank): it stays as the lattice grows."""
+        ranks = (self.config.density_rank, self.config.color_rank)
+        return Operands((self.density, self.color), tuple(self.basis.layers), (self.factors,), ranks, FEATURES)
 
     def penalty(self, generator: torch.Generator) -> Tensor:
         """Sum over factors of the mean absolute density number. Published: 8e-5, then 4e-5, beside a mean square error;
