@@ -8,6 +8,8 @@ al. 2020, eq. 3).
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 
 def transmittance(tau: Tensor, offsets: Tensor) -> Tensor:
     """Light that reaches each sample (N,), from optical thickness (N,) of packed rays. A ray's first sample gets 1.
@@ -31,6 +33,22 @@ def reference(sigma: Tensor, rgb: Tensor, t: Tensor, dt: Tensor, offsets: Tensor
     opacity = sigma.new_zeros(rays).index_add(0, ray, weights)
     distance = sigma.new_zeros(rays).index_add(0, ray, weights * t)
     return color, opacity, distance, weights
+
+
+def grad_reference(for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets):
+    """`composite_grad` in plain PyTorch."""
+    rays = len(offsets) - 1
+    counts = offsets[1:] - offsets[:-1]
+    ray = torch.repeat_interleave(torch.arange(rays, device=sigma.device), counts)
+    u = (for_color[ray] * rgb).sum(-1) + for_opacity[ray] + for_distance[ray] * t + for_weights
+    tau = sigma * dt
+    after = transmittance(tau, offsets) * torch.exp(-tau)
+    share = weights * u
+    total = share.new_zeros(rays).index_add(0, ray, share)
+    through = share.double().cumsum(0)
+    begin = torch.cat([through.new_zeros(1), through])[offsets[:-1]]
+    rest = total[ray] - (through - begin[ray]).to(share.dtype)
+    return u * after - rest, weights[:, None] * for_color[ray]
 
 
 @torch.library.custom_op("nf::composite", mutates_args=())
@@ -64,24 +82,24 @@ def composite_grad(
     With u_i = dL/dw_i = <dL/dcolor, c_i> + dL/dopacity + dL/ddistance t_i + dL/dweights_i:
     dL/dtau_i = u_i T_{i+1} - sum_{j>i} w_j u_j,   dL/drgb_i = w_i dL/dcolor.
     """
-    rays = len(offsets) - 1
-    counts = offsets[1:] - offsets[:-1]
-    ray = torch.repeat_interleave(torch.arange(rays, device=sigma.device), counts)
-    u = (for_color[ray] * rgb).sum(-1) + for_opacity[ray] + for_distance[ray] * t + for_weights
-    tau = sigma * dt
-    after = transmittance(tau, offsets) * torch.exp(-tau)
-    share = weights * u
-    total = share.new_zeros(rays).index_add(0, ray, share)
-    through = share.double().cumsum(0)
-    begin = torch.cat([through.new_zeros(1), through])[offsets[:-1]]
-    rest = total[ray] - (through - begin[ray]).to(share.dtype)
-    return u * after - rest, weights[:, None] * for_color[ray]
+    return grad_reference(for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets)
+
+
+@torch.library.custom_op("nf::reach", mutates_args=())
+def reach(sigma: Tensor, dt: Tensor, offsets: Tensor) -> Tensor:
+    """Light that reaches each sample (N,), as `transmittance` of sigma dt, without a gradient."""
+    return transmittance(sigma * dt, offsets)
 
 
 @composite.register_fake
 def _(sigma: Tensor, rgb: Tensor, t: Tensor, dt: Tensor, offsets: Tensor) -> tuple[Tensor, ...]:
     rays = offsets.shape[0] - 1
     return rgb.new_empty(rays, 3), sigma.new_empty(rays), sigma.new_empty(rays), torch.empty_like(sigma)
+
+
+@reach.register_fake
+def _(sigma, dt, offsets):
+    return torch.empty_like(sigma)
 
 
 @composite_grad.register_fake
@@ -110,4 +128,7 @@ def backward(ctx, *grads: Tensor):
 composite.register_autograd(backward, setup_context=remember)
 
 
-import render.kernels.composite_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import render.kernels.composite_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import render.kernels.composite_cuda  # noqa: F401
