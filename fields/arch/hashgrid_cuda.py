@@ -3,7 +3,8 @@
 import triton
 import triton.language as tl
 
-from fields.kernels.grid_cuda import encode, scatter
+from fields.kernels.grid_cuda import encode
+from fields.kernels.grid_scatter_cuda import scatter
 from fields.kernels.tiles_cuda import linear, linear_grad
 
 

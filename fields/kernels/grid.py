@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 PRIMES = (1, 2654435761, 805459861, 3674653429)
 
 
@@ -69,6 +71,23 @@ def reference(x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offset
     return (table[index] * weights[..., None].to(table.dtype)).sum(2).flatten(1)
 
 
+def table_sums(
+    grad: Tensor, x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor, entries: int, channels: int
+) -> Tensor:
+    """`table_grad` in plain PyTorch."""
+    index, weights, _ = corners(x, scales, vertices, offsets)
+    shares = grad.view(*index.shape[:2], 1, channels) * weights[..., None]
+    result = torch.zeros(entries, channels, dtype=shares.dtype, device=grad.device)
+    return result.index_add(0, index.flatten(), shares.reshape(-1, channels))
+
+
+def point_slopes(grad: Tensor, x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> Tensor:
+    """`point_grad` in plain PyTorch."""
+    index, _, slopes = corners(x, scales, vertices, offsets)
+    along = (table[index] * grad.view(*index.shape[:2], 1, table.shape[1])).sum(-1)
+    return (along[..., None] * slopes).sum((1, 2))
+
+
 @torch.library.custom_op("nf::grid_encode", mutates_args=())
 def grid_encode(x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> Tensor:
     """Features (N, L * C), level by level.
@@ -83,19 +102,15 @@ def grid_encode(x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offs
 def table_grad(
     grad: Tensor, x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor, entries: int, channels: int
 ) -> Tensor:
-    """dL/dtable (E, C): each point adds weight * grad to its 2^D entries of each level. grad (N, L * C)."""
-    index, weights, _ = corners(x, scales, vertices, offsets)
-    shares = grad.view(*index.shape[:2], 1, channels) * weights[..., None]
-    result = torch.zeros(entries, channels, dtype=grad.dtype, device=grad.device)
-    return result.index_add(0, index.flatten(), shares.reshape(-1, channels))
+    """dL/dtable (E, C): each point adds weight * grad to its 2^D entries of each level. grad (N, L * C); half types
+    give float32."""
+    return table_sums(grad, x, scales, vertices, offsets, entries, channels)
 
 
 @torch.library.custom_op("nf::grid_encode_point_grad", mutates_args=())
 def point_grad(grad: Tensor, x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> Tensor:
     """dL/dx (N, D) = sum over levels and corners of <grad_l, table[corner]> * d weight / dx. grad (N, L * C)."""
-    index, _, slopes = corners(x, scales, vertices, offsets)
-    along = (table[index] * grad.view(*index.shape[:2], 1, table.shape[1])).sum(-1)
-    return (along[..., None] * slopes).sum((1, 2))
+    return point_slopes(grad, x, table, scales, vertices, offsets)
 
 
 @grid_encode.register_fake
@@ -107,7 +122,7 @@ def _(x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tenso
 def _(
     grad: Tensor, x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor, entries: int, channels: int
 ) -> Tensor:
-    return grad.new_empty(entries, channels)
+    return x.new_empty(entries, channels)
 
 
 @point_grad.register_fake
@@ -135,4 +150,7 @@ def backward(ctx, grad: Tensor):
 grid_encode.register_autograd(backward, setup_context=remember)
 
 
-import fields.kernels.grid_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import fields.kernels.grid_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import fields.kernels.grid_cuda  # noqa: F401

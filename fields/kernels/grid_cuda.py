@@ -1,18 +1,19 @@
 """Grid encode in Triton: points down, levels across; the lanes of a warp read one level at neighbouring points.
 
-A program takes BLOCK points through all levels at once; the 2^D corners are unrolled, and all channels of a vertex are
-one load (two half numbers: one 32-bit word). `encode`, `scatter` and `slope` are device functions that the fused
-kernels share with the op.
+A program takes BLOCK points through all levels at once. The 2^D corners are unrolled; all channels of a vertex are read
+as one word (two half numbers: 32 bits, four: 64) or as a few of 64 bits. `encode`, and `scatter` in
+fields/kernels/grid_scatter_cuda.py, are device functions that the fused kernels share with the op.
 """
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
-from fields.kernels.atomics_cuda import add_pair
-from fields.kernels.grid import PRIMES
+from fields.kernels import grid
 from fields.kernels.tiles_cuda import wide
 
-P1, P2, P3 = (tl.constexpr(p) for p in PRIMES[1:])
+P1, P2, P3 = (tl.constexpr(p) for p in grid.PRIMES[1:])
 
 
 @triton.constexpr_function
@@ -21,16 +22,10 @@ def rows(levels, channels):
     return wide(levels * channels) // channels
 
 
-@triton.constexpr_function
-def bits(n):
-    """Binary digits of a power of two after the first."""
-    return n.bit_length() - 1
-
-
 @triton.jit
 def resolutions(fixed, LEVELS: tl.constexpr, ROWS: tl.constexpr):
-    """Of each level, (1, LEVELS): scale, first entry, last entry if hashed (else all bits), and how far apart entries of
-    neighbouring vertices lie along each axis (dense) or what their places are multiplied by (hashed)."""
+    """Of each level, (1, ROWS): scale, first entry, last entry if hashed (else all bits), and how far apart entries of
+    neighbours lie along each further axis (dense), or what its places are multiplied by (hashed)."""
     level = tl.arange(0, ROWS)
     inside = level < LEVELS
     scale = tl.load(fixed[0] + level, inside, 0.0)[None, :]
@@ -171,40 +166,6 @@ def encode(x, y, z, s, live, table, fixed, LEVELS: tl.constexpr, C: tl.constexpr
 
 
 @triton.jit
-def moved(values, BY: tl.constexpr):
-    """Values (RUNS, LANES, ROWS) of the point BY lanes before (behind where negative); at the ends, of the end."""
-    lane = tl.arange(0, values.shape[1])
-    source = tl.minimum(tl.maximum(lane - BY, 0), values.shape[1] - 1)
-    return tl.gather(values, tl.broadcast_to(source[None, :, None], values.shape), 1)
-
-
-@triton.jit
-def runs(keys, D: tl.constexpr, LANES: tl.constexpr):
-    """Neighbouring points in one cell, by LANES points (RUNS, LANES, ROWS): how many lanes before each one its run
-    begins, and whether it ends there."""
-    SHAPE: tl.constexpr = (keys[0][0].shape[0] // LANES, LANES, keys[0][0].shape[1])
-    lane = tl.arange(0, LANES)[None, :, None]
-    begins = tl.broadcast_to(lane == 0, SHAPE)
-    for axis in tl.static_range(D):
-        key = tl.reshape(keys[0][axis], SHAPE)
-        begins = begins | (key != moved(key, 1))
-    begins = begins.to(tl.int32)
-    ends = (lane == LANES - 1) | (moved(begins, -1) != 0)
-    first = begins * lane
-    for step in tl.static_range(bits(LANES)):
-        first = tl.maximum(first, moved(first, 1 << step))
-    return lane - first, ends
-
-
-@triton.jit
-def gathered(values, behind, LANES: tl.constexpr):
-    """Sums of values (RUNS, LANES, ROWS) from the beginning of each run."""
-    for step in tl.static_range(bits(LANES)):
-        values += tl.where(behind >= (1 << step), moved(values, 1 << step), 0.0)
-    return values
-
-
-@triton.jit
 def columns(values, C: tl.constexpr):
     """The channels of values (BLOCK, ROWS, C): a tuple of C tiles (BLOCK, ROWS)."""
     if C == 1:
@@ -221,29 +182,121 @@ def columns(values, C: tl.constexpr):
 
 
 @triton.jit
-def scatter(
-    x, y, z, s, live, grad, table_grad, fixed,
-    LEVELS: tl.constexpr, C: tl.constexpr, D: tl.constexpr, PACKED: tl.constexpr,
-):  # fmt: skip
-    """Adds weight * grad to the 2^D entries of each level: grad (BLOCK, wide(LEVELS * C)), table_grad (E, C) float32.
+def points(x, i, live, D: tl.constexpr):
+    """Points i (BLOCK,) of (N, D) as four coordinates; the last stands for those that they have not."""
+    a, b = tl.load(x + i * D, live, 0.0), tl.load(x + i * D + 1, live, 0.0)
+    return a, b, tl.load(x + i * D + min(2, D - 1), live, 0.0), tl.load(x + i * D + D - 1, live, 0.0)
 
-    The last point of a run writes the sum of its run, unless that is zero.
-    """
+
+@triton.jit
+def block(n, BLOCK: tl.constexpr):
+    """Points (BLOCK,) int64 of this program, and which of them there are."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    return i, i < n
+
+
+@triton.jit
+def line(i, live, LEVELS: tl.constexpr, C: tl.constexpr):
+    """Where points i (BLOCK,) lie in (N, LEVELS * C), and which there are; (BLOCK, wide(LEVELS * C))."""
+    column = tl.arange(0, wide(LEVELS * C))
+    return (i * (LEVELS * C))[:, None] + column[None, :], live[:, None] & (column < LEVELS * C)[None, :]
+
+
+@triton.jit(do_not_specialize=["n"])
+def encode_kernel(
+    x, table, scales, vertices, offsets, out, n,
+    LEVELS: tl.constexpr, C: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Program p: points p BLOCK to (p + 1) BLOCK, all levels."""
+    i, live = block(n, BLOCK)
+    a, b, c, d = points(x, i, live, D)
+    features = encode(a, b, c, d, live, table, (scales, vertices, offsets), LEVELS, C, D)
+    place, there = line(i, live, LEVELS, C)
+    tl.store(out + place, features, there)
+
+
+@triton.jit(do_not_specialize=["n"])
+def slope_kernel(
+    grad, x, table, scales, vertices, offsets, out, n,
+    LEVELS: tl.constexpr, C: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Program p: dL/dx of points p BLOCK to (p + 1) BLOCK."""
     ROWS: tl.constexpr = rows(LEVELS, C)
-    LANES: tl.constexpr = min(32, x.shape[0])
-    keys, parts, level = surround(x, y, z, s, fixed, LEVELS, ROWS)
-    behind, ends = runs(keys, D, LANES)
-    grad = tl.reshape(tl.where(live[:, None], grad, 0.0), (x.shape[0], ROWS, C))
-    pushes = [moved(tl.reshape(push, behind.shape), 0) for push in columns(grad, C)]
-    ends = ends & (tl.arange(0, ROWS) < LEVELS)[None, None, :]
+    i, live = block(n, BLOCK)
+    place, there = line(i, live, LEVELS, C)
+    push = tl.load(grad + place, there, 0.0).to(tl.float32)  # (BLOCK, ROWS * C)
+    pushes = [held(values) for values in columns(tl.reshape(push, (BLOCK, ROWS, C)), C)]
+    a, b, c, d = points(x, i, live, D)
+    keys, parts, level = surround(a, b, c, d, (scales, vertices, offsets), LEVELS, ROWS)
+    there = reading(live, LEVELS, ROWS)
+    sums = (tl.zeros((BLOCK, ROWS), tl.float32),) * D
     for pick in tl.static_range(1 << D):
-        entry = tl.reshape(corner(keys, level, pick, D), behind.shape)  # (RUNS, LANES, ROWS)
-        weight = tl.reshape(share(parts, pick, D, D), behind.shape)
-        place = table_grad + entry.to(tl.int64) * C
-        if C == 1:
-            a = gathered(weight * pushes[0], behind, LANES)
-            tl.atomic_add(place, a, ends & (a != 0), sem="relaxed")
-        for pair in tl.static_range(C // 2):
-            a = gathered(weight * pushes[2 * pair], behind, LANES)
-            b = gathered(weight * pushes[2 * pair + 1], behind, LANES)
-            add_pair(place + 2 * pair, a, b, ends & ((a != 0) | (b != 0)), PACKED)
+        along = inner(read(table, corner(keys, level, pick, D), there, C), pushes, C)  # (BLOCK, ROWS)
+        sums = inclined(sums, along, parts, pick, D, 0)
+    for axis in tl.static_range(D):
+        value = tl.load(x + i * D + axis, live, 0.0)
+        inside = (value >= 0) & (value <= 1)
+        tl.store(out + i * D + axis, tl.where(inside, tl.sum(sums[axis] * level[0], 1), 0.0), live)
+
+
+@triton.jit
+def inner(vertex, pushes, C: tl.constexpr):
+    """<vertex, pushes> (BLOCK, ROWS), over the channels."""
+    total = vertex[0] * pushes[0]
+    for c in tl.static_range(1, C):
+        total += vertex[c] * pushes[c]
+    return total
+
+
+@triton.jit
+def inclined(sums, along, parts, PICK: tl.constexpr, D: tl.constexpr, AXIS: tl.constexpr):
+    """Sums, from AXIS on, with what this vertex adds along each axis: up where it lies above the point, else down."""
+    term = along * share(parts, PICK, D, AXIS)
+    added = sums[AXIS] + term if (PICK >> AXIS) & 1 else sums[AXIS] - term
+    if AXIS + 1 == D:
+        return (added,)
+    else:
+        return added, *inclined(sums, along, parts, PICK, D, AXIS + 1)
+
+
+def launch(n: int, levels: int, channels: int, most: int = 64) -> tuple[tuple[int], dict[str, int]]:
+    """Programs, and points and warps of each: on sm_90 nothing spills, up to 32 levels of 8 channels."""
+    size = min(most, 64 if levels * channels <= 64 else 32)
+    return (triton.cdiv(n, size),), {"BLOCK": size, "num_warps": 8}
+
+
+def whole(table: Tensor) -> Tensor:
+    """The table without gaps, beginning where a word may begin."""
+    table = table.contiguous()
+    return table.clone() if table.data_ptr() % 16 else table
+
+
+@grid.grid_encode.register_kernel("cuda")
+def forward(x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> Tensor:
+    """See `grid_encode`. x (N, D) float32, table (E, C) of 1, 2, 4 or 8 channels -> (N, L * C) in the table's type."""
+    if x.dtype == torch.float64:
+        return grid.reference(x, table, scales, vertices, offsets)
+    (n, dims), channels, levels = x.shape, table.shape[1], len(scales)
+    out = table.new_empty(n, levels * channels)
+    if n:
+        programs, sizes = launch(n, levels, channels)
+        plan = (scales, vertices, offsets)
+        encode_kernel[programs](x.contiguous(), whole(table), *plan, out, n, levels, channels, dims, **sizes)
+    return out
+
+
+@grid.point_grad.register_kernel("cuda")
+def point_grad(grad: Tensor, x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> Tensor:
+    """See `grid.point_grad`. grad (N, L * C) -> (N, D) float32."""
+    if x.dtype == torch.float64:
+        return grid.point_slopes(grad, x, table, scales, vertices, offsets)
+    (n, dims), channels, levels = x.shape, table.shape[1], len(scales)
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    if n:
+        programs, sizes = launch(n, levels, channels)
+        given = (grad.contiguous(), x.contiguous(), whole(table), scales, vertices, offsets)
+        slope_kernel[programs](*given, out, n, levels, channels, dims, **sizes)
+    return out
+
+
+import fields.kernels.grid_scatter_cuda  # noqa: E402, F401  (last: the gradient of the table, with these functions)
