@@ -9,6 +9,7 @@ of all samples since the last look. What is left at a ray's end is less than FAI
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
 from render.kernels.composite import transmittance
 
 FAINT = 1e-3  # opacity from which a ray is looked at
@@ -62,4 +63,7 @@ def _(sigma, t, dt, offsets, opacity, looked):
     return torch.empty_like(sigma), torch.empty_like(opacity), torch.empty_like(opacity), torch.empty_like(looked)
 
 
-import render.kernels.gather_cpu  # noqa: E402, F401  (last: it registers its kernel with the op above)
+import render.kernels.gather_cpu  # noqa: E402  (last: it registers its kernel with the op above)
+
+if TRITON:
+    import render.kernels.gather_cuda  # noqa: F401
