@@ -7,11 +7,10 @@ from fields.kernels.tiles_cuda import column, linear, linear_grad, matrix_grad
 
 
 @triton.jit
-def harmonics(x, y, z):
-    """Real orthonormal spherical harmonics of degrees 0 to 3 of unit directions (BLOCK,) -> (BLOCK, 16) float32."""
-    place = tl.arange(0, 16)[None, :]  # (1, 16)
+def waves(x, y, z):
+    """Real orthonormal spherical harmonics of degrees 0 to 3 of unit directions (BLOCK,): sixteen blocks (BLOCK,)."""
     xx, yy, zz = x * x, y * y, z * z  # (BLOCK,)
-    terms = (
+    return (
         0.28209479177387814 + 0.0 * x,
         -0.4886025119029199 * y,
         0.4886025119029199 * z,
@@ -29,6 +28,12 @@ def harmonics(x, y, z):
         1.445305721320277 * z * (xx - yy),
         0.5900435899266435 * x * (3 * yy - xx),
     )
+
+
+@triton.jit
+def harmonics(x, y, z):
+    """The same as a tile (BLOCK, 16) float32."""
+    place, terms = tl.arange(0, 16)[None, :], waves(x, y, z)
     tile = tl.zeros([x.shape[0], 16], tl.float32)
     for n in tl.static_range(16):
         tile = tl.where(place == n, terms[n][:, None], tile)
@@ -42,8 +47,8 @@ def layers(f, directions, weights, SHAPE: tl.constexpr):
     F: tl.constexpr = SHAPE[0]
     WIDTH: tl.constexpr = SHAPE[1]
     first = linear(f, weights[0] - 1, WIDTH, F, F + 15, 1) + linear(directions, weights[0] + F - 1, WIDTH, 16, F + 15)
-    first = tl.maximum(first, 0.0)
-    second = tl.maximum(linear(first, weights[1], WIDTH, WIDTH, WIDTH), 0.0)
+    first = tl.maximum(first, 0.0).to(weights[1].dtype.element_ty)  # in half the registers where that is half
+    second = tl.maximum(linear(first, weights[1], WIDTH, WIDTH, WIDTH), 0.0).to(first.dtype)
     return first, second, linear(second, weights[2], 3, WIDTH, WIDTH)
 
 
