@@ -13,6 +13,7 @@ from fields.base import Architecture, Opacity
 from fields.encodings import spherical_harmonics
 from fields.heads import Head
 from fields.kernels.voxels import voxels
+from fields.operands import Operands
 from fields.ranges import check
 
 LAST_GROWTH = 0.3  # share of a run, as published (step 38 400 of 128 000); each earlier growth at a third of the next
@@ -67,6 +68,10 @@ class SphericalHead(Head):
         weights = spherical_harmonics(d)[:, : self.harmonics, None]
         return (features[:, 1:].float().view(-1, self.harmonics, 3) * weights).sum(1).sigmoid()
 
+    def operands(self) -> Operands:
+        """See Head. The shape is (harmonics,)."""
+        return Operands((), (), (), (self.harmonics,), self.width)
+
 
 @final
 class Network(Architecture):
@@ -79,6 +84,7 @@ class Network(Architecture):
     mask: Tensor  # (V^3 / 8,) uint8, V = resolution + 1, which vertices are kept
     index: Tensor  # (V, V, V) int32, their rows, -1 where pruned
     vertices: Tensor  # (K,) int32, the vertex of each row
+    side: Tensor  # () int32, V, for kernels that need not be compiled again as it grows
 
     def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:
         super().__init__()
@@ -97,11 +103,18 @@ class Network(Architecture):
         self.register_buffer("mask", packed(kept))
         self.register_buffer("index", numbered(self.mask, config.resolution + 1), persistent=False)
         self.register_buffer("vertices", torch.arange(rows, dtype=torch.int32), persistent=False)
+        self.register_buffer("side", torch.tensor(config.resolution + 1, dtype=torch.int32), persistent=False)
         self.register_load_state_dict_post_hook(renumber)
 
     def features(self, x: Tensor) -> Tensor:
         """See Architecture."""
         return voxels(x, self.density, self.coefficients, self.index)
+
+    def operands(self) -> Operands:
+        """See Architecture. The shape is (harmonics,)."""
+        harmonics = (self.config.degree + 1) ** 2
+        tables, fixed = (self.density, self.coefficients), (self.index, self.side)
+        return Operands(tables, (), fixed, (harmonics,), 1 + 3 * harmonics)
 
     def head(self, generator: torch.Generator | None) -> Head:
         """See Architecture."""
@@ -232,4 +245,5 @@ def renumber(network: nn.Module, *_: Any) -> None:
     if kept != len(network.density):
         raise ValueError(f"voxels: mask keeps {kept} vertices; wanted {len(network.density)}, one for each row")
     network.index = index
+    network.side = torch.full_like(network.side, len(index), device=index.device)
     network.vertices = (index.flatten() >= 0).nonzero()[:, 0].int()

@@ -1,0 +1,207 @@
+"""Voxel lookup in Triton: device functions that read vertices and add to their gradients, and the op's kernels on them.
+
+A tile holds points in rows; column 0 is log-density and column 1 + n is coefficient n, as in the op's output.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+import fields.kernels.voxels as op
+from fields.backend import repeats
+from fields.kernels.planes_cuda import along
+from fields.kernels.segments_cuda import sums
+
+EMPTY = tl.constexpr(op.EMPTY)
+TILE = 2048  # numbers of a program's tile, points times columns
+
+
+@triton.jit
+def cell(x, y, z, vertices):
+    """Lowest vertex (BLOCK,) int32 of the cells around points (BLOCK,) each, fractions above it, and how many vertices
+    lie between neighbours on each axis: tuples of three."""
+    i, u = along(x, vertices)
+    j, v = along(y, vertices)
+    k, w = along(z, vertices)
+    return (i * vertices + j) * vertices + k, (u, v, w), (vertices * vertices, vertices, 1)
+
+
+@triton.jit
+def corner(index, place, live, PICK: tl.constexpr):
+    """Row (BLOCK,) of the vertex that lies above along the axes whose bits PICK has (z the lowest), -1 where it was
+    pruned or the point is not live, and its weight (BLOCK,)."""
+    low, fraction, far = place
+    weight = 1.0
+    for axis in tl.static_range(3):
+        if (PICK >> (2 - axis)) & 1:
+            low += far[axis]
+            weight *= fraction[axis]
+        else:
+            weight *= 1 - fraction[axis]
+    return tl.load(index + low, live, -1), weight
+
+
+@triton.jit
+def held(density, coefficients, row, C: tl.constexpr, W: tl.constexpr):
+    """What vertices hold: log-density (BLOCK,), EMPTY where there is none, and coefficients (BLOCK, W) from column 1
+    on, zeros elsewhere."""
+    column, here = tl.arange(0, W)[None, :], row >= 0
+    inside = here[:, None] & (column > 0) & (column <= C)
+    place = coefficients + row.to(tl.int64)[:, None] * C + column - 1
+    return tl.load(density + row, here, EMPTY).to(tl.float32), tl.load(place, inside, 0.0).to(tl.float32)
+
+
+@triton.jit
+def blended(place, live, density, coefficients, index, C: tl.constexpr, W: tl.constexpr):
+    """Log-density and coefficients (BLOCK, W) float32 at points, zeros past the last."""
+    first, rest = tl.zeros([live.shape[0]], tl.float32), tl.zeros((live.shape[0], W), tl.float32)
+    for pick in tl.static_range(8):
+        row, weight = corner(index, place, live, pick)
+        log_density, numbers = held(density, coefficients, row, C, W)
+        first += weight * log_density
+        rest += weight[:, None] * numbers
+    return tl.where((tl.arange(0, W) == 0)[None, :], first[:, None], rest)
+
+
+@triton.jit
+def shared_out(place, live, grad, for_density, for_coefficients, index, C: tl.constexpr, W: tl.constexpr):
+    """Adds weight * grad (BLOCK, W) to the kept vertices around each point; zeros are skipped."""
+    column = tl.arange(0, W)[None, :]
+    first = tl.sum(tl.where(column == 0, grad, 0.0), 1)  # (BLOCK,)
+    for pick in tl.static_range(8):
+        row, weight = corner(index, place, live, pick)
+        here, share = row >= 0, weight[:, None] * grad
+        tl.atomic_add(for_density + row, weight * first, here & (weight * first != 0), sem="relaxed")
+        inside = here[:, None] & (share != 0) & (column > 0) & (column <= C)
+        target = for_coefficients + row.to(tl.int64)[:, None] * C + column - 1
+        tl.atomic_add(target, share, inside, sem="relaxed")
+
+
+@triton.jit
+def asked(x, n, vertices, BLOCK: tl.constexpr):
+    """This program's points: number (BLOCK,) int64, whether there is one, coordinates, and the cells they lie in."""
+    point = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    live = point < n
+    x = tl.load(x + 3 * point, live, 0.0), tl.load(x + 3 * point + 1, live, 0.0), tl.load(x + 3 * point + 2, live, 0.0)
+    return point, live, x, cell(x[0], x[1], x[2], vertices)
+
+
+@triton.jit
+def pushed(grad, point, live, C: tl.constexpr, W: tl.constexpr):
+    """Rows of grad (n, 1 + C) as a tile (BLOCK, W) float32."""
+    column = tl.arange(0, W)[None, :]
+    return tl.load(grad + point[:, None] * (C + 1) + column, live[:, None] & (column <= C), 0.0).to(tl.float32)
+
+
+@triton.jit(do_not_specialize=["n", "vertices"])
+def lookup(
+    x, density, coefficients, index, out, n, vertices, C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """One program writes BLOCK rows of out (n, 1 + C)."""
+    point, live, _, place = asked(x, n, vertices, BLOCK)
+    column = tl.arange(0, W)[None, :]
+    result = blended(place, live, density, coefficients, index, C, W)  # (BLOCK, W)
+    tl.store(out + point[:, None] * (C + 1) + column, result, live[:, None] & (column <= C))
+
+
+@triton.jit(do_not_specialize=["n", "vertices"])
+def scatter(
+    grad, x, index, for_density, for_coefficients, n, vertices, C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """One program adds what BLOCK points share out to their vertices."""
+    point, live, _, place = asked(x, n, vertices, BLOCK)
+    shared_out(place, live, pushed(grad, point, live, C, W), for_density, for_coefficients, index, C, W)
+
+
+@triton.jit(do_not_specialize=["n", "vertices"])
+def shares(grad, x, index, rows, values, n, vertices, C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr):
+    """One program writes what BLOCK points add: rows (n, 8), -1 for none, and values (n, 8, 1 + C) float32."""
+    point, live, _, place = asked(x, n, vertices, BLOCK)
+    column, push = tl.arange(0, W)[None, :], pushed(grad, point, live, C, W)  # (BLOCK, W)
+    for pick in tl.static_range(8):
+        row, weight = corner(index, place, live, pick)
+        mine = 8 * point + pick  # (BLOCK,)
+        tl.store(rows + mine, row.to(tl.int64), live)
+        tl.store(values + mine[:, None] * (C + 1) + column, push * weight[:, None], live[:, None] & (column <= C))
+
+
+@triton.jit(do_not_specialize=["n", "vertices"])
+def slope(
+    grad, x, density, coefficients, index, out, n, vertices, C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
+    """One program writes dL/dx (n, 3) of BLOCK points: along each axis, what the upper vertices hold less what the
+    lower ones do, weighted by the other two axes."""
+    point, live, given, place = asked(x, n, vertices, BLOCK)
+    _, fraction, _ = place
+    push = pushed(grad, point, live, C, W)  # (BLOCK, W)
+    first = tl.sum(tl.where((tl.arange(0, W) == 0)[None, :], push, 0.0), 1)  # (BLOCK,)
+    u, v, w = fraction
+    along_x, along_y, along_z = 0.0 * u, 0.0 * u, 0.0 * u
+    for pick in tl.static_range(8):
+        row, _ = corner(index, place, live, pick)
+        log_density, numbers = held(density, coefficients, row, C, W)
+        value = log_density * first + tl.sum(numbers * push, 1)  # (BLOCK,)
+        a, b, c = u if pick & 4 else 1 - u, v if pick & 2 else 1 - v, w if pick & 1 else 1 - w
+        along_x += value * b * c if pick & 4 else -value * b * c
+        along_y += value * a * c if pick & 2 else -value * a * c
+        along_z += value * a * b if pick & 1 else -value * a * b
+    cells = (vertices - 1).to(tl.float32)
+    tl.store(out + 3 * point, tl.where((given[0] >= 0) & (given[0] <= 1), along_x * cells, 0.0), live)
+    tl.store(out + 3 * point + 1, tl.where((given[1] >= 0) & (given[1] <= 1), along_y * cells, 0.0), live)
+    tl.store(out + 3 * point + 2, tl.where((given[2] >= 0) & (given[2] <= 1), along_z * cells, 0.0), live)
+
+
+def shape(channels: int) -> dict[str, int]:
+    """Constants of the kernels."""
+    width = triton.next_power_of_2(1 + channels)
+    return {"C": channels, "W": width, "BLOCK": max(TILE // width, 16)}
+
+
+def forward(x: Tensor, density: Tensor, coefficients: Tensor, index: Tensor) -> Tensor:
+    """See fields/kernels/voxels.py: sums in float32, answers in the type of the tables."""
+    if x.dtype == torch.float64:
+        return op.reference(x, density, coefficients, index)
+    sizes, given = shape(coefficients.shape[1]), (x, density, coefficients, index)
+    out = density.new_empty(len(x), 1 + coefficients.shape[1])
+    if len(x):
+        programs = triton.cdiv(len(x), sizes["BLOCK"])
+        lookup[(programs,)](*(t.contiguous() for t in given), out, len(x), len(index), **sizes)
+    return out
+
+
+def table_grad(grad: Tensor, x: Tensor, index: Tensor, rows: int, exact: bool | None = None) -> tuple[Tensor, Tensor]:
+    """dL/ddensity (K,), dL/dcoefficients (K, C), float32: with atomics, or where `exact` in a fixed order."""
+    if x.dtype == torch.float64:
+        return op.table_grad._init_fn(grad, x, index, rows)
+    channels, given = grad.shape[1] - 1, (grad.contiguous(), x.contiguous(), index.contiguous())
+    sizes, count = shape(channels), (len(x), len(index))
+    programs = triton.cdiv(len(x), sizes["BLOCK"])
+    if repeats() if exact is None else exact:
+        places = torch.empty(8 * len(x), dtype=torch.int64, device=x.device)
+        values = x.new_empty(8 * len(x), 1 + channels)
+        if len(x):
+            shares[(programs,)](*given, places, values, *count, **sizes)
+        total = sums(places, values, rows)
+        return total[:, 0].contiguous(), total[:, 1:].contiguous()
+    for_density, for_coefficients = x.new_zeros(rows), x.new_zeros(rows, channels)
+    if len(x):
+        scatter[(programs,)](*given, for_density, for_coefficients, *count, **sizes)
+    return for_density, for_coefficients
+
+
+def point_grad(grad: Tensor, x: Tensor, density: Tensor, coefficients: Tensor, index: Tensor) -> Tensor:
+    """dL/dx (N, 3) float32."""
+    if x.dtype == torch.float64:
+        return op.point_grad._init_fn(grad, x, density, coefficients, index)
+    sizes, given = shape(coefficients.shape[1]), (grad, x, density, coefficients, index)
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    if len(x):
+        programs = triton.cdiv(len(x), sizes["BLOCK"])
+        slope[(programs,)](*(t.contiguous() for t in given), out, len(x), len(index), **sizes)
+    return out
+
+
+op.voxels.register_kernel("cuda")(forward)
+op.table_grad.register_kernel("cuda")(table_grad)
+op.point_grad.register_kernel("cuda")(point_grad)
