@@ -8,11 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from distill.memory import free, images_fit
 from distill.pixels import PixelBatch, PixelPool
 from render.camera import CameraBank
 from scenes.scene import View
 
-SHARE = 0.25  # of the device's free memory that photographs may take
 AHEAD = 3  # batches that are drawn on the host before they are needed
 
 
@@ -40,7 +40,7 @@ def pixels_of(views: tuple[View, ...], device: torch.device, count: int, seed: i
     """`count` pixels a step, of photographs that lie on the device where they take no more than a share of what is free
     there."""
     total = sum(view.image.numel() for view in views)
-    if device.type == "cuda" and total > SHARE * torch.cuda.mem_get_info(device)[0]:
+    if device.type == "cuda" and not images_fit(total, free(device)):
         return HostPixels(views, device, count, seed)
     return DevicePixels(views, device, count)
 

@@ -88,6 +88,14 @@ def told(need: Demand, have: int) -> str:
     )
 
 
+def lines(architecture: str, config: Any, device: torch.device, batch: int, pictures: int) -> list[str]:
+    """What a run with photographs of `pictures` bytes will take, for a person; nothing on the CPU."""
+    if device.type == "cpu":
+        return []
+    have, final = free(device), fields.module(architecture).Network.final(config)
+    return [told(demand(architecture, final, batch, pictures if images_fit(pictures, have) else 0), have)]
+
+
 def needed(parameters: int) -> int:
     """Bytes that training this many parameters takes at its peak on the CPU, without the pictures."""
     return parameters * 4 * COPIES + PROGRAM

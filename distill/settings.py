@@ -86,17 +86,18 @@ def begin(data: str, settings: Settings, tell: Tell) -> Begun:
     torch.use_deterministic_algorithms(settings.deterministic)
     chosen = PRESET[device.type] if settings.preset == "auto" else settings.preset
     config = preset(settings.arch, chosen)
-    memory.check(settings.arch, chosen, config, device)
+    batch = settings.batch or BATCH[device.type]
+    memory.check(settings.arch, chosen, config, device, batch)
     fixed = given_bandwidth(settings, config)
     out = settings.out or Path("runs") / (Path(data).stem.replace(":", "_") or "scene")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
     files = Files.within(out)
     scene = load(data, ReadOptions(settings.downscale, settings.max_resolution, settings.skip_missing))
-    tell(scene.facts)
+    photographs = sum(view.image.numel() for view in scene.train)
+    tell([*scene.facts, *memory.lines(settings.arch, config, device, batch, photographs)])
     bandwidth = chosen_bandwidth(settings, config, scene, tell) if fixed is None else fixed
     steps = settings.steps or (UNBOUNDED if math.isfinite(settings.max_seconds) else STEPS[device.type])
-    batch = settings.batch or BATCH[device.type]
     where = (settings.downscale, device.type, STRIDE[device.type])
     training = Training(
         scene, Recipe(data, settings.arch, chosen, settings.seed, steps, batch, *where, bandwidth), device

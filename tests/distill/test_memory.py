@@ -77,6 +77,14 @@ def test_what_a_run_takes_is_one_line():
     assert memory.told(memory.Demand(1, 1, 1, 0), 1).endswith("photographs stay on the host")
 
 
+def test_a_run_on_the_cpu_is_not_told_and_one_on_a_gpu_is(monkeypatch):
+    config = fields.module("mlp").PRESETS["tiny"]
+    monkeypatch.setattr(memory, "free", lambda device: 4_000_000_000)
+    assert memory.lines("mlp", config, CPU, 1 << 18, 10**9) == []
+    assert "1.00 GB photographs" in memory.lines("mlp", config, torch.device("cuda"), 1 << 18, 10**9)[0]
+    assert "photographs stay" in memory.lines("mlp", config, torch.device("cuda"), 1 << 18, 1 + 10**9)[0]
+
+
 def test_photographs_go_where_they_leave_room():
     assert memory.images_fit(250, 1000)
     assert not memory.images_fit(251, 1000)
