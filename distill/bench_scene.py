@@ -1,7 +1,7 @@
 """`bench-scene`: how fast ops, training steps and frames are; how good architectures and their conversions are."""
 
 import json
-import statistics
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,31 +12,46 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from distill import bench_ablation, bench_architectures, bench_distill
+from distill import bench_ablation, bench_architectures, bench_distill, bench_gpu, bench_peers
 from distill.bench_architectures import Contest, compete, write_record
+from distill.bench_curve import Course, curve, curve_table
 from distill.bench_distill import Match
-from distill.bench_ops import machine, median_ms, op_table, ops
-from distill.fit import Schedule, fit
-from distill.settings import BATCH, PRESET, STRIDE
-from distill.training import Recipe, Training
+from distill.bench_field import field_rows
+from distill.bench_ops import Bench, op_table, ops
+from distill.bench_run import Wish, begun, frames, read, train_steps
+from distill.fit import Schedule
+from distill.settings import PRESET, STEPS, UNBOUNDED
+from distill.timing import copy_bandwidth, machine
 from render.command import pick_device, run
-from scenes.scene import ReadOptions, load
 
-SIDES = (200, 400, 800)  # pixels, longest side of the frames
+SCORES = {"cpu": 12, "cuda": 40}  # times that --curve scores the held-out views
 
 
 @dataclass(frozen=True)
 class Flags:
-    """Measure. Without --ops, --train, --frames, --architectures or --distill: the first three."""
+    """Measure. Without anything that says what: --ops, --train and --frames."""
 
     data: Annotated[str, tyro.conf.Positional] = "builtin"
     """data set, for all but --ops"""
     ops: bool = False
-    """each op against its PyTorch reference"""
+    """each op against its PyTorch reference, and whole fields; bytes a second beside those of a plain copy"""
     train: bool = False
     """whole training steps, split into their parts"""
     frames: bool = False
     """whole frames of the model that --train's steps gave"""
+    curve: bool = False
+    """how long training takes to 30, 33 and 35 dB on the held-out views"""
+    curve_steps: int = 0
+    """of --curve; 0: 1300 on CPU, 20000 on CUDA, no limit where --max-seconds is given"""
+    max_seconds: float = math.inf
+    """training time of --curve at most; the learning rate falls accordingly"""
+    views: int = 25
+    """held-out views that --curve scores, at most"""
+    against: Literal["", "nvidia"] = ""
+    """measure a peer in the same run: tinycudann's networks and nerfacc's marching, where they are installed"""
+    gpu_report: bool = False
+    """on a GPU: check all kernels, time everything, and print what was asked for beside what was reached; --only takes
+    the names of its parts"""
     architectures: bool = False
     """train every architecture on DATA for --seconds each: table, JSON and Pareto plot"""
     distill: bool = False
@@ -85,6 +100,8 @@ class Flags:
             raise ValueError("--architectures and --distill are two runs; --teachers takes what the first one leaves")
         if self.repeats < 3 or self.steps < 30 or self.points < 1:
             raise ValueError("--repeats must be 3 or more, --steps 30 or more, --points 1 or more")
+        if self.curve_steps < 0 or not self.max_seconds > 0 or self.views < 1:
+            raise ValueError("--curve-steps must be 0 or more, --max-seconds > 0, --views 1 or more")
 
 
 def main() -> None:
@@ -95,26 +112,68 @@ def main() -> None:
 def bench(flags: Flags) -> None:
     """Measure what was asked for, print a table each, keep all as JSON."""
     flags.check()
-    device = pick_device(flags.device)
     console = Console(stderr=flags.json)
+    if flags.gpu_report:
+        told_report(flags, console)
+        return
+    device = pick_device(flags.device)
     if flags.architectures or flags.distill:
         (contest if flags.architectures else distill)(flags, device, console)
         return
-    everything = not (flags.ops or flags.train or flags.frames)
     result: dict[str, Any] = {"machine": machine(device)}
-    if flags.ops or everything:
-        result["ops"] = ops(flags.points, flags.repeats, device)
-        console.print(op_table(result["ops"]))
-    if flags.train or flags.frames or everything:
-        training, result["train"] = train_steps(flags, device)
-        console.print(pairs("training step", result["train"]))
-        if flags.frames or everything:
-            result["frames"] = frames(training, flags.repeats)
-            console.print(pairs("frames", result["frames"]))
+    if flags.against:
+        result["against"] = bench_peers.against(wish(flags, flags.steps), device, flags.repeats)
+        console.print(bench_peers.table(result["against"]))
+    else:
+        result |= parts(flags, device, console)
     if flags.out:
         write_record(result, flags.out)
     if flags.json:
         sys.stdout.write(json.dumps(result) + "\n")
+
+
+def parts(flags: Flags, device: torch.device, console: Console) -> dict[str, Any]:
+    """What --ops, --train, --frames and --curve give."""
+    everything = not (flags.ops or flags.train or flags.frames or flags.curve)
+    result: dict[str, Any] = {}
+    if flags.ops or everything:
+        own = Bench(device, flags.repeats, copy_bandwidth(flags.repeats, device))
+        size = PRESET[device.type] if flags.preset == "auto" else flags.preset
+        result["copy_bytes_per_second"] = round(own.copy)
+        result["ops"] = ops(flags.points, own)
+        result["fields"] = field_rows(flags.arch, size, flags.points, own)
+        console.print(op_table("ops", result["ops"]), op_table("fields", result["fields"]))
+        console.print(f"a plain copy moves {own.copy / 1e9:.1f} GB/s, read and written")
+    if flags.train or flags.frames or everything:
+        asked = wish(flags, flags.steps)
+        training = begun(asked, read(asked), device)
+        result["train"] = train_steps(training)
+        console.print(pairs("training step", result["train"]))
+        if flags.frames or everything:
+            result["frames"] = frames(training, flags.repeats)
+            console.print(pairs("frames", result["frames"]))
+    if flags.curve:
+        steps = flags.curve_steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
+        asked = wish(flags, steps)
+        course = Course(Schedule(steps, flags.max_seconds), flags.views, SCORES[device.type])
+        result["curve"] = curve(begun(asked, read(asked), device), course)
+        console.print(curve_table(result["curve"]))
+    return result
+
+
+def wish(flags: Flags, steps: int) -> Wish:
+    """What is trained, for so many steps."""
+    return Wish(flags.data, flags.arch, flags.preset, steps, flags.downscale)
+
+
+def told_report(flags: Flags, console: Console) -> None:
+    """The report on a GPU, kept part by part. ValueError where there is none."""
+    device = pick_device("cuda" if flags.device == "auto" else flags.device)
+    path = flags.out or Path("runs") / "gpu_report.json"
+    plan = bench_gpu.Plan(flags.data, flags.arch, flags.downscale, flags.preset, device.type)
+    result = bench_gpu.report(plan, flags.only, path, console)
+    console.print(bench_gpu.table(result))
+    told(flags, result, {"report": path}, console)
 
 
 def contest(flags: Flags, device: torch.device, console: Console) -> None:
@@ -168,50 +227,6 @@ def told(flags: Flags, result: dict[str, Any], files: dict[str, Path], console: 
     console.print(lines, highlight=False, markup=False, soft_wrap=True)
     if flags.json:
         sys.stdout.write(json.dumps(result) + "\n")
-
-
-def train_steps(flags: Flags, device: torch.device) -> tuple[Training, dict[str, Any]]:
-    """Steps of a run as train-scene would do it; the first third warms up."""
-    scene = load(flags.data, ReadOptions(flags.downscale))
-    preset = PRESET[device.type] if flags.preset == "auto" else flags.preset
-    recipe = Recipe(
-        flags.data, flags.arch, preset, 0, flags.steps, BATCH[device.type], flags.downscale, device.type,
-        STRIDE[device.type],
-    )  # fmt: skip
-    training = Training(scene, recipe, device)
-    before, counted = 0.0, []
-    for step in fit(training.run, training.stages(), Schedule(flags.steps)):
-        if step.index >= flags.steps // 3:
-            counted.append((step.seconds - before, step.samples, step.rays))
-        before = step.seconds
-    seconds, samples, rays = zip(*counted, strict=True)
-    return training, {
-        "data": flags.data,
-        "preset": preset,
-        "steps": len(counted),
-        "median_ms": round(statistics.median(seconds) * 1e3, 2),
-        "samples_per_step": round(statistics.mean(samples)),
-        "rays_per_step": round(statistics.mean(rays)),
-        "samples_per_second": round(sum(samples) / sum(seconds)),
-        "samples_per_second_median": round(statistics.median(n / s for n, s in zip(samples, seconds, strict=True))),
-    }
-
-
-def frames(training: Training, repeats: int) -> dict[str, Any]:
-    """Frames of the first test view at several sizes."""
-    scene = training.scene
-    camera = (scene.test or scene.train)[0].camera
-    result: dict[str, Any] = {}
-    for side in SIDES:
-        factor = side / max(camera.size)
-        resized = camera.resized(*(max(1, round(n * factor)) for n in camera.size))
-        drawn = training.renderer.image(training.field, training.loss.grid, resized)
-        spent = median_ms(
-            lambda view=resized: training.renderer.image(training.field, training.loss.grid, view), max(3, repeats // 2)
-        )
-        result[f"{side}_ms"] = round(spent, 1)
-        result[f"{side}_samples_per_second"] = round(drawn.samples / spent * 1e3)
-    return result
 
 
 def pairs(title: str, values: dict[str, Any]) -> Table:

@@ -1,0 +1,81 @@
+"""How long work takes: medians of repeats, on the device's own clock where it has one; and what the device can copy."""
+
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import torch
+
+from render.precision import precision
+
+COPIED = {"cpu": 1 << 27, "cuda": 1 << 30}  # bytes: well past the caches
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the numbers were taken on."""
+    with precision(device):
+        half = torch.is_autocast_enabled(device.type)
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "bf16": half,
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def median_ms(work: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Median time of a call in milliseconds, after one that is not counted, in which kernels are compiled. On CUDA
+    between two events in the stream; what the host waits for inside the call counts, caches stay as they are."""
+    work()
+    synchronise(device)
+    if device.type == "cuda":
+        return statistics.median(event_ms(work, repeats))
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times) * 1e3
+
+
+def event_ms(work: Callable[[], object], repeats: int) -> list[float]:
+    """Milliseconds of every call, on the GPU's clock."""
+    pairs = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(repeats)]
+    for begin, end in pairs:
+        begin.record()
+        work()
+        end.record()
+    torch.cuda.synchronize()
+    return [begin.elapsed_time(end) for begin, end in pairs]
+
+
+def copy_bandwidth(repeats: int, device: torch.device, size: int = 0) -> float:
+    """Bytes per second, read and written, of a copy from the device's memory to itself; `size` bytes, 0: COPIED."""
+    source = torch.ones((size or COPIED[device.type]) // 4, device=device)
+    target = torch.empty_like(source)
+    spent = median_ms(lambda: target.copy_(source), repeats, device)
+    return 2 * source.numel() * 4 / spent * 1e3
+
+
+def forget_peak(device: torch.device) -> None:
+    """Begin anew to watch the memory that is taken; on the CPU that is not possible."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory taken: by tensors since `forget_peak` on CUDA, by the whole process since its start on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
