@@ -49,7 +49,7 @@ class Training(Learning):
         cascades = cascades_for(scene.box)
         renderer = Renderer(recipe.step, CONE if cascades > 1 else 0.0)
         possible = possible_cells(scene, cascades, RESOLUTION)
-        occupancy = OccupancyEstimate(scene.box.to(device), recipe.step, possible.to(device))
+        occupancy = OccupancyEstimate(scene.box.to(device), recipe.step, possible.to(device), RESOLUTION)
         captured = TRITON and device.type == "cuda" and not repeats()
         source = Captured if captured else Photographs
         loss = source(scene, field, renderer, occupancy, Config(batch=recipe.batch), recipe.seed)

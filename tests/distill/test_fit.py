@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import fields
-from distill.fit import KEEP, PATIENCE, RETURNS, WARMUP, Loss, Optimization, Schedule, Stage, fit
+from distill.fit import KEEP, PATIENCE, RETURNS, WARMUP, Loss, Optimization, Schedule, Stage, Taken, fit
 from fields.base import build
 
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
@@ -217,3 +217,80 @@ def test_state_and_restore_continue_bit_for_bit(name):
         pass
     for a, b in zip(whole.field.parameters(), second.field.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def short_of_memory(run, when):
+    """Memory runs out at these calls."""
+    calls, loss = count(), regression(run)
+
+    def fail(index):
+        if next(calls) in when:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(index)
+
+    return fail
+
+
+def test_a_step_without_memory_halves_the_batch_once_and_says_so():
+    run, sizes = new_run(), [512, 256]
+    stage = Stage("a", 1.0, short_of_memory(run, {3}), halve=lambda: sizes.pop())
+    steps = list(fit(run, (stage,), Schedule(8)))
+    assert [s.index for s in steps] == list(range(8))
+    assert {s.index: s.trouble for s in steps if s.trouble} == {3: "out of memory: the batch is halved, to 256 samples"}
+    assert run.samples == 7 * 64
+    stage = Stage("a", 1.0, short_of_memory(run, {1, 3}), halve=lambda: sizes.pop())
+    with pytest.raises(ValueError, match="out of memory again, with half the batch at step 11: take a smaller --batch"):
+        list(fit(run, (stage,), Schedule(20)))
+
+
+@pytest.mark.parametrize("halve", [None, lambda: 0])
+def test_a_batch_that_cannot_be_halved_ends_the_run(halve):
+    run = new_run()
+    stage = Stage("a", 1.0, short_of_memory(run, {2}), halve=halve)
+    with pytest.raises(ValueError, match="out of memory at step 2: take a smaller --batch or a smaller preset"):
+        list(fit(run, (stage,), Schedule(8)))
+
+
+class Slow:
+    """A queue whose steps become known `lag` steps later; steps in `bad` were skipped."""
+
+    def __init__(self, lag, bad=()):
+        self.lag, self.bad, self.waiting, self.factors = lag, bad, [], []
+
+    def take(self, run, factor):
+        self.factors.append(factor)
+        trouble = "gradient is not finite" if run.index in self.bad else ""
+        self.waiting.append(Taken(run.index, run.index / 10, 0.5, 3, 100, trouble))
+
+    def taken(self, run, *, all_of_them=False):
+        ready = self.waiting[: len(self.waiting) if all_of_them else max(len(self.waiting) - self.lag, 0)]
+        del self.waiting[: len(ready)]
+        return ready
+
+
+def test_a_queue_takes_the_steps_and_is_known_later():
+    run, queue = new_run(), Slow(3)
+    steps = list(fit(run, (Stage("a", 1.0, regression(run), queue=queue),), Schedule(10)))
+    assert [s.index for s in steps] == list(range(10))
+    assert [s.loss for s in steps[3:]] == pytest.approx([n / 10 for n in range(7)])
+    assert math.isnan(steps[2].loss)
+    assert [s.samples for s in steps] == [0] * 3 + [100] * 7
+    assert run.samples == 1000
+    assert queue.factors == [Schedule(10).factor_at(n, n / 10) for n in range(10)]
+
+
+def test_a_queue_that_was_sent_back_is_not_sent_back_for_the_same_steps_again():
+    run, bad = new_run(), range(20, 20 + PATIENCE + 1 + 4)  # those under way are bad as well
+    steps = list(fit(run, (Stage("a", 1.0, regression(run), queue=Slow(4, bad)),), Schedule(60)))
+    notes = {s.index: s.trouble for s in steps if s.trouble}
+    assert [n for n, text in notes.items() if "went back to the state of step 0" in text] == [20 + PATIENCE + 4]
+    assert not [n for n in notes if n > 20 + PATIENCE + 4]
+
+
+def test_only_a_state_that_turns_out_well_is_kept():
+    run = new_run()
+    bad = range(KEEP, KEEP + PATIENCE + 1)
+    steps = list(fit(run, (Stage("a", 1.0, regression(run), queue=Slow(4, bad)),), Schedule(KEEP + 30)))
+    assert [s.trouble for s in steps if "state" in s.trouble] == [
+        "gradient is not finite; went back to the state of step 0"
+    ]

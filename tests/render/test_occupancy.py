@@ -231,3 +231,59 @@ def test_contains_agrees_with_the_cells_that_rays_walk(generator):
         wanted = inside and bool(occupied[cascade, cell[0] + resolution * (cell[1] + resolution * cell[2])])
         assert answer == wanted, point
     assert 0.1 < float(got.float().mean()) < 0.9
+
+
+class Thick(Recorder):
+    """The same as thickness."""
+
+    def thickness(self, x):
+        return self.density(x)[0]
+
+
+def test_an_update_in_place_gives_what_an_update_gives(generator):
+    allowed = torch.rand(2, G**3, generator=generator) < 0.4
+    one, two = estimate(2, allowed), estimate(2, allowed)
+    where = two.values.data_ptr(), two.occupied.data_ptr()
+    first, second = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+    for rule in (lambda x: 100 * x[:, 0].abs(), lambda x: x[:, 1].abs() * 3):
+        one.update(Thick(rule), first, chunk=1000)
+        two.update_in_place(Thick(rule), second, two.allowed, chunk=1000)
+        assert torch.equal(two.values, one.values)
+        assert torch.equal(two.occupied, one.occupied)
+    assert 0 < int(one.occupied.sum()) < int(allowed.sum())
+    assert where == (two.values.data_ptr(), two.occupied.data_ptr())
+    assert torch.equal(two.grid.bits, one.grid.bits)
+
+
+def test_an_update_in_place_survives_a_bad_field(generator):
+    guess = estimate()
+    guess.update_in_place(Thick(lambda x: torch.full((len(x),), torch.nan)), generator, guess.allowed)
+    assert not bool(guess.values.any())
+
+
+def test_cells_drawn_in_fixed_number(generator):
+    allowed = torch.rand(2, G**3, generator=generator) < 0.4
+    guess = estimate(2, allowed)
+    guess.occupied[:] = False
+    lit = allowed.flatten().nonzero()[:, 0][5:105]
+    guess.occupied.view(-1)[lit] = True
+    some = int(allowed.sum()) // 4 + 1
+    cells = guess.drawn(generator)
+    assert cells.shape == (2 * some,)
+    assert bool(allowed.flatten()[cells].all())
+    counts = torch.bincount(torch.searchsorted(lit, cells[some:]), minlength=100)
+    assert bool(torch.isin(cells[some:], lit).all())
+    assert counts.shape == (100,)
+    assert some / 100 * 0.3 < int(counts.min()) <= int(counts.max()) < some / 100 * 2.5  # 8 each
+    guess.occupied[:] = False
+    assert torch.equal(*guess.drawn(generator).view(2, some))
+    guess.occupied[:] = True
+    assert len(guess.drawn(generator)) == 2 * some
+    assert not len(estimate(1, torch.zeros(1, G**3, dtype=torch.bool)).drawn(generator))
+
+
+def test_a_cell_that_is_asked_twice_takes_the_larger_value(generator):
+    guess = estimate()
+    answers = torch.tensor([1.0, 5.0, 2.0])
+    guess.update_in_place(Thick(lambda x: answers), generator, torch.tensor([7, 7, 9]))
+    torch.testing.assert_close(guess.values[0, [7, 9, 10]], torch.tensor([5.0, 2.0, 0.0]) * STEP)
