@@ -252,17 +252,17 @@ def inner(vertex, pushes, C: tl.constexpr):
 def inclined(sums, along, parts, PICK: tl.constexpr, D: tl.constexpr, AXIS: tl.constexpr):
     """Sums, from AXIS on, with what this vertex adds along each axis: up where it lies above the point, else down."""
     term = along * share(parts, PICK, D, AXIS)
-    added = sums[AXIS] + term if (PICK >> AXIS) & 1 else sums[AXIS] - term
+    added = (sums[AXIS] + term if (PICK >> AXIS) & 1 else sums[AXIS] - term,)
     if AXIS + 1 == D:
-        return (added,)
+        return added
     else:
-        return added, *inclined(sums, along, parts, PICK, D, AXIS + 1)
+        return added + inclined(sums, along, parts, PICK, D, AXIS + 1)
 
 
 def launch(n: int, levels: int, channels: int, most: int = 64) -> tuple[tuple[int], dict[str, int]]:
-    """Programs, and points and warps of each: on sm_90 nothing spills, up to 32 levels of 8 channels."""
+    """Programs, and points and warps of each: as many as fit a processor's registers."""
     size = min(most, 64 if levels * channels <= 64 else 32)
-    return (triton.cdiv(n, size),), {"BLOCK": size, "num_warps": 8}
+    return (triton.cdiv(n, size),), {"BLOCK": size, "num_warps": 4 if size * levels <= 512 else 8}
 
 
 def whole(table: Tensor) -> Tensor:

@@ -3,8 +3,13 @@
 Atomic additions bind this kernel, so there should be few. Samples lie in order along their rays, and neighbours share a
 cell wherever cells are longer than steps: at the coarse levels, whose few entries everyone wants to add to at once.
 A warp holds LANES neighbouring points of one level. Each finds where the run of points in its cell begins; sums from
-there on double their reach five times by exchange within the warp (Hillis and Steele 1986), and the last point of each
-run adds the sums, two channels in one instruction where the chip has it. What is zero is not added.
+there on double their reach by exchange within the warp (Hillis and Steele 1986), and the last point of each run adds
+the sums, two channels in one instruction where the chip has it. What is zero is not added.
+
+Counted on samples of the chair with steps of 1/591 of the box, share of the additions that is left: 16 levels up to
+2048 cells 53 % (the coarsest 11 %, level 6 31 %, the finest four 100 %), 8 levels up to 512 cells 37 %. Runs end at
+REACH points: 8 would leave 57 and 42 %, 32 would leave 52 and 35 %, and each doubling costs a point 256 exchanges at 16
+levels of 2 channels.
 """
 
 import torch
@@ -17,6 +22,8 @@ from fields.kernels import grid
 from fields.kernels.atomics_cuda import add_pair
 from fields.kernels.grid_cuda import block, columns, corner, launch, line, points, rows, share, surround
 from fields.kernels.segments_cuda import sums
+
+REACH = tl.constexpr(16)  # points that are merged at most, a power of two
 
 
 @triton.constexpr_function
@@ -36,25 +43,25 @@ def moved(values, BY: tl.constexpr):
 @triton.jit
 def runs(keys, D: tl.constexpr, LANES: tl.constexpr):
     """Neighbouring points in one cell, by LANES points (RUNS, LANES, ROWS): how many lanes before each one its run
-    begins, and whether it ends there."""
+    begins, and whether it ends there. A lane that is a multiple of REACH begins a run in any case."""
     SHAPE: tl.constexpr = (keys[0][0].shape[0] // LANES, LANES, keys[0][0].shape[1])
     lane = tl.arange(0, LANES)[None, :, None]
-    begins = tl.broadcast_to(lane == 0, SHAPE)
+    begins = tl.broadcast_to(lane % REACH == 0, SHAPE)
     for axis in tl.static_range(D):
         key = tl.reshape(keys[0][axis], SHAPE)
         begins = begins | (key != moved(key, 1))
     begins = begins.to(tl.int32)
     ends = (lane == LANES - 1) | (moved(begins, -1) != 0)
     first = begins * lane
-    for step in tl.static_range(doublings(LANES)):
+    for step in tl.static_range(doublings(REACH)):
         first = tl.maximum(first, moved(first, 1 << step))
     return lane - first, ends
 
 
 @triton.jit
-def gathered(values, behind, LANES: tl.constexpr):
+def gathered(values, behind):
     """Sums of values (RUNS, LANES, ROWS) from the beginning of each run."""
-    for step in tl.static_range(doublings(LANES)):
+    for step in tl.static_range(doublings(REACH)):
         values += tl.where(behind >= (1 << step), moved(values, 1 << step), 0.0)
     return values
 
@@ -80,11 +87,11 @@ def scatter(
         weight = tl.reshape(share(parts, pick, D, D), behind.shape)
         place = table_grad + entry.to(tl.int64) * C
         if C == 1:
-            a = gathered(weight * pushes[0], behind, LANES)
+            a = gathered(weight * pushes[0], behind)
             tl.atomic_add(place, a, ends & (a != 0), sem="relaxed")
         for pair in tl.static_range(C // 2):
-            a = gathered(weight * pushes[2 * pair], behind, LANES)
-            b = gathered(weight * pushes[2 * pair + 1], behind, LANES)
+            a = gathered(weight * pushes[2 * pair], behind)
+            b = gathered(weight * pushes[2 * pair + 1], behind)
             add_pair(place + 2 * pair, a, b, ends & ((a != 0) | (b != 0)), PACKED)
 
 
@@ -143,7 +150,7 @@ def in_any_order(
     out = torch.zeros(entries, channels, device=x.device)
     (n, dims), levels = x.shape, len(scales)
     if n:
-        programs, sizes = launch(n, levels, channels)
+        programs, sizes = launch(n, levels, channels, 32)  # one run of lanes: warps then share out the levels
         given = (grad.contiguous(), x.contiguous(), scales, vertices, offsets)
         scatter_kernel[programs](*given, out, n, levels, channels, dims, packed(x.device), **sizes)
     return out

@@ -6,7 +6,7 @@ import torch
 from fields.kernels import grid_cuda, grid_scatter_cuda
 from fields.kernels.grid import PRIMES, corners, layout, point_slopes, reference, table_sums
 
-SHAPES = [(2, 2), (3, 1), (3, 2), (3, 4), (4, 8)]  # coordinates, channels
+SHAPES = [(2, 2), (3, 1), (3, 4), (4, 2)]  # coordinates, channels
 
 
 def problem(dims, channels, points, generator, device, dtype=torch.float32):
@@ -38,7 +38,7 @@ def test_values_and_gradients_match_the_reference(dims, channels, generator, dev
     check(problem(dims, channels, 70, generator, device))
 
 
-@pytest.mark.parametrize("points", [0, 1, 63, 64, 65])
+@pytest.mark.parametrize("points", [0, 1, 31, 32, 33, 65])
 def test_any_number_of_points(points, generator, device):
     check(problem(3, 2, points, generator, device))
 
@@ -46,7 +46,14 @@ def test_any_number_of_points(points, generator, device):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("channels", [1, 2, 4, 8])
 def test_half_types_are_read_as_words(channels, dtype, generator, device):
-    check(problem(3, channels, 20, generator, device, dtype), far=2 ** (-10 if dtype == torch.float16 else -7))
+    x, table, _, *plan = problem(3, channels, 20, generator, device, dtype)
+    want = reference(x.double(), table.double(), *plan)
+    far = 2**-11 if dtype == torch.float16 else 2**-7  # of the result, which the interpreter cuts off in bfloat16
+    agree(grid_cuda.forward(x, table, *plan), want, far)
+
+
+def test_gradients_of_half_types_are_float32(generator, device):
+    check(problem(3, 8, 20, generator, device, torch.float16), far=2**-11)
 
 
 def test_strided_points_and_gradients(generator, device):
@@ -71,7 +78,7 @@ def test_points_in_a_row_are_merged_wherever_their_runs_begin(generator, device)
 
 
 def test_in_order_gives_the_same_sums(generator, device):
-    x, table, push, scales, vertices, offsets = problem(3, 2, 12, generator, device)
+    x, _, push, scales, vertices, offsets = problem(3, 2, 12, generator, device)
     given = push[:, :4].contiguous(), x, scales[:2], vertices[:2], offsets[:3], int(offsets[2]), 2
     got = grid_scatter_cuda.in_order(*given)
     agree(got, table_sums(given[0].double(), x.double(), *given[2:]), 2e-5)
