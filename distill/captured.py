@@ -6,7 +6,6 @@ A step draws a fixed number of pixels, of which as many count as a number on the
 reads what came of it some steps later, and makes the first buffer larger or smaller where it does not fit.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -71,6 +70,7 @@ class Captured:
         self.mailbox = Mailbox(len(REPORT), device, LAG + 2)
         self.room, self.roomy, self.begun = FIRST_ROOM, 0, False
         self.told = ""  # what the next report has to say besides
+        self.replays: tuple[Replay, ...] = ()
         self.most_rays = min(config.batch, MOST_RAYS)
         self.pixels = pixels_of(scene.train, device, self.most_rays, seed)
         self.lay_out()
@@ -82,9 +82,10 @@ class Captured:
 
     def forget(self) -> None:
         """Throw graphs away: what they were recorded of has changed."""
+        for replay in self.replays:
+            replay.drop()
         self.mover: object = None  # the optimiser that the graphs hold
-        self.step: Callable[[], str] = str
-        self.refresh: Callable[[], str] = str
+        self.replays: tuple[Replay, ...] = ()  # the step, and the update of the occupancy
 
     def phases(self) -> tuple[Phase, ...]:
         """One, for the whole run."""
@@ -102,13 +103,13 @@ class Captured:
         if self.mover is not run.optimizer:
             self.forget()
             self.mover = run.optimizer
-            self.step = Replay(lambda: self.moved(run), self.generator)
-            self.refresh = Replay(lambda: self.update(self.occupancy.drawn(self.generator)), self.generator)
+            works = (lambda: self.moved(run), lambda: self.update(self.occupancy.drawn(self.generator)))
+            self.replays = tuple(Replay(work, self.generator) for work in works)
         if due(run.index):
             self.told = self.refreshed() or self.told
         self.factor.fill_(factor)
         self.pixels.prepare()
-        self.told = self.step() or self.told
+        self.told = self.replays[0]() or self.told
         self.mailbox.post(run.index, self.report)
 
     def taken(self, run: Optimization, *, all_of_them: bool = False) -> list[Taken]:
@@ -189,7 +190,7 @@ class Captured:
         """Update the occupancy where it stands; of all cells at first, then of some, as a graph. Returns as Replay."""
         self.occupancy.updates += 1
         if self.occupancy.updates > EVERYWHERE_UPDATES:
-            return self.refresh()
+            return self.replays[1]()
         self.update(self.occupancy.allowed)
         return ""
 

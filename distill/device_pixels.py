@@ -39,10 +39,8 @@ class Pixels(Protocol):
 def pixels_of(views: tuple[View, ...], device: torch.device, count: int, seed: int) -> Pixels:
     """`count` pixels a step, of photographs that lie on the device where they take no more than a share of what is free
     there."""
-    total = sum(view.image.numel() for view in views)
-    if device.type == "cuda" and not images_fit(total, free(device)):
-        return HostPixels(views, device, count, seed)
-    return DevicePixels(views, device, count)
+    fit = images_fit(sum(view.image.numel() for view in views), free(device))
+    return DevicePixels(views, device, count) if fit else HostPixels(views, device, count, seed)
 
 
 class DevicePixels:

@@ -1,8 +1,10 @@
 """What only a GPU does for a training step: work recorded as a CUDA graph and repeated, and numbers on their way from
 the device to the host. Elsewhere work is simply called, and numbers arrive at once."""
 
+import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -47,17 +49,13 @@ class Replay:
     def probe(self) -> str:
         """The work where the host may not wait: a graph could not hold it. Done without that rule if it breaks it."""
         before = self.generator.get_state()
-        torch.cuda.set_sync_debug_mode("error")
         try:
-            self.aside(self.work)
-        except torch.OutOfMemoryError:
-            raise
+            with unwaiting():
+                self.aside(self.work)
         except RuntimeError as error:
-            if "synchronizing" not in str(error):
+            self.plain = "synchronizing" in str(error)
+            if not self.plain:
                 raise
-            self.plain = True
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
         if not self.plain:
             return ""
         self.generator.set_state(before)
@@ -67,10 +65,29 @@ class Replay:
     def recorded(self) -> torch.cuda.CUDAGraph:
         """The work as a graph, which is not run by recording it."""
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.generator)  # every replay draws new numbers
+        with warnings.catch_warnings(action="ignore"):  # later versions of PyTorch need not be told, and say so
+            graph.register_generator_state(self.generator)  # every replay draws new numbers
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self.work()
         return graph
+
+    def drop(self) -> None:
+        """Forget the graph, as soon as the device does not run it any more."""
+        if self.graph is not None:
+            torch.cuda.synchronize()
+            self.graph = None
+        self.calls = 0
+
+
+@contextmanager
+def unwaiting() -> Iterator[None]:
+    """RuntimeError where the host waits for the device in here."""
+    with warnings.catch_warnings(action="ignore"):  # that this is young
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 class Mailbox:
