@@ -108,7 +108,8 @@ def halved(operands: Operands, asking: Asking) -> Operands:
     def half(given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(copies[p] if p in copies else p.detach().to(asking.half).contiguous() for p in given)
 
-    return replace(operands, tables=half(operands.tables), weights=half(operands.weights))
+    weights = tuple(p.detach().contiguous() for p in operands.weights) if operands.exact else half(operands.weights)
+    return replace(operands, tables=half(operands.tables), weights=weights)
 
 
 class Radiance(torch.autograd.Function):

@@ -15,3 +15,4 @@ class Operands:
     fixed: tuple[Tensor, ...]  # not learnt, read as they are
     shape: tuple[int | float, ...]  # constants of the kernel
     width: int  # features F; device functions hand on a tile (BLOCK, F rounded up to a power of two, 16 at least)
+    exact: bool = False  # the weights are read in float32, also where products are of half precision

@@ -20,6 +20,7 @@ from fields.kernels.grid import grid_encode, layout
 from fields.kernels.rbf import rbf
 from fields.kernels.wendland import cell_lists, wendland
 from fields.kmeans import kmeans
+from fields.operands import Operands
 from fields.perceptron import Perceptron
 from fields.ranges import check, check_choice
 
@@ -159,7 +160,7 @@ class Network(Architecture):
 
     def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.dims = config, dims
         space = config.placement == "space"
         if space and dims != 3:
             raise ValueError(f"rbf: placement space wants 3 coordinates, found {dims}")
@@ -183,6 +184,25 @@ class Network(Architecture):
         grid = grid_encode(x, self.table, self.scales, self.vertices, self.offsets)
         both = [grid, *(kernels(x) for kernels in self.beside)]
         return self.decoder(torch.cat(both, -1) if len(both) > 1 else grid)
+
+    def operands(self) -> Operands | None:
+        """See Architecture. Three coordinates, and up to 64 numbers of the grid, of a kernel and of the hidden layer:
+        what a tile of points may take of a processor's registers."""
+        config, kernels = self.config, next(self.beside.children(), None)
+        grid, coefficients = config.levels * config.channels, config.coefficients if config.placed else 0
+        if self.dims != 3 or max(grid, coefficients) > 64 or config.width > 128:
+            return None
+        fixed = (self.scales, self.vertices, self.offsets)
+        if isinstance(self.decoder, GaussianReadout):
+            weights = (self.decoder.centres, self.decoder.log_precision, self.decoder.weight, self.decoder.bias)
+            shape = (config.levels, config.channels, config.neurons, 0, 0, 0)
+            return Operands((self.table,), weights, fixed, shape, FEATURES, exact=True)
+        tables, cells, weights = (self.table,), 0, tuple(self.decoder.layers)
+        if isinstance(kernels, SpaceKernels):
+            tables, cells = (self.table, kernels.coefficients), round((len(kernels.starts) - 1) ** (1 / 3))
+            fixed = (*fixed, kernels.centres, kernels.shapes, kernels.waves, kernels.starts, kernels.members)
+        shape = (config.levels, config.channels, 0, coefficients, config.width, cells)
+        return Operands(tables, weights, fixed, shape, FEATURES)
 
     @staticmethod
     def final(config: Config) -> Config:
