@@ -66,10 +66,9 @@ class Held:
 def curve(training: Training, course: Course) -> dict[str, Any]:
     """Train, and score on the way. The clock stands while views are scored; the device has finished its steps then."""
     held, shares, points = Held(training, course.views), course.shares(), list[dict[str, float]]()
-    spent, begin, steps, samples = 0.0, time.perf_counter(), 0, 0
-    last = None
+    spent, begin, steps = 0.0, time.perf_counter(), 0
     for step in fit(training.run, training.stages(), course.schedule):
-        last, steps, samples = step, step.index + 1, samples + step.samples
+        steps = step.index + 1
         if step.progress >= shares[len(points)] and len(points) < course.scores - 1:
             synchronise(training.device)
             spent += time.perf_counter() - begin
@@ -77,14 +76,14 @@ def curve(training: Training, course: Course) -> dict[str, Any]:
             begin = time.perf_counter()
     synchronise(training.device)
     spent += time.perf_counter() - begin
-    if last is not None:
+    if steps:
         points.append({"step": steps, "seconds": round(spent, 3), "psnr": round(held.psnr(), 3)})
     return {
         "points": points,
         "seconds_to_db": {f"{target:g}": reached(points, target) for target in TARGETS},
         "seconds": round(spent, 3),
         "steps": steps,
-        "samples": samples,
+        "samples": training.run.samples,
         "psnr": points[-1]["psnr"] if points else None,
         "protocol": asdict(held.protocol()),
         "scored_on": str(held.protocol()),

@@ -13,11 +13,15 @@ import fields.nvidia
 import render.nvidia
 from distill.bench_field import along_rays, asking, scattered
 from distill.bench_run import Wish, begun, frames, read, train_steps
+from distill.fit import Optimization
 from distill.timing import median_ms
+from distill.train import Config, Photographs
 from distill.training import Training
 from fields.base import Field
 from render.metrics import psnr
+from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.precision import precision
+from scenes.cells import possible_cells
 
 POINTS = 1 << 20
 
@@ -44,12 +48,15 @@ def against(wish: Wish, device: torch.device, repeats: int, points: int = POINTS
 
 
 def swap(training: Training) -> None:
-    """Put the peer's field and renderer into a run that has not begun."""
-    field = fields.nvidia.peer(training.field)
-    training.field.architecture, training.field.head = field.architecture, field.head
-    drawing: Any = render.nvidia.Renderer(training.renderer.step, training.renderer.cone, training.renderer.stop)
-    training.renderer = training.loss.renderer = drawing  # type: ignore[attr-defined]
-    training.run.renew()
+    """Put the peer's field and renderer into a run that has not begun. Its steps are taken one by one, with Adam of
+    PyTorch's, as nerfacc's own example does."""
+    scene, recipe, device, own = training.scene, training.recipe, training.device, training.renderer
+    drawing: Any = render.nvidia.Renderer(own.step, own.cone, own.stop)
+    possible = possible_cells(scene, cascades_for(scene.box), RESOLUTION).to(device)
+    occupancy = OccupancyEstimate(scene.box.to(device), own.step, possible, RESOLUTION)
+    training.field, training.renderer = fields.nvidia.peer(training.field), drawing
+    training.loss = Photographs(scene, training.field, drawing, occupancy, Config(batch=recipe.batch), recipe.seed)
+    training.run = Optimization(training.field)
 
 
 def values(ours: Field, peer: Field, device: torch.device) -> dict[str, float]:

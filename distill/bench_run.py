@@ -77,9 +77,6 @@ def train_steps(training: Training) -> dict[str, Any]:
         "samples_per_step": round(statistics.mean(samples)),
         "rays_per_step": round(statistics.mean(rays)),
         "samples_per_second": round(sum(samples) / spent),
-        "samples_per_second_median": round(
-            statistics.median(n / max(s, 1e-9) for n, s in zip(samples, seconds, strict=True))
-        ),
         "peak_memory_bytes": peak_bytes(device),
     }
 

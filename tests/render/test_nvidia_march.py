@@ -2,8 +2,8 @@
 does, ray by ray. Only a GPU can show that the real one does."""
 
 import sys
-from types import SimpleNamespace
 
+import peers
 import pytest
 import torch
 
@@ -15,59 +15,9 @@ from render.rays import RayBatch
 G = 16
 
 
-def traverse_grids(  # noqa: PLR0913
-    rays_o, rays_d, binaries, aabbs, near_planes=None, far_planes=None, step_size=1e-3, cone_angle=0.0,
-    traverse_steps_limit=None, over_allocate=False, rays_mask=None,
-):  # fmt: skip
-    """One grid; the middle of every step decides, steps begin at the near plane."""
-    assert len(binaries) == 1 and cone_angle == 0
-    low, high, ray, counts = [], [], [], []
-    for r in range(len(rays_o)):
-        found, k = 0, 0
-        while k < 4000 and found < (traverse_steps_limit or 1 << 30):
-            begin = near_planes[r] + k * step_size
-            middle, k = begin + step_size / 2, k + 1
-            point = (rays_o[r] + rays_d[r] * middle - aabbs[0, :3]) / (aabbs[0, 3:] - aabbs[0, :3])
-            if middle >= far_planes[r]:
-                break
-            if not bool(((point >= 0) & (point < 1)).all()):
-                continue
-            i, j, l = (point * G).long().tolist()  # noqa: E741
-            if bool(binaries[0, i, j, l]):
-                low, high, ray, found = [*low, begin], [*high, begin + step_size], [*ray, r], found + 1
-        counts.append(found)
-    edges = torch.tensor([v for pair in zip(low, high, strict=True) for v in pair])
-    left = torch.arange(len(edges)) % 2 == 0
-    counts = torch.tensor(counts)
-    packed = torch.stack([counts.cumsum(0) - counts, counts], -1)
-    samples = SimpleNamespace(ray_indices=torch.tensor(ray, dtype=torch.int64), packed_info=packed)
-    return SimpleNamespace(vals=edges, is_left=left, is_right=~left), samples, None
-
-
-def render_weight_from_density(  # noqa: PLR0913
-    t_starts, t_ends, sigmas, packed_info=None, ray_indices=None, n_rays=None, prefix_trans=None
-):
-    alpha, weights, light = 1 - torch.exp(-sigmas * (t_ends - t_starts)), [], []
-    for first, count in packed_info.tolist():
-        before = torch.cumprod(torch.cat([torch.ones(1), 1 - alpha[first : first + count]]), 0)[:count]
-        light.append(before)
-        weights.append(before * alpha[first : first + count])
-    return torch.cat(weights), torch.cat(light), alpha
-
-
-def render_visibility_from_density(t_starts, t_ends, sigmas, packed_info=None, early_stop_eps=1e-4, **_):
-    return render_weight_from_density(t_starts, t_ends, sigmas, packed_info)[1] >= early_stop_eps
-
-
-def accumulate_along_rays(weights, values=None, ray_indices=None, n_rays=None):
-    source = weights[:, None] * (1 if values is None else values)
-    return torch.zeros(n_rays, source.shape[1]).index_add(0, ray_indices, source)
-
-
 @pytest.fixture
 def stand_in(monkeypatch):
-    names = (traverse_grids, render_weight_from_density, render_visibility_from_density, accumulate_along_rays)
-    monkeypatch.setitem(sys.modules, "nerfacc", SimpleNamespace(**{f.__name__: f for f in names}))
+    peers.stand_in(monkeypatch)
 
 
 @pytest.fixture
