@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import fields
+from fields import fused
 from fields.heads import Head, RadianceHead
 from fields.operands import Operands
 
@@ -96,12 +97,17 @@ class Field(nn.Module):
         return self.head.color(features, d)
 
     def radiance(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3)."""
+        """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3). In one kernel
+        where the field has one and autocast allows half precision."""
+        if fused.suits(self, x, d):
+            return fused.radiance(self, x, d)
         sigma, features = self.density(x)
         return sigma, self.color(features, d)
 
     def thickness(self, x: Tensor) -> Tensor:
-        """Density alone, sigma (N,) per scene unit, at x (N, 3) scene units."""
+        """Density alone, sigma (N,) per scene unit, at x (N, 3) scene units. As `radiance`, unless gradients count."""
+        if not torch.is_grad_enabled() and fused.suits(self, x):
+            return fused.thickness(self, x)
         return self.density(x)[0]
 
     def parameter_count(self) -> int:

@@ -23,8 +23,11 @@ from fields.kernels.tiles_cuda import column, wide
 from fields.operands import Operands
 
 LARGEST = tl.constexpr(15.0)  # as in fields/heads.py
-TILE = {2: (128, 4), 4: (16, 4)}  # points and warps of a program, by bytes of a weight: products of float32 are slow
-RESIDENT = 2  # programs of the backward that one multiprocessor holds: they take up to 255 registers each
+# Points and warps of a program, by bytes of a weight. Of hashgrid in halves for compute capability 9.0: forward 80
+# registers, so that 24 warps wait for memory at a time; backward 255, two programs, which wait at different barriers.
+FORWARD = {2: (64, 8), 4: (16, 4)}  # float32 is for comparisons: its products are slow, and large tiles compile slowly
+BACKWARD = {2: (64, 4), 4: (16, 4)}
+RESIDENT = 2  # programs of the backward that one multiprocessor holds
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,11 @@ class Parts:
 
 
 @triton.jit
-def asked(count, limit, BLOCK: tl.constexpr, tile):
-    """Points (BLOCK,) of a tile, whether they are asked (BLOCK,), and the number () of those that are asked at all."""
+def ending(count, limit):
+    """() int32 Number of points that are asked."""
     if limit is not None:
         count = tl.minimum(count, tl.load(limit).to(tl.int32))
-    i = tile * BLOCK + tl.arange(0, BLOCK)
-    return i, i < count, count
+    return count
 
 
 @triton.jit
@@ -79,7 +81,8 @@ def radiance_kernel(
     FEATURES: tl.constexpr, COLOR: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One tile: points (N, 3) and directions (N, 3) -> sigma (N,), rgb (N, 3); features (N, W) into `kept` if given."""
-    i, live, end = asked(count, limit, BLOCK, tl.program_id(0))
+    i, end = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), ending(count, limit)
+    live = i < end
     density = tl.zeros([BLOCK], tl.float32)
     red, green, blue = density, density, density
     if tl.program_id(0) * BLOCK < end:
@@ -105,7 +108,8 @@ def thickness_kernel(
     FEATURES: tl.constexpr, SHAPE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One tile: points (N, 3) -> sigma (N,)."""
-    i, live, end = asked(count, limit, BLOCK, tl.program_id(0))
+    i, end = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), ending(count, limit)
+    live = i < end
     density = tl.zeros([BLOCK], tl.float32)
     if tl.program_id(0) * BLOCK < end:
         px, py, pz = placed(x, center, side, i, live)
@@ -125,12 +129,20 @@ def cleared(sums, TOTAL: tl.constexpr):
 
 @triton.jit
 def split(sums, SIZES: tl.constexpr):
-    """Tuple of pointers, one to the sums of each tensor, and the pointer behind the last."""
-    parts = ()
+    """Pointers, a tuple: to the sums of each tensor, and behind the last."""
+    parts = (sums,)
     for n in tl.static_range(len(SIZES)):
-        parts = parts + (sums,)  # noqa: RUF005
-        sums += SIZES[n]
-    return parts, sums
+        parts = parts + (parts[n] + SIZES[n],)  # noqa: RUF005
+    return parts
+
+
+@triton.jit
+def moved(pointers, by):
+    """The pointers of a tuple, each moved by as many entries."""
+    parts = ()
+    for n in tl.static_range(len(pointers)):
+        parts = parts + (pointers[n] + by,)  # noqa: RUF005
+    return parts
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -142,12 +154,14 @@ def radiance_grad_kernel(
 ):  # fmt: skip
     """Tiles p, p + programs, ...: dL/dsigma (N,) and dL/drgb (N, 3) -> gradients of tables, and this program's row of
     `sums` (programs, TOTAL), those of the network's weights and the head's. Tiles without a gradient are not read."""
-    weight_grads, rest = split(cleared(sums, TOTAL), SIZES)
-    head_grads, _ = split(rest, HEAD_SIZES)
-    tile, places = tl.program_id(0), tl.arange(0, W)[None, :]
-    _, _, end = asked(count, limit, BLOCK, tile)
+    mine = cleared(sums, TOTAL)
+    tile, end, places = tl.program_id(0), ending(count, limit), tl.arange(0, W)[None, :]
     while tile * BLOCK < end:
-        i, live, _ = asked(count, limit, BLOCK, tile)
+        zero = (tile >> 30) * 256  # that the compiler cannot know: it would keep all addresses in registers for good
+        weight_grads = split(mine + zero, SIZES)
+        head_grads = split(weight_grads[len(SIZES)], HEAD_SIZES)
+        i = tile * BLOCK + tl.arange(0, BLOCK)
+        live = i < end
         density = tl.load(for_sigma + i, live, 0.0)  # (BLOCK,)
         red, green, blue = triple(for_rgb, i, live)
         pushed = (density != 0) | (red != 0) | (green != 0) | (blue != 0)  # not-a-numbers too
@@ -155,24 +169,26 @@ def radiance_grad_kernel(
             tl.debug_barrier()  # sums of the last tile are written
             f = tl.load(kept + i.to(tl.int64)[:, None] * W + places, live[:, None], 0.0)  # (BLOCK, W)
             dx, dy, dz = triple(d, i, live)
-            pull = COLOR_GRAD(f, dx, dy, dz, live, red, green, blue, head, head_grads, HEAD)  # (BLOCK, W)
+            weights_now = moved(head, zero)
+            pull = COLOR_GRAD(f, dx, dy, dz, live, red, green, blue, weights_now, head_grads, HEAD)  # (BLOCK, W)
             slope = density * tl.exp(tl.minimum(tl.maximum(column(f, 0), -LARGEST), LARGEST))
             pull = tl.where(places == 0, slope[:, None], pull)
             px, py, pz = placed(x, center, side, i, live)
             FEATURES_GRAD(
-                px, py, pz, live, pull, tables, weights, fixed, table_grads, weight_grads, SHAPE, PACKED
+                px, py, pz, live, pull, tables, moved(weights, zero), moved(fixed, zero), table_grads, weight_grads,
+                SHAPE, PACKED,
             )  # fmt: skip
         tile += tl.num_programs(0)
 
 
-def shape(parts: Parts) -> tuple[int, int]:
+def shape(parts: Parts, shapes: dict[int, tuple[int, int]]) -> tuple[int, int]:
     """Points and warps of a program."""
-    return TILE[(parts.head.weights or parts.network.tables)[0].element_size()]
+    return shapes[(*parts.head.weights, *parts.network.weights, *parts.network.tables)[0].element_size()]
 
 
 def radiance(points: Points, parts: Parts, *, keep: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     """sigma (N,), RGB (N, 3), and with `keep` the features (N, W) that the gradient asks for, else None."""
-    count, (block, warps), network = len(points.x), shape(parts), parts.network
+    count, (block, warps), network = len(points.x), shape(parts, FORWARD), parts.network
     sigma, rgb = points.x.new_empty(count), points.x.new_empty(count, 3)
     kept = points.x.new_empty(count, wide(network.width)) if keep else None
     if count:
@@ -186,7 +202,7 @@ def radiance(points: Points, parts: Parts, *, keep: bool) -> tuple[Tensor, Tenso
 
 def thickness(points: Points, parts: Parts) -> Tensor:
     """sigma (N,)."""
-    count, (block, warps), network = len(points.x), shape(parts), parts.network
+    count, (block, warps), network = len(points.x), shape(parts, FORWARD), parts.network
     sigma = points.x.new_empty(count)
     if count:
         thickness_kernel[(triton.cdiv(count, block),)](
@@ -199,7 +215,7 @@ def thickness(points: Points, parts: Parts) -> Tensor:
 
 def radiance_grad(points: Points, parts: Parts, kept: Tensor, for_sigma: Tensor, for_rgb: Tensor) -> list[Tensor]:
     """Gradients, float32, of the network's tables, then of its weights, then of the head's weights."""
-    count, (block, warps), network = len(points.x), shape(parts), parts.network
+    count, (block, warps), network = len(points.x), shape(parts, BACKWARD), parts.network
     table_grads = tuple(torch.zeros_like(table, dtype=torch.float32) for table in network.tables)
     sizes = tuple(weight.numel() for weight in network.weights)
     head_sizes = tuple(weight.numel() for weight in parts.head.weights)
