@@ -65,7 +65,8 @@ class PixelPool:
         return view, pixels, rgba, valid
 
     def pick(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What `chosen` gives, for a way to a device: view, column and row (count, 3), RGBA and valid (count, 5)
-        uint8."""
+        """What `chosen` gives, for a way to a device: view, and pixel counted row by row, (count, 2), RGBA and valid
+        (count, 5) uint8."""
         view, pixels, rgba, valid = self.chosen(count, generator)
-        return torch.cat([view[:, None], pixels], -1), torch.cat([rgba, valid[:, None].float()], -1).to(torch.uint8)
+        place = pixels[:, 0] + pixels[:, 1] * self.widths[view]
+        return torch.stack([view, place], -1), torch.cat([rgba, valid[:, None].float()], -1).to(torch.uint8)
