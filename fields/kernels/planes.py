@@ -16,6 +16,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 # What each plane spans, written out: the third of three planes is YZ, and not ZX, which is XZ once more.
 SPACE = ((0, 1), (0, 2), (1, 2))  # xy xz yz
 SPACE_TIME = (*SPACE, (0, 3), (1, 3), (2, 3))  # and xt yt zt
@@ -161,4 +163,7 @@ def backward(ctx, grad: Tensor):
 planes.register_autograd(backward, setup_context=remember)
 
 
-import fields.kernels.planes_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import fields.kernels.planes_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import fields.kernels.planes_cuda  # noqa: F401

@@ -110,9 +110,10 @@ def product(
 ):  # fmt: skip
     """Of the factors from `first` to `end`, but for one: (BLOCK, W) float32."""
     result = tl.full((point.shape[0], W), 1.0, tl.float32)
-    for k in range(first, end):
-        if k != without:
-            result *= value(table, found(x, factors, k, point, live, D), live, C, W, C, False)
+    while first < end:
+        if first != without:
+            result *= value(table, found(x, factors, first, point, live, D), live, C, W, C, False)
+        first += 1
     return result
 
 
@@ -151,9 +152,11 @@ def scatter(
     """One program adds the gradients of BLOCK points to one group's factors in table_grad (E, C) float32."""
     point = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
     group, live = tl.program_id(1), point < n
-    for k in range(tl.load(groups + group).to(tl.int32), tl.load(groups + group + 1).to(tl.int32)):
+    k, end = tl.load(groups + group).to(tl.int32), tl.load(groups + group + 1).to(tl.int32)
+    while k < end:
         push = pushed(grad, x, table, factors, groups, group, k, point, live, D, C, W)  # (BLOCK, W)
         add(table_grad, found(x, factors, k, point, live, D), push, C, C, False, PACKED)
+        k += 1
 
 
 @triton.jit(do_not_specialize=["n", "k"])
@@ -188,7 +191,8 @@ def slope(
     channel = tl.arange(0, W)[None, :]
     inside = live[:, None] & (channel < C)
     result = tl.zeros((BLOCK, 4), tl.float32)
-    for k in range(tl.load(groups + group).to(tl.int32), tl.load(groups + group + 1).to(tl.int32)):
+    k, end = tl.load(groups + group).to(tl.int32), tl.load(groups + group + 1).to(tl.int32)
+    while k < end:
         push = pushed(grad, x, table, factors, groups, group, k, point, live, D, C, W)  # (BLOCK, W)
         row, up, u, v = found(x, factors, k, point, live, D)
         place = table + row[:, None] * C + channel
@@ -201,6 +205,7 @@ def slope(
         on_b = ((1 - u) * (t01 - t00) + u * (t11 - t10)) * (tl.load(factor + 3) - 1).to(tl.float32)
         result += tl.where(axis == tl.load(factor), on_a[:, None], 0.0)
         result += tl.where(axis == tl.load(factor + 1), on_b[:, None], 0.0)
+        k += 1
     place = point[:, None] * D + axis  # (BLOCK, 4)
     given = tl.load(x + place, live[:, None] & (axis < D), -1.0)
     result = tl.where((given >= 0) & (given <= 1), result, 0.0)

@@ -12,6 +12,8 @@ Log-density is what is blended, so that a surface inside a cell may be sharper t
 import torch
 from torch import Tensor
 
+from fields.backend import TRITON
+
 EMPTY = -10.0  # log-density of a pruned vertex: over the whole box it takes 0.005 % of the light
 
 
@@ -109,4 +111,7 @@ def backward(ctx, grad: Tensor):
 voxels.register_autograd(backward, setup_context=remember)
 
 
-import fields.kernels.voxels_cpu  # noqa: E402, F401  (last: it registers its kernels with the ops above)
+import fields.kernels.voxels_cpu  # noqa: E402  (last: it registers its kernels with the ops above)
+
+if TRITON:
+    import fields.kernels.voxels_cuda  # noqa: F401

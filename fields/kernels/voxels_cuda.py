@@ -28,17 +28,15 @@ def cell(x, y, z, vertices):
 
 
 @triton.jit
-def corner(index, place, live, PICK: tl.constexpr):
-    """Row (BLOCK,) of the vertex that lies above along the axes whose bits PICK has (z the lowest), -1 where it was
+def corner(index, place, live, pick):
+    """Row (BLOCK,) of the vertex that lies above along the axes whose bits `pick` has (z the lowest), -1 where it was
     pruned or the point is not live, and its weight (BLOCK,)."""
     low, fraction, far = place
     weight = 1.0
     for axis in tl.static_range(3):
-        if (PICK >> (2 - axis)) & 1:
-            low += far[axis]
-            weight *= fraction[axis]
-        else:
-            weight *= 1 - fraction[axis]
+        above = (pick >> (2 - axis)) & 1
+        low += above * far[axis]
+        weight *= tl.where(above != 0, fraction[axis], 1 - fraction[axis])
     return tl.load(index + low, live, -1), weight
 
 
@@ -69,7 +67,7 @@ def shared_out(place, live, grad, for_density, for_coefficients, index, C: tl.co
     """Adds weight * grad (BLOCK, W) to the kept vertices around each point; zeros are skipped."""
     column = tl.arange(0, W)[None, :]
     first = tl.sum(tl.where(column == 0, grad, 0.0), 1)  # (BLOCK,)
-    for pick in tl.static_range(8):
+    for pick in tl.range(0, 8, num_stages=1):
         row, weight = corner(index, place, live, pick)
         here, share = row >= 0, weight[:, None] * grad
         tl.atomic_add(for_density + row, weight * first, here & (weight * first != 0), sem="relaxed")
@@ -133,19 +131,19 @@ def slope(
     """One program writes dL/dx (n, 3) of BLOCK points: along each axis, what the upper vertices hold less what the
     lower ones do, weighted by the other two axes."""
     point, live, given, place = asked(x, n, vertices, BLOCK)
-    _, fraction, _ = place
     push = pushed(grad, point, live, C, W)  # (BLOCK, W)
     first = tl.sum(tl.where((tl.arange(0, W) == 0)[None, :], push, 0.0), 1)  # (BLOCK,)
-    u, v, w = fraction
+    u, v, w = place[1]
     along_x, along_y, along_z = 0.0 * u, 0.0 * u, 0.0 * u
-    for pick in tl.static_range(8):
+    for pick in tl.range(0, 8, num_stages=1):
         row, _ = corner(index, place, live, pick)
         log_density, numbers = held(density, coefficients, row, C, W)
         value = log_density * first + tl.sum(numbers * push, 1)  # (BLOCK,)
-        a, b, c = u if pick & 4 else 1 - u, v if pick & 2 else 1 - v, w if pick & 1 else 1 - w
-        along_x += value * b * c if pick & 4 else -value * b * c
-        along_y += value * a * c if pick & 2 else -value * a * c
-        along_z += value * a * b if pick & 1 else -value * a * b
+        i, j, k = pick >> 2, (pick >> 1) & 1, pick & 1  # whether the vertex is an upper one
+        a, b, c = tl.where(i != 0, u, 1 - u), tl.where(j != 0, v, 1 - v), tl.where(k != 0, w, 1 - w)
+        along_x += value * b * c * (2 * i - 1)
+        along_y += value * a * c * (2 * j - 1)
+        along_z += value * a * b * (2 * k - 1)
     cells = (vertices - 1).to(tl.float32)
     tl.store(out + 3 * point, tl.where((given[0] >= 0) & (given[0] <= 1), along_x * cells, 0.0), live)
     tl.store(out + 3 * point + 1, tl.where((given[1] >= 0) & (given[1] <= 1), along_y * cells, 0.0), live)
