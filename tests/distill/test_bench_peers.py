@@ -16,7 +16,7 @@ def test_both_are_measured_and_agree(monkeypatch):
     peers.stand_in(monkeypatch)
     monkeypatch.setattr(bench_run, "SIZES", ((4, 4),))
     for module in (bench_peers, training):
-        monkeypatch.setattr(module, "RESOLUTION", 32)  # fewer cells to ask
+        monkeypatch.setattr(module, "RESOLUTION", 64)  # fewer cells to ask
     result = against(WISH, CPU, 3, 200)
     assert result["values"]["log_density"] < 0.05  # our decoder multiplies in bf16, the stand-in does not
     assert result["values"]["rgb"] < 0.01
