@@ -1,0 +1,55 @@
+"""A training run and a frame by Triton kernels alone, interpreted, beside the same by the CPU's kernels."""
+
+import pytest
+import torch
+from interpreted import triton_kernels
+
+from distill import captured
+from distill.captured import Captured
+from distill.device_optimizer import DeviceOptimizer
+from distill.fit import Optimization, Schedule, Stage, fit
+from distill.learning import preset
+from distill.train import Config
+from fields.base import build
+from render.occupancy import OccupancyEstimate, cascades_for
+from render.renderer import UNIT_STEP, Renderer
+from scenes.scene import ReadOptions, load
+
+CELLS = 8  # per axis of the occupancy: interpreted, a point takes a tenth of a millisecond
+
+
+def run(steps):
+    """Losses of a small run, and what it leaves."""
+    scene, generator = load("builtin", ReadOptions(10)), torch.Generator().manual_seed(0)
+    field = build("hashgrid", preset("hashgrid", "tiny"), scene.box, generator)
+    renderer = Renderer(12 * UNIT_STEP)
+    allowed = torch.rand(cascades_for(scene.box), CELLS**3, generator=generator) < 0.3
+    occupancy = OccupancyEstimate(scene.box, renderer.step, allowed, CELLS)
+    source = Captured(scene, field, renderer, occupancy, Config(batch=1024), 0)
+    learning = Optimization(field, DeviceOptimizer)
+    taken = list(fit(learning, (Stage("photographs", 1.0, source, None, source),), Schedule(steps)))
+    return [step.loss for step in taken], (field, renderer, source.grid, scene)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(captured, "MOST_RAYS", 256)
+    monkeypatch.setattr(captured, "FIRST_RAYS", 32)
+    monkeypatch.setattr(captured, "FIRST_ROOM", 1)
+
+
+def test_two_steps_and_a_frame(small):
+    mine, (field, renderer, grid, scene) = run(2)
+    with triton_kernels() as calls:
+        theirs, (other, *_) = run(2)
+    assert calls["march_fill"] == calls["composite_grad"] == 2
+    assert not calls["grid_encode"]  # the fused field stood in for it
+    torch.testing.assert_close(theirs, mine, atol=0, rtol=2e-3)  # products of 11 bits; the second step sees the first
+    moved = field.architecture.table.detach() - other.architecture.table.detach()
+    assert moved.abs().mean() < 0.05 * field.architecture.rate  # Adam moves by the sign: tiny gradients may turn
+    camera = scene.test[0].camera.resized(10, 10)
+    want = renderer.image(field, grid, camera).pixels
+    with triton_kernels():
+        got = renderer.image(field, grid, camera).pixels
+    error = (got.over(torch.ones(3)) - want.over(torch.ones(3))).square().mean()
+    assert -10 * error.log10() > 45  # dB
