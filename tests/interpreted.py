@@ -1,5 +1,5 @@
-"""A GPU's kernels on the CPU: inside `triton_kernels()` every op of ours runs its Triton kernel, interpreted, in place of
-Numba's, and the renderer asks fields by the fused kernels wherever a GPU would."""
+"""A GPU's kernels on the CPU: inside `triton_kernels()` every op of ours runs its Triton kernel, interpreted, in place
+of Numba's, and the renderer asks fields by the fused kernels wherever a GPU would."""
 
 import importlib
 from collections import Counter
