@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fields.base import Field
+from render.kernels.composite import reach
 from render.kernels.march import march_count, march_fill
 from render.occupancy import OccupancyGrid
 from render.precision import precision
@@ -58,26 +59,22 @@ def cut(ends: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return fits, torch.nn.functional.pad(torch.where(fits, ends, 0).cummax(0).values, (1, 0))
 
 
-def light(tau: Tensor, samples: Samples) -> Tensor:
-    """Light that reaches each sample (M,), from optical thickness (M,); anything past the last. As `transmittance`."""
-    through = tau.double().cumsum(0)
-    before = torch.nn.functional.pad(through[:-1], (1, 0))
-    start = rows(before, rows(samples.offsets, samples.ray).clamp(max=len(tau) - 1))
-    return torch.exp(start - before).to(tau.dtype)
+def spread(offsets: Tensor, size: int) -> Tensor:
+    """Offsets (R + 1,) -> (R + SPARE + 1,): with spare rays that share what lies from the last sample to `size`."""
+    part = torch.arange(1, SPARE + 1, device=offsets.device)
+    return torch.cat([offsets, offsets[-1] + (size - offsets[-1]) * part // SPARE])
 
 
 def prune(marched: Marched, keep: Tensor, size: int) -> Kept:
-    """The samples where `keep` (M,) is true, in buffers of `size`."""
+    """The samples where `keep` (M,) is true, whatever it says past the last, in buffers of `size`."""
     samples = marched.samples
     ends = keep.cumsum(0)  # (M,)
-    behind = torch.nn.functional.pad(ends, (1, 0))
-    fits, offsets = cut(rows(behind, samples.offsets[1:]), size)
-    used = offsets[-1]
+    before = rows(torch.nn.functional.pad(ends, (1, 0)), samples.offsets)  # (R + 1,)
+    fits, offsets = cut(before[1:], size)
     slots = torch.arange(1, size + 1, device=keep.device)
-    source = torch.searchsorted(ends, torch.minimum(slots, used)).clamp(max=len(keep) - 1)  # (N,) the n-th kept one
-    spare = used + (size - used) * torch.arange(1, SPARE + 1, device=keep.device) // SPARE
+    source = torch.searchsorted(ends, torch.minimum(slots, offsets[-1]))  # (N,) the n-th kept one
     ray, t, dt = (rows(values, source) for values in (samples.ray, samples.t, samples.dt))
-    return Kept(Samples(ray, t, dt, torch.cat([offsets, spare])), fits & marched.fits, ends[-1])
+    return Kept(Samples(ray, t, dt, spread(offsets, size)), fits & marched.fits, before[-1])
 
 
 @torch.no_grad()
@@ -86,9 +83,8 @@ def visible(renderer: Renderer, field: Field, rays: RayBatch, marched: Marched, 
     samples = marched.samples
     with precision(rays.origins.device):
         sigma = field.thickness(samples.positions(rays))
-    reached = ~(light(sigma * samples.dt, samples) <= renderer.stop)  # NaN stays, as there
-    there = torch.arange(len(samples), device=sigma.device) < samples.offsets[-1]
-    return prune(marched, reached & there, size)
+    light = reach(sigma, samples.dt, spread(samples.offsets, len(samples)))
+    return prune(marched, ~(light <= renderer.stop), size)  # NaN stays, as there
 
 
 def shade(renderer: Renderer, field: Field, rays: RayBatch, kept: Kept) -> Pixels:
