@@ -1,10 +1,10 @@
 """Compiles Triton kernels for GPUs that are not there: launchers are called with CPU tensors, and every launch is
 turned into a compilation, with the specialisation that the real one would have.
 
-Run as `python tests/compiled.py FILE.py ... [TARGET ...] [--once] [--json]`: calls `launches()` of these files for sm_80,
-sm_90 and gfx942 and prints one line for each kernel: seconds, registers, spilled bytes, shared memory, packed atomics,
-matrix instructions. With --once a kernel is compiled for its first launch only, and for AMD only where it had matrix
-instructions on NVIDIA: what tests/test_compiled.py has time for.
+Run as `python tests/compiled.py FILE.py ... [TARGET ...] [--once] [--json]`: calls `launches()` of these files for
+sm_80, sm_90 and gfx942 and prints one line for each kernel: seconds, registers, spilled bytes, shared memory, packed
+atomics, matrix instructions. With --once a kernel is compiled for its first launch only, and for AMD only the fused ones
+and those of tiles: what tests/test_compiled.py has time for.
 """
 
 import importlib.util
@@ -24,6 +24,7 @@ import torch
 from fields.backend import packed
 
 TARGETS = ("sm_80", "sm_90", "gfx942")
+AMD = ("tiles", "fused", "frame")  # in names of files whose kernels are compiled for AMD too, with --once
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,14 @@ def resources(cubin: bytes) -> tuple[int, int]:
     return int(registers.group(1)) if registers else 0, int(stack.group(1)) if stack else 0
 
 
-def once(file: str, target: str, done: dict[tuple[str, str, str], Compiled]) -> Callable[[str], bool]:
-    """For `compiling`: a kernel's first launch, and on AMD only of those with matrix instructions on NVIDIA."""
+def once(file: str, target: str) -> Callable[[str], bool]:
+    """For `compiling`: a kernel's first launch, and on AMD only of AMD's files."""
     seen: set[str] = set()
 
     def wanted(kernel: str) -> bool:
-        before = [found for (f, name, _), found in done.items() if f == file and name == kernel]
-        skip = kernel in seen or (target.startswith("gfx") and not any(found.matrix for found in before))
+        new = kernel not in seen and (not target.startswith("gfx") or any(name in Path(file).name for name in AMD))
         seen.add(kernel)
-        return not skip
+        return new
 
     return wanted
 
@@ -164,13 +164,11 @@ def main() -> None:
     words = sys.argv[1:]
     files = {word: launching(word) for word in words if word.endswith(".py")}
     targets = [word for word in words if word not in files and not word.startswith("--")] or TARGETS
-    done: dict[tuple[str, str, str], Compiled] = {}
     for target in targets:
         for file, launches in files.items():
-            with compiling(target, once(file, target, done) if "--once" in words else every) as kernels:
+            with compiling(target, once(file, target) if "--once" in words else every) as kernels:
                 launches()
-            for n, kernel in enumerate(kernels):
-                done[file, kernel.name, f"{target} {n}"] = kernel
+            for kernel in kernels:
                 record = json.dumps({"file": Path(file).name, **asdict(kernel)})
                 print(record if "--json" in words else kernel, flush=True)
 

@@ -1,6 +1,7 @@
 """The house's own rules: import order, no re-exports, every op with its CPU kernel and its test."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,29 @@ def test_importing_an_op_registers_its_cpu_kernel(path):
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     code = f"import sys, {module}; sys.exit('{module}_cpu' not in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", OPS, ids=lambda p: p.stem)
+def test_every_op_has_its_cuda_kernel_and_its_test(path):
+    assert path.with_name(f"{path.stem}_cuda.py").is_file()
+    assert (ROOT / "tests" / path.parent.relative_to(ROOT) / f"test_{path.stem}_cuda.py").is_file()
+
+
+def test_what_is_registered_for_the_cpu_is_registered_for_cuda():
+    modules = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in OPS]
+    code = f"""
+import importlib, torch
+for name in {modules!r}:
+    importlib.import_module(name)
+    importlib.import_module(name + "_cuda")
+named = {{
+    key: {{n for n in torch._C._dispatch_get_registrations_for_dispatch_key(key) if n.startswith("nf::")}}
+    for key in ("CPU", "CUDA")
+}}
+assert len(named["CPU"]) > 15, named
+assert not named["CPU"] - named["CUDA"], named["CPU"] - named["CUDA"]
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TRITON_INTERPRET": "1"}, check=True)
 
 
 def test_there_are_ops():
