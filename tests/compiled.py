@@ -3,7 +3,7 @@ turned into a compilation, with the specialisation that the real one would have.
 
 Run as `python tests/compiled.py FILE.py ... [TARGET ...] [--once] [--json]`: calls `launches()` of these files for
 sm_80, sm_90 and gfx942 and prints one line for each kernel: seconds, registers, spilled bytes, shared memory, packed
-atomics, matrix instructions. With --once a kernel is compiled for its first launch only, and for AMD only the fused ones
+atomics, matrix instructions. With --once a kernel is compiled for its first launch only, and for AMD only fused ones
 and those of tiles: what tests/test_compiled.py has time for.
 """
 
