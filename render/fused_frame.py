@@ -20,7 +20,7 @@ from render.occupancy import OccupancyGrid
 from render.rays import RayBatch
 
 PROGRAMS = 8  # of the kernel, on each multiprocessor: those that find the queue empty end at once
-TILES = {2: (16, 8, 4), 4: (4, 4, 4)}  # rays, samples of each asked at once, and warps, by bytes of a weight
+TILES = {2: (16, 8, 8), 4: (4, 4, 4)}  # rays, samples of each asked at once, and warps, by bytes of a weight
 WINDOW = 16  # intervals looked at together
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fields.base import Field
+from render import fused_frame
 from render.camera import Camera
-from render.kernels.composite import composite, transmittance
+from render.kernels.composite import composite, reach
 from render.kernels.gather import gather
 from render.occupancy import OccupancyGrid
 from render.precision import precision
@@ -40,6 +41,11 @@ Look = Callable[[Field, Tensor, Tensor, Tensor], Tensor]  # field, points (N, 3)
 def color(field: Field, points: Tensor, features: Tensor, directions: Tensor) -> Tensor:
     """What a sample shows by default: its RGB (N, 3) in [0, 1]."""
     return field.color(features, directions)
+
+
+def blank(field: Field, points: Tensor, features: Tensor, directions: Tensor) -> Tensor:
+    """Black (N, 3), where only opacity and depth are wanted."""
+    return torch.zeros_like(points)
 
 
 def normal(field: Field, points: Tensor, features: Tensor, directions: Tensor, *, reach: float = 1 / 512) -> Tensor:
@@ -93,7 +99,7 @@ class Renderer:
             return samples
         with precision(rays.origins.device):
             sigma = field.thickness(samples.positions(rays))
-        light = transmittance(sigma * samples.dt, samples.offsets)
+        light = reach(sigma, samples.dt, samples.offsets)
         return kept(samples, ~(light <= self.stop))  # NaN stays: a field that has gone bad must reach the loss
 
     def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
@@ -107,19 +113,19 @@ class Renderer:
     def image(self, field: Field, grid: OccupancyGrid, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
         """A picture, without jitter, on the device of the grid. `look` says what is shown as rgb. Nothing is drawn that
         lies nearer than `near`, scene units along the ray."""
+        if look in FUSED and fused_frame.suits(field, grid):
+            frame = self.fused(field, grid, fused_frame.of_camera(camera, grid.bits.device), look, near)
+            return shaped(frame, camera)
         rays = camera.rays().to(grid.bits.device)
         parts = [self.bunch(field, grid, rays[i : i + BUNCH], look, near) for i in range(0, len(rays), BUNCH)]
-        width, height = camera.size
-        rgb = torch.cat([p.pixels.rgb for p in parts]).view(height, width, 3)
-        opacity = torch.cat([p.pixels.opacity for p in parts]).view(height, width)
-        depth = torch.cat([p.pixels.depth for p in parts]).view(height, width)
-        counts = torch.cat([p.counts for p in parts]).view(height, width)
-        return Frame(Pixels(rgb, opacity, depth), counts)
+        return shaped(joined(parts), camera)
 
     @torch.no_grad()
     def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look = color, near: float = 0.0) -> Frame:
         """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave. What a ray
         shows does not depend on the others: bunches of any size give the same picture, but for float rounding."""
+        if look in FUSED and fused_frame.suits(field, grid):
+            return self.fused(field, grid, fused_frame.of_batch(rays), look, near)
         device = rays.origins.device
         zeros, rgb = torch.zeros(len(rays), device=device), torch.zeros(3, len(rays), device=device)
         opacity, looked, distance, begin = zeros, zeros.clone(), zeros.clone(), torch.full_like(zeros, near)
@@ -149,6 +155,29 @@ class Renderer:
             alive = alive[(counts == limit) & (solid < 1 - self.stop)]
         rgb *= opacity / looked.clamp(min=1e-6)  # what was never looked at has the colour of the rest
         return Frame(Pixels(rgb.T.contiguous(), opacity, distance / opacity.clamp(min=1e-6)), asked)
+
+    def fused(self, field: Field, grid: OccupancyGrid, rays: fused_frame.Rays, look: Look, near: float) -> Frame:
+        """Rays (R,) drawn by one kernel."""
+        sampling = fused_frame.Sampling(self.step, self.cone, self.stop, near, look is color)
+        rgb, opacity, depth, counts = fused_frame.draw(field, grid, rays, sampling)
+        return Frame(Pixels(rgb, opacity, depth), counts)
+
+
+FUSED: tuple[Look, ...] = (color, blank)  # looks that one kernel knows
+
+
+def joined(parts: list[Frame]) -> Frame:
+    """Batches of rays one after the other."""
+    rgb, opacity = torch.cat([p.pixels.rgb for p in parts]), torch.cat([p.pixels.opacity for p in parts])
+    depth = torch.cat([p.pixels.depth for p in parts])
+    return Frame(Pixels(rgb, opacity, depth), torch.cat([p.counts for p in parts]))
+
+
+def shaped(frame: Frame, camera: Camera) -> Frame:
+    """All rays of a camera as a picture (H, W)."""
+    (width, height), pixels = camera.size, frame.pixels
+    rgb, opacity = pixels.rgb.view(height, width, 3), pixels.opacity.view(height, width)
+    return Frame(Pixels(rgb, opacity, pixels.depth.view(height, width)), frame.counts.view(height, width))
 
 
 def answers(field: Field, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -129,6 +129,15 @@ def picked(k, mask, lattice, CONE: tl.constexpr, STEPS: tl.constexpr):
 
 
 @triton.jit
+def moved(pointers, by):
+    """Pointers, a tuple, so many entries further."""
+    parts = ()
+    for n in tl.static_range(len(pointers)):
+        parts = parts + (pointers[n] + by,)  # noqa: RUF005
+    return parts
+
+
+@triton.jit
 def spread(values, t):
     """One number of each ray (RAYS,) for each of its points (BLOCK,)."""
     return tl.reshape(values[:, None] + tl.zeros_like(t), [t.shape[0] * t.shape[1]])
@@ -204,15 +213,16 @@ def frame_kernel(
             x = tl.reshape((ox[:, None] + t * dx[:, None] - tl.load(center)) * scale + 0.5, [BLOCK])
             y = tl.reshape((oy[:, None] + t * dy[:, None] - tl.load(center + 1)) * scale + 0.5, [BLOCK])
             z = tl.reshape((oz[:, None] + t * dz[:, None] - tl.load(center + 2)) * scale + 0.5, [BLOCK])
-            f = FEATURES(x, y, z, live, tables, weights, fixed, SHAPE)  # (BLOCK, W)
+            none = tl.minimum(tl.max(asked), 0)  # 0, as only the run knows: no address is kept from tile to tile
+            f = FEATURES(x, y, z, live, moved(tables, none), moved(weights, none), moved(fixed, none), SHAPE)
             tau = tl.reshape(tl.exp(column(f, 0)), [RAYS, STEPS]) * dt
             tau = tl.where(there, tl.minimum(tau, DENSEST), 0.0)
             w = tl.exp(tl.cumsum(tau, 1) * -1.0 + tau - thickness[:, None]) * alpha(tau)
             far, asked = far + tl.sum(w * t, 1), asked + tl.sum(there.to(tl.int32), 1)
             thickness += tl.sum(tau, 1)
-            if COLOR is not None:
+            if COLOR is not None:  # noqa: SIM102  (of constants and tensors, one by one)
                 if tl.max(alpha(thickness) - looked) > FAINT:
-                    r, g, b = COLOR(f, spread(dx, t), spread(dy, t), spread(dz, t), live, head, HEAD)
+                    r, g, b = COLOR(f, spread(dx, t), spread(dy, t), spread(dz, t), live, moved(head, none), HEAD)
                     red += tl.sum(w * tl.reshape(r, [RAYS, STEPS]), 1)
                     green += tl.sum(w * tl.reshape(g, [RAYS, STEPS]), 1)
                     blue += tl.sum(w * tl.reshape(b, [RAYS, STEPS]), 1)
