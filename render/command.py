@@ -3,10 +3,13 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
 import torch
 import tyro
+
+from fields.backend import TRITON
 
 Config = TypeVar("Config")
 
@@ -44,9 +47,23 @@ def one_line(error: Exception) -> str:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for a `--device` flag. ValueError where CUDA is asked for and there is none."""
-    if name == "cuda" and not torch.cuda.is_available():
+    """The device for a `--device` flag; `auto` without kernels for the GPU is the CPU, and says so. ValueError where
+    CUDA is asked for and there is none, or no Triton."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
         raise ValueError("--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    if name == "cpu" or not found:
+        return torch.device("cpu")
+    if TRITON:
+        return torch.device("cuda")
+    package = "triton-windows" if sys.platform == "win32" else "triton"
+    if name == "cuda":
+        raise ValueError(f"--device cuda: our kernels need Triton, which is not installed; pip install {package}")
+    say(f"using the CPU: a GPU is here, but no Triton for our kernels; pip install {package}")
+    return torch.device("cpu")
+
+
+@cache
+def say(line: str) -> None:
+    """A line on stderr, once however often it is said."""
+    sys.stderr.write(f"{line}\n")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fields.files import ModelError
+from render import command
 from render.command import one_line, pick_device, run
 
 
@@ -110,7 +111,8 @@ def test_a_reader_that_has_left_is_no_error_of_ours():
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_devices(monkeypatch):
+def test_devices(monkeypatch, capsys):
+    monkeypatch.setattr(command, "TRITON", True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto"):
@@ -118,3 +120,19 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto") == pick_device("cuda") == torch.device("cuda")
     assert pick_device("cpu") == torch.device("cpu")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("platform", "package"), [("linux", "triton"), ("win32", "triton-windows")])
+def test_a_gpu_without_triton_is_told_once_with_the_command_that_mends_it(platform, package, monkeypatch, capsys):
+    monkeypatch.setattr(command, "TRITON", False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(sys, "platform", platform)
+    command.say.cache_clear()
+    with pytest.raises(ValueError, match=f"--device cuda: .* pip install {package}$"):
+        pick_device("cuda")
+    assert pick_device("cpu") == torch.device("cpu")
+    assert capsys.readouterr().err == ""
+    assert pick_device("auto") == pick_device("auto") == torch.device("cpu")
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"pip install {package}")
