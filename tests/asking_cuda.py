@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from fields.backend import packed
+from fields.kernels.fused_cuda import BACKWARD, FORWARD
 from fields.kernels.tiles_cuda import wide
 
 
@@ -95,14 +96,14 @@ def close(got, want, far):
     torch.testing.assert_close(got.double(), want, atol=far * float(want.abs().max()), rtol=0)
 
 
-def compilations(network, dtypes, block, warps=4):
-    """For tests/compiled.py: launches both kernels, with zeros."""
-    for dtype in dtypes:
-        x, grad = torch.zeros(block, 3), torch.zeros(block, network.operands().width)
-        operands, parts = given(network, dtype, x.device)
-        width = wide(operands.width)
-        sums = tuple(tuple(torch.zeros(t.shape) for t in part) for part in parts[:2])
-        asks, padded = functions(network), torch.zeros(block, width)
-        forward[(1,)](x, padded, block, *parts, asks.features, operands.shape, block, num_warps=warps)
-        constants = (asks.features_grad, operands.shape, width, block, packed(grad.device))
-        backward[(1,)](x, padded, block, *parts, *sums, *constants, num_warps=warps)
+def compilations(network, dtype=torch.float16):
+    """For tests/compiled.py: launches both kernels, with as many points and warps as the fused ones have."""
+    operands, parts = given(network, dtype, torch.device("cpu"))
+    asks, width = functions(network), wide(operands.width)
+    sums = tuple(tuple(torch.zeros(t.shape) for t in part) for part in parts[:2])
+    block, warps = FORWARD[dtype.itemsize]
+    x, out = torch.zeros(block, 3), torch.zeros(block, width)
+    forward[(1,)](x, out, block, *parts, asks.features, operands.shape, block, num_warps=warps)
+    block, warps = BACKWARD[dtype.itemsize]
+    constants = (asks.features_grad, operands.shape, width, block, packed(x.device))
+    backward[(1,)](x, out, block, *parts, *sums, *constants, num_warps=warps)

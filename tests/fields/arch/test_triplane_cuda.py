@@ -42,4 +42,4 @@ def test_points_outside_are_clamped_and_bad_ones_stay_in_the_table(generator, de
 def launches():
     """For tests/compiled.py."""
     network = Network(replace(PRESETS["base"], coarsest=16), 3, None)
-    compilations(network, (torch.float16,), 128, 8)
+    compilations(network)

@@ -44,4 +44,4 @@ def test_a_grown_network_has_the_same_kernel(generator, device):
 def launches():
     """For tests/compiled.py."""
     network = Network(replace(PRESETS["base"], coarsest=16, resolution=16), 3, None)
-    compilations(network, (torch.float16,), 128, 8)
+    compilations(network)

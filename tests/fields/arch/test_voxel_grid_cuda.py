@@ -74,6 +74,6 @@ def launches():
     """For tests/compiled.py."""
     preset = PRESETS["base"]
     network = Network(Config(resolution=8, finest=8, degree=preset.degree), 3, None)
-    compilations(network, (torch.float16,), 128, 8)
+    compilations(network)
     f, d = torch.zeros(128, 32), torch.zeros(128, 3)
     colored[(1,)](f, d, d, d, f, network.head(None).operands().shape, 32, 128)
