@@ -84,6 +84,8 @@ class Flags:
     """longest side of these pictures in pixels"""
     skip_missing: bool = False
     """go on without pictures that are missing"""
+    half: bool = False
+    """write weights as float16: half the bytes; what is scored are the rounded weights"""
     seed: int = 0
     """of weights, cameras, jitter and backgrounds"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -223,6 +225,7 @@ def from_pictures(flags: Flags, device: torch.device, console: Console) -> dict[
 
 def ready(learning: Learning, flags: Flags, files: Files, tell: Tell) -> None:
     """Begin or continue, and see that the results can be written."""
+    learning.half = flags.half
     if flags.resume:
         learning.load_checkpoint(files.checkpoint)
         tell([f"continues at step {learning.run.index}"])

@@ -21,7 +21,7 @@ from torch import Tensor
 import fields
 from distill.fit import Loss, Optimization, Queue, Stage
 from fields.base import Field
-from fields.files import Header, Model, ModelError, config_record, save, write_beside
+from fields.files import Header, Model, ModelError, config_record, round_to_half, save, write_beside
 from render.camera import Camera
 from render.occupancy import OccupancyGrid
 from render.precision import precision
@@ -103,6 +103,7 @@ class Learning(ABC):
         self.place, self.recipe, self.field, self.renderer, self.loss = place, recipe, field, renderer, loss
         self.growth = field.architecture.growth
         self.run = Optimization(field)
+        self.half = False  # whether model files take float16
 
     @abstractmethod
     def opacity(self, x: Tensor) -> Tensor:
@@ -178,6 +179,7 @@ class Learning(ABC):
             provenance=self.provenance(),
             metrics=metrics,
             thumbnail=base64.b64encode(thumbnail).decode(),
+            half=self.half,
         )
 
     def provenance(self) -> dict[str, Any]:
@@ -193,8 +195,15 @@ class Learning(ABC):
         }
 
     def save_model(self, path: Path, metrics: dict[str, Any], thumbnail: bytes) -> int:
-        """Write the field as it stands; returns its bytes."""
+        """Write the field as it stands; returns its bytes. ModelError where `half` is asked for and a weight is too
+        large."""
         return save(path, Model(self.field, self.loss.grid.bits, self.header(metrics, thumbnail)))
+
+    def save_to_score(self, path: Path) -> None:
+        """Write the field, and go on with the weights that the file gives back: what is scored is what is saved."""
+        self.save_model(path, {}, b"")
+        if self.half:
+            round_to_half(self.field)
 
 
 @torch.no_grad()

@@ -54,7 +54,7 @@ def finishing(conversion: Conversion, photographs: Photographs | None, teacher_b
     The metrics' `psnr` and `ssim` are those against photographs where there are any, else those against the teacher's
     pictures; `scored_on` says which.
     """
-    conversion.save_model(files.model, {}, b"")  # before scoring, which may take long
+    conversion.save_to_score(files.model)  # before scoring, which may take long
     teacher, background = conversion.teacher, conversion.place.background
     drawn, places = list[tuple[View, float]](), cameras(teacher)
     for camera in places:

@@ -37,6 +37,8 @@ class Flags:
     """show all architectures and presets with their sizes and what they gave, and train nothing"""
     viewer: bool = False
     """watch it learn in a window: view-scene with the same flags"""
+    half: bool = False
+    """write weights as float16: half the bytes; what is scored are the rounded weights"""
     json: bool = False
     """print the metrics as JSON, and nothing else, on standard output"""
 
@@ -51,6 +53,8 @@ def train(flags: Flags) -> None:
     if flags.list:
         Console(width=None if sys.stdout.isatty() else LISTING).print(listing())
         return
+    if flags.viewer and flags.half:
+        raise ValueError("--half: the window saves float32; train without --viewer")
     if flags.viewer:
         open_viewer(flags.data, sys.argv[1:])
     console = Console(stderr=flags.json)
@@ -60,6 +64,7 @@ def train(flags: Flags) -> None:
             console.print(f"  {line}", highlight=False, markup=False)
 
     run = begin(flags.data, flags.settings, tell)
+    run.training.half = flags.half
     fit_with_progress(run.training, run.schedule, run.files, console, flags.settings.save_every)
     metrics = finish(run.training, run.scene, run.files, console)
     if flags.json:
@@ -83,7 +88,7 @@ def finish(training: Training, scene: Scene, files: Files, console: Console) -> 
 
 def finishing(training: Training, scene: Scene, files: Files) -> Finishing:
     """Score held-out views (training views where none are held out) and write everything, view by view."""
-    training.save_model(files.model, {}, b"")  # before scoring, which may take long
+    training.save_to_score(files.model)  # before scoring, which may take long
     views, scores = scene.test or scene.train[:8], list[Scored]()
     for one in score_views(
         views, scene.background, lambda c: training.renderer.image(training.field, training.loss.grid, c)

@@ -1,7 +1,8 @@
 """One file is one field: safetensors with weights and occupancy bits, and a JSON header. No pickle, no code.
 
 Tensors: `weights.architecture.NAME` and `weights.head.NAME`, as the architecture and its head store themselves (8-bit
-or sparse where they are), and `occupancy`, uint8: the (K, G^3 / 8) bits through zlib.
+or sparse where they are; of a half file, float32 parameters in float16), and `occupancy`, uint8: the (K, G^3 / 8) bits
+through zlib.
 Metadata: one entry `polyfield`, JSON, whose keys are the fields of `Header`.
 Sizes are checked against the header before anything is allocated; files are written beside and renamed.
 """
@@ -26,6 +27,7 @@ VERSION = 2  # 2: occupancy through zlib
 KEY = "polyfield"
 LARGEST_HEADER = 16 << 20  # bytes
 LARGEST_FILE = 16 << 30  # bytes
+HALF_END = 65504.0  # largest float16
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -51,6 +53,7 @@ class Header:
     metrics: dict[str, Any] = field(default_factory=dict)
     thumbnail: str = ""  # PNG, base64
     head: str = "radiance"
+    half: bool = False  # float32 parameters are float16 in the file; left out of the JSON where False
     version: int = VERSION
 
 
@@ -93,11 +96,17 @@ def umask() -> int:
 
 
 def save(path: Path, model: Model) -> int:
-    """Write a model; returns its size in bytes."""
+    """Write a model; returns its size in bytes. ModelError where the header asks for float16, and a weight is too large
+    for it."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in stored(model.field).items()}
+    if model.header.half:
+        tensors = halved(path, model.field, tensors)
     packed = zlib.compress(model.occupancy.cpu().contiguous().numpy().tobytes(), 9)
     tensors["occupancy"] = torch.frombuffer(bytearray(packed), dtype=torch.uint8)
-    content = safetensors.torch.save(tensors, {KEY: json.dumps(asdict(model.header), allow_nan=False)})
+    record = asdict(model.header)
+    if not record["half"]:
+        del record["half"]  # earlier versions open the file
+    content = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
     write_beside(path, content)
     return len(content)
 
@@ -106,6 +115,31 @@ def stored(field: Field) -> dict[str, Tensor]:
     """A field's tensors for the file."""
     parts = {"architecture": field.architecture.stored(), "head": field.head.stored()}
     return {f"weights.{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+
+def learnt(field: Field, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A field's parameters whose float32 numbers are among its stored tensors as they are: neither in 8 bits nor sparse
+    nor already half, nor places and the like, which no training moves."""
+    parts = {"architecture": field.architecture, "head": field.head}
+    named = {f"weights.{p}.{name}": value for p, module in parts.items() for name, value in module.named_parameters()}
+    return {n: v for n, v in named.items() if n in tensors and tensors[n].dtype == v.dtype == torch.float32}
+
+
+def halved(path: Path, field: Field, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stored tensors with float32 parameters in float16. ModelError for numbers that are too large."""
+    names = learnt(field, tensors).keys()
+    for name in names:
+        largest = 0.0 if tensors[name].is_meta or not tensors[name].numel() else float(tensors[name].abs().max())
+        if largest > HALF_END:
+            raise ModelError(f"{path}: tensor '{name}' holds {largest:g}; float16 (--half) ends at {HALF_END:g}")
+    return {name: value.half() if name in names else value for name, value in tensors.items()}
+
+
+@torch.no_grad()
+def round_to_half(field: Field) -> None:
+    """Give a field the weights that a half file would give back."""
+    for value in learnt(field, stored(field)).values():
+        value.copy_(value.half())
 
 
 def read_header(path: Path) -> Header:
@@ -168,6 +202,8 @@ def load(path: Path) -> Model:
         if packed is None or not packed.startswith("U8 (") or packed.count(",") != 1:
             raise ModelError(f"{path}: tensor 'occupancy' is {packed}; wanted a row of U8")
         weights = {name: file.get_tensor(name) for name in wanted}
+        if header.half:
+            weights = widened(header, weights)
         occupancy = unpacked(path, file.get_tensor("occupancy"), header)
     if not all(bool(torch.isfinite(w).all()) for w in weights.values() if w.is_floating_point()):
         raise ModelError(f"{path}: weights are not all finite numbers")
@@ -179,6 +215,14 @@ def load(path: Path) -> Model:
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: {error}") from None
     return Model(result, occupancy, header)
+
+
+def widened(header: Header, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Inverse of `halved`."""
+    with torch.device("meta"):
+        field = build_unset(header)
+        names = learnt(field, stored(field)).keys()
+    return {name: value.float() if name in names else value for name, value in weights.items()}
 
 
 TYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int8: "I8"}
@@ -216,8 +260,11 @@ def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
             raise ValueError("header holds impossible numbers (step, cone, box, transform, background or resolution)")
         if header.head != "radiance":
             raise ValueError(f"head {header.head!r} is not known to this version")
+        if not isinstance(header.half, bool):
+            raise ValueError(f"half must be true or false, found {header.half!r}")
         with torch.device("meta"):
-            return stored(build_unset(header))
+            field = build_unset(header)
+            return halved(path, field, stored(field)) if header.half else stored(field)
     except TypeError as error:
         raise ModelError(f"{path}: config does not fit architecture {header.architecture}: {error}") from None
     except (ValueError, RuntimeError) as error:
