@@ -6,6 +6,7 @@ A step draws a fixed number of pixels, of which as many count as a number on the
 reads what came of it some steps later, and makes the first buffer larger or smaller where it does not fit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -51,6 +52,7 @@ class Guarded(Mover, Protocol):
     """Moves nothing where a gradient is not finite, and the host need not ask: see DeviceOptimizer."""
 
     row: Tensor  # () int64, steps in a row that were skipped
+    halves: Mapping[Tensor, Tensor]  # copies of parameters in float16, as they stand; of all or of none
 
 
 class Captured:
@@ -147,11 +149,13 @@ class Captured:
 
     def moved(self, run: Optimization) -> None:
         """A step. The host waits for nothing in it."""
-        run.optimizer.clear()
-        value = self.loss()
+        optimizer = cast(Guarded, run.optimizer)
+        optimizer.clear()
+        with self.field.copied(optimizer.halves):
+            value = self.loss()
         value.backward(torch.where(value.isfinite(), 1.0, torch.nan).to(value.dtype))
-        run.optimizer.step(self.factor)
-        self.report[-1].copy_(cast(Guarded, run.optimizer).row)
+        optimizer.step(self.factor)
+        self.report[-1].copy_(optimizer.row)
 
     def loss(self) -> Tensor:
         """() of new pixels, as Photographs have it; fills the report, and says how many rays come next."""

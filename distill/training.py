@@ -11,6 +11,7 @@ from distill.learning import Learning, Place, opacity, preset
 from distill.train import Config, Photographs
 from fields.backend import TRITON, repeats
 from fields.base import build
+from fields.fused import fusible
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.renderer import Renderer
 from scenes.cells import possible_cells
@@ -60,7 +61,7 @@ class Training(Learning):
         if captured:
             from distill.device_optimizer import DeviceOptimizer  # asks for Triton
 
-            self.run = Optimization(field, DeviceOptimizer)
+            self.run = Optimization(field, lambda f: DeviceOptimizer(f, torch.float16 if fusible(f) else None))
 
     def opacity(self, x: Tensor) -> Tensor:
         """See Learning: by the field as it stands."""

@@ -1,7 +1,8 @@
 """The two types everything else speaks of: an architecture, and the field made of one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, final
 
@@ -85,6 +86,7 @@ class Field(nn.Module):
         self.register_buffer("box", box.float(), persistent=False)
         self.register_buffer("center", box.float().mean(0), persistent=False)
         self.register_buffer("side", (box[1] - box[0]).float().max(), persistent=False)
+        self.copies: fused.Copies = {}  # see `copied`
 
     def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (N, 3) scene units -> sigma (N,) >= 0 per scene unit, features (N, F). The box's longest side fills the
@@ -100,15 +102,25 @@ class Field(nn.Module):
         """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3). In one kernel
         where the field has one and autocast allows half precision."""
         if fused.suits(self, x, d):
-            return fused.radiance(self, x, d)
+            return fused.radiance(self, x, d, fused.Asking(copies=self.copies))
         sigma, features = self.density(x)
         return sigma, self.color(features, d)
 
     def thickness(self, x: Tensor) -> Tensor:
         """Density alone, sigma (N,) per scene unit, at x (N, 3) scene units. As `radiance`, unless gradients count."""
         if not torch.is_grad_enabled() and fused.suits(self, x):
-            return fused.thickness(self, x)
+            return fused.thickness(self, x, fused.Asking(copies=self.copies))
         return self.density(x)[0]
+
+    @contextmanager
+    def copied(self, copies: fused.Copies) -> Iterator[None]:
+        """Inside, the one kernel reads these copies of parameters in float16, which whoever gives them keeps up to
+        date, in place of converting parameters every time."""
+        before, self.copies = self.copies, copies
+        try:
+            yield
+        finally:
+            self.copies = before
 
     def parameter_count(self) -> int:
         """Trainable numbers."""

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -46,6 +47,7 @@ class Plain(Optimizer):
     def __init__(self, field):
         super().__init__(field)
         self.row = torch.zeros((), dtype=torch.int64, device=field.box.device)
+        self.halves = {}
 
     def step(self, factor):
         grads = [p.grad for group in self.groups() for p in group["params"] if p.grad is not None]
@@ -130,6 +132,7 @@ def test_the_host_waits_for_nothing(name):
 
     class Still:
         clear, row = optimization.optimizer.clear, torch.zeros((), dtype=torch.int64)
+        halves: ClassVar = {}
 
         def step(self, factor):
             grads = [p.grad for p in run.field.parameters()]

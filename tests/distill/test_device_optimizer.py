@@ -145,6 +145,25 @@ def test_what_waits_is_refused():
             wait()
 
 
+def test_the_fused_field_reads_the_copies_that_the_optimiser_keeps(device, generator, monkeypatch):
+    monkeypatch.setattr("fields.fused.suits", lambda *_: True)  # as on a GPU, under autocast
+    field = field_of(*FIELDS[0], device)
+    optimizer = DeviceOptimizer(field, torch.float16)
+    x, d = torch.rand(20, 3, generator=generator).to(device), torch.ones(20, 3, device=device) / 3**0.5
+    spoil(field, 0)
+    optimizer.step(factor_of(1.0, device))
+    for ask in (lambda: field.radiance(x, d)[1], lambda: field.thickness(x)):
+        with torch.no_grad():
+            converted = ask()
+            with field.copied(optimizer.halves):
+                copied = ask()
+            with field.copied({p: torch.zeros_like(half) for p, half in optimizer.halves.items()}):
+                other = ask()
+            assert torch.equal(converted, copied)
+            assert bool((converted != other).any())
+            assert torch.equal(converted, ask())  # outside they are converted again
+
+
 @pytest.mark.parametrize(("name", "changes", "rate"), FIELDS[:2])
 @pytest.mark.parametrize("seed", [0, 2])  # all gradients, and none of the head
 def test_the_host_waits_for_nothing(name, changes, rate, seed, device):
