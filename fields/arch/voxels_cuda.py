@@ -24,7 +24,7 @@ def features_grad(
 ):
     """Adds to the gradients of both tables, from grad (BLOCK, W) of the features. No table is read."""
     place = cell(x, y, z, tl.load(fixed[1]))
-    shared_out(place, live, grad, table_grads[0], table_grads[1], fixed[0], 3 * SHAPE[0], grad.shape[1])
+    shared_out(place, live, grad, table_grads[0], table_grads[1], fixed[0], 3 * SHAPE[0], PACKED)
 
 
 @triton.jit

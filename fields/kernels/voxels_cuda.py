@@ -9,9 +9,11 @@ import triton.language as tl
 from torch import Tensor
 
 import fields.kernels.voxels as op
-from fields.backend import repeats
+from fields.backend import packed, repeats
+from fields.kernels.atomics_cuda import add_pair
 from fields.kernels.planes_cuda import along
 from fields.kernels.segments_cuda import sums
+from fields.kernels.tiles_cuda import column
 
 EMPTY = tl.constexpr(op.EMPTY)
 TILE = 2048  # numbers of a program's tile, points times columns
@@ -44,10 +46,10 @@ def corner(index, place, live, pick):
 def held(density, coefficients, row, C: tl.constexpr, W: tl.constexpr):
     """What vertices hold: log-density (BLOCK,), EMPTY where there is none, and coefficients (BLOCK, W) from column 1
     on, zeros elsewhere."""
-    column, here = tl.arange(0, W)[None, :], row >= 0
-    inside = here[:, None] & (column > 0) & (column <= C)
-    place = coefficients + row.to(tl.int64)[:, None] * C + column - 1
-    return tl.load(density + row, here, EMPTY).to(tl.float32), tl.load(place, inside, 0.0).to(tl.float32)
+    place, here = tl.arange(0, W)[None, :], row >= 0
+    inside = here[:, None] & (place > 0) & (place <= C)
+    numbers = tl.load(coefficients + row.to(tl.int64)[:, None] * C + place - 1, inside, 0.0)
+    return tl.load(density + row, here, EMPTY).to(tl.float32), numbers.to(tl.float32)
 
 
 @triton.jit
@@ -63,17 +65,44 @@ def blended(place, live, density, coefficients, index, C: tl.constexpr, W: tl.co
 
 
 @triton.jit
-def shared_out(place, live, grad, for_density, for_coefficients, index, C: tl.constexpr, W: tl.constexpr):
+def halves(grad):
+    """A tile (BLOCK, W) as three of (BLOCK, W / 2): columns 2 j, 2 j + 1 and 2 j + 2."""
+    BLOCK: tl.constexpr = grad.shape[0]
+    HALF: tl.constexpr = grad.shape[1] // 2
+    even, odd = tl.split(tl.reshape(grad, (BLOCK, HALF, 2)))
+    j = tl.arange(0, HALF)[None, :]
+    after = tl.gather(even, tl.broadcast_to(tl.minimum(j + 1, HALF - 1), (BLOCK, HALF)), 1)
+    return even, odd, tl.where(j + 1 < HALF, after, 0.0)
+
+
+@triton.jit
+def add_row(target, row, weight, grad, last, C: tl.constexpr, PACKED: tl.constexpr):
+    """target[row] += weight * the C coefficients of grad, as `halves` gives it. Two neighbours are added at once where
+    the first one's place in memory is even: with C odd, every other row then begins or ends with one alone, whose
+    gradient is in `last`: of odd rows, of even ones (BLOCK,)."""
+    j, odd = 2 * tl.arange(0, grad[0].shape[1])[None, :], (row & C & 1)[:, None]  # (1, W / 2), (BLOCK, 1)
+    here, start = row >= 0, target + row.to(tl.int64) * C  # (BLOCK,)
+    a, b = (
+        tl.where(odd != 0, grad[0], grad[1]) * weight[:, None],
+        tl.where(odd != 0, grad[1], grad[2]) * weight[:, None],
+    )
+    inside = here[:, None] & (j >= odd) & (j + 2 - odd <= C) & ((a != 0) | (b != 0))
+    add_pair(start[:, None] + j - odd, a, b, inside, PACKED)
+    if C % 2:
+        odd = row & 1
+        alone = weight * tl.where(odd != 0, last[0], last[1])  # (BLOCK,)
+        tl.atomic_add(start + tl.where(odd != 0, 0, C - 1), alone, here & (alone != 0), sem="relaxed")
+
+
+@triton.jit
+def shared_out(place, live, grad, for_density, for_coefficients, index, C: tl.constexpr, PACKED: tl.constexpr):
     """Adds weight * grad (BLOCK, W) to the kept vertices around each point; zeros are skipped."""
-    column = tl.arange(0, W)[None, :]
-    first = tl.sum(tl.where(column == 0, grad, 0.0), 1)  # (BLOCK,)
+    first, last, parts = column(grad, 0), (column(grad, 1), column(grad, C)), halves(grad)
     for pick in tl.range(0, 8, num_stages=1):
         row, weight = corner(index, place, live, pick)
-        here, share = row >= 0, weight[:, None] * grad
-        tl.atomic_add(for_density + row, weight * first, here & (weight * first != 0), sem="relaxed")
-        inside = here[:, None] & (share != 0) & (column > 0) & (column <= C)
-        target = for_coefficients + row.to(tl.int64)[:, None] * C + column - 1
-        tl.atomic_add(target, share, inside, sem="relaxed")
+        share = weight * first  # (BLOCK,)
+        tl.atomic_add(for_density + row, share, (row >= 0) & (share != 0), sem="relaxed")
+        add_row(for_coefficients, row, weight, parts, last, C, PACKED)
 
 
 @triton.jit
@@ -105,11 +134,12 @@ def lookup(
 
 @triton.jit(do_not_specialize=["n", "vertices"])
 def scatter(
-    grad, x, index, for_density, for_coefficients, n, vertices, C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr
+    grad, x, index, for_density, for_coefficients, n, vertices,
+    C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr, PACKED: tl.constexpr,
 ):  # fmt: skip
     """One program adds what BLOCK points share out to their vertices."""
     point, live, _, place = asked(x, n, vertices, BLOCK)
-    shared_out(place, live, pushed(grad, point, live, C, W), for_density, for_coefficients, index, C, W)
+    shared_out(place, live, pushed(grad, point, live, C, W), for_density, for_coefficients, index, C, PACKED)
 
 
 @triton.jit(do_not_specialize=["n", "vertices"])
@@ -184,7 +214,7 @@ def table_grad(grad: Tensor, x: Tensor, index: Tensor, rows: int, exact: bool | 
         return total[:, 0].contiguous(), total[:, 1:].contiguous()
     for_density, for_coefficients = x.new_zeros(rows), x.new_zeros(rows, channels)
     if len(x):
-        scatter[(programs,)](*given, for_density, for_coefficients, *count, **sizes)
+        scatter[(programs,)](*given, for_density, for_coefficients, *count, **sizes, PACKED=packed(x.device))
     return for_density, for_coefficients
 
 
