@@ -1,5 +1,6 @@
 """The fused field against the same field op by op, for every architecture that has device functions."""
 
+import dataclasses
 import sys
 
 import pytest
@@ -16,12 +17,22 @@ from fields.kernels.tiles_cuda import linear_grad, matrix
 from fields.operands import Operands
 
 BOX = torch.tensor([[0.1, 0.2, 0.0], [0.9, 0.8, 1.2]])
-COUNTS = [0, 1, 33, 130]  # a tile of halves holds 128, one of float32 16
-HALF = {torch.float32: 2e-5, torch.float16: 1e-2}  # of the largest: 2^-24 and 2^-11, times sums and four layers
+CASES = [(torch.float32, 0), (torch.float32, 1), (torch.float32, 17)]  # points; a tile of float32 holds 16,
+CASES += [(torch.float16, 1), (torch.float16, 64), (torch.float16, 130), (torch.bfloat16, 63)]  # one of halves 64
+SHAPES = {name: (name, "tiny", {}) for name in fields.NAMES}
+SHAPES |= {  # few levels and kernels: the interpreter goes through them one by one
+    "hashgrid": ("hashgrid", "tiny", {"levels": 3}),
+    "rbf": ("rbf", "tiny", {"levels": 3}),
+    "rbf-space": ("rbf", "space-tiny", {"levels": 3, "kernels": 8, "placed": True}),
+    "triplane-sum": ("triplane", "tiny", {"combine": "sum"}),
+}
+# Of the largest value, and of the length of a gradient: 2^-24, 2^-11 and 2^-8, times sums and layers; and in
+# halves a neuron or two that is switched on there and off here, a few percent of a gradient of so few points.
+FAR = {torch.float32: (2e-5, 2e-5), torch.float16: (4e-3, 6e-2), torch.bfloat16: (3e-2, 0.2)}
 
 
 @triton.jit
-def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):
+def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):  # noqa: PLR0913
     """A linear map of the point: all that a new architecture must bring."""
     return tl.dot(point(x, y, z), tl.trans(matrix(weights[0], 16, 3, 3)).to(tl.float32), input_precision="ieee")
 
@@ -34,7 +45,7 @@ def point(x, y, z):
 
 
 @triton.jit
-def features_grad(
+def features_grad(  # noqa: PLR0913
     x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
 ):
     """See `features`."""
@@ -66,9 +77,8 @@ def made(name, generator, device):
         network = Linear(generator)
         field = Field(network, network.head(generator), BOX)
     else:
-        field = build(name, fields.module(name).PRESETS["tiny"], BOX, generator)
-        for _ in field.architecture.growth[:1]:
-            field.architecture = field.architecture.grown(lambda x: torch.ones(len(x)), generator)
+        name, preset, changes = SHAPES[name]
+        field = build(name, dataclasses.replace(fields.module(name).PRESETS[preset], **changes), BOX, generator)
     with torch.no_grad():
         for parameter in field.architecture.parameters():
             parameter += torch.randn(parameter.shape, generator=generator) * 0.1
@@ -95,33 +105,125 @@ def answers(found, field, for_sigma, for_rgb):
     return {"sigma": sigma.detach(), "rgb": rgb.detach(), **dict(zip(names, grads, strict=True))}
 
 
-def agree(got, want, far):
+def agree(got, want, half):
+    """Values one by one, gradients as vectors."""
     for name, value in want.items():
-        size = value.abs().max().item() if value.numel() else 0.0
-        torch.testing.assert_close(got[name], value, atol=far * size, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
+        far = (got[name] - value).abs().max() if name in {"sigma", "rgb"} and len(value) else (got[name] - value).norm()
+        size = value.abs().max() if name in {"sigma", "rgb"} and len(value) else value.norm()
+        assert float(far) <= FAR[half][name not in {"sigma", "rgb"}] * float(size), name
 
 
 def names():
-    """Architectures that have a fused form in this installation, and the toy."""
-    found = (n for n in fields.NAMES if fused.fusible(build(n, fields.module(n).PRESETS["tiny"], BOX, GENERATOR())))
+    """Architectures that have a fused form, and the toy."""
+    own = torch.Generator().manual_seed(0)
+    found = (n for n in SHAPES if fused.fusible(made(n, own, torch.device("cpu"))))
     return ["toy", *found]
 
 
-def GENERATOR():  # noqa: N802
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.mark.parametrize("half", HALF, ids=str)
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize(("half", "count"), [(torch.float32, 17), (torch.float16, 65)], ids=str)
 @pytest.mark.parametrize("name", names())
 def test_the_fused_field_is_the_field(name, count, half, generator, device):
     field = made(name, generator, device)
     x, d, *pushes = asked(count, generator, device)
     want = answers(field.radiance(x, d), field, *pushes)
     got = answers(fused.radiance(field, x, d, fused.Asking(half)), field, *pushes)
-    agree(got, want, HALF[half])
+    agree(got, want, half)
+
+
+@pytest.mark.parametrize(("half", "count"), CASES, ids=str)
+def test_any_number_of_points_with_gradients_and_without(count, half, generator, device):
+    if half == torch.bfloat16 and device.type == "cpu":
+        pytest.skip("Triton's interpreter multiplies bfloat16 as whole numbers")
+    field = made("toy", generator, device)
+    with torch.no_grad():
+        for parameter in field.parameters():
+            parameter.copy_(parameter.to(half))
+    x, d, *pushes = asked(count, generator, device)
+    want = answers(field.radiance(x, d), field, *pushes)
+    got = answers(fused.radiance(field, x, d, fused.Asking(half)), field, *pushes)
+    agree(got, want, half)
     with torch.no_grad():
         sigma, rgb = fused.radiance(field, x, d, fused.Asking(half))
     assert torch.equal(sigma, got["sigma"])
     assert torch.equal(rgb, got["rgb"])
     assert torch.equal(fused.thickness(field, x, fused.Asking(half)), sigma)
+
+
+def test_points_past_the_limit_are_not_asked(generator, device):
+    field = made("toy", generator, device)
+    x, d, *pushes = asked(130, generator, device)
+    want = answers(fused.radiance(field, x[:70], d[:70]), field, *(p[:70] for p in pushes))
+    x[70:], d[70:] = torch.nan, torch.nan  # memory that nobody has written
+    asking = fused.Asking(limit=torch.tensor(70, device=device))
+    got = answers(fused.radiance(field, x, d, asking), field, *pushes)
+    assert bool((got["sigma"][70:] == 0).all())
+    assert bool((got["rgb"][70:] == 0).all())
+    agree({**got, "sigma": got["sigma"][:70], "rgb": got["rgb"][:70]}, want, torch.float32)  # but for the order of sums
+    assert bool((fused.thickness(field, x, asking)[70:] == 0).all())
+
+
+def test_copies_of_parameters_are_read_instead_of_them(generator, device):
+    field = made("toy", generator, device)
+    x, *_ = asked(20, generator, device)
+    other = (field.architecture.map.detach() + 1).half()
+    got = fused.thickness(field, x, fused.Asking(copies={field.architecture.map: other}))
+    with torch.no_grad():
+        field.architecture.map.copy_(other)
+    assert torch.equal(got, fused.thickness(field, x))
+
+
+def test_frozen_parameters_get_no_gradient(generator, device):
+    field = made("toy", generator, device)
+    field.head.requires_grad_(False)
+    x, d, *_ = asked(20, generator, device)
+    sum(v.sum() for v in fused.radiance(field, x, d)).backward()
+    assert field.architecture.map.grad is not None
+    assert all(p.grad is None for p in field.head.parameters())
+    field.requires_grad_(False)
+    assert not fused.radiance(field, x, d)[0].requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")  # NumPy's, where kernels are interpreted
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_gradients_that_are_not_finite_arrive(bad, generator, device):
+    field = made("toy", generator, device)
+    x, d, for_sigma, for_rgb = asked(70, generator, device)
+    for_sigma[68] = bad
+    got = answers(fused.radiance(field, x, d), field, for_sigma, for_rgb)
+    assert not bool(torch.isfinite(got["architecture.map"][0]).any())
+    for_sigma[68], for_rgb[3, 2] = 0, bad
+    got = answers(fused.radiance(field, x, d), field, for_sigma, for_rgb)
+    assert not bool(torch.isfinite(got["head.network.layers.2"][2]).any())
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e8])
+def test_the_size_of_gradients_does_not_matter(size, generator, device):
+    field = made("toy", generator, device)
+    x, d, *pushes = asked(70, generator, device)
+    want = answers(fused.radiance(field, x, d), field, *pushes)
+    got = answers(fused.radiance(field, x, d), field, *(p * size for p in pushes))
+    for name, _ in field.named_parameters():
+        torch.testing.assert_close(got[name] / size, want[name], rtol=2e-2, atol=2e-3 * want[name].abs().max().item())
+
+
+def test_who_suits(generator, device):
+    field, kept = made("toy", generator, device), made("mlp", generator, device)
+    x, d, *_ = asked(20, generator, device)
+    with torch.autocast(device.type, torch.bfloat16):
+        assert fused.suits(field, x, d) == (device.type == "cuda" and fused.TRITON)
+        assert not fused.suits(kept, x, d)
+        assert not fused.suits(field, x.requires_grad_(), d)
+    assert not fused.suits(field, x, d)
+    with pytest.raises(ValueError, match="mlp: a fused form was asked for"):
+        fused.thickness(kept, x)
+
+
+def test_the_field_asks_in_one_kernel_where_that_suits(generator, device, monkeypatch):
+    monkeypatch.setattr(fused, "suits", lambda field, *points: True)
+    field = made("toy", generator, device)
+    x, d, *_ = asked(20, generator, device)
+    assert all(torch.equal(a, b) for a, b in zip(field.radiance(x, d), fused.radiance(field, x, d), strict=True))
+    with torch.no_grad():
+        assert torch.equal(field.thickness(x), fused.thickness(field, x))
+    field.thickness(x).sum().backward()
+    assert field.architecture.map.grad is not None
