@@ -331,13 +331,13 @@ def main() -> None:
     name, plan = sys.argv[1], Plan(**json.loads(sys.argv[2]))
     section = first_steps if name == "first_steps" else SECTIONS[name][0]
     try:
-        result = section(plan, torch.device(plan.device))
+        result = json.dumps(section(plan, torch.device(plan.device)), allow_nan=False)
     except Exception as error:
         if os.environ.get("POLYFIELD_TRACEBACK") == "1":
             raise
         sys.stderr.write(f"{type(error).__name__}: {one_line(error)}\n")
         sys.exit(1)
-    sys.stdout.write("\n" + json.dumps(result) + "\n")
+    sys.stdout.write(f"\n{result}\n")
 
 
 if __name__ == "__main__":

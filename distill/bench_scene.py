@@ -50,8 +50,7 @@ class Flags:
     against: Literal["", "nvidia"] = ""
     """measure a peer in the same run: tinycudann's networks and nerfacc's marching, where they are installed"""
     gpu_report: bool = False
-    """on a GPU: check all kernels, time everything, and print what was asked for beside what was reached; --only takes
-    the names of its parts"""
+    """on a GPU: check all kernels, time everything, and print what was asked for beside what was reached"""
     architectures: bool = False
     """train every architecture on DATA for --seconds each: table, JSON and Pareto plot"""
     distill: bool = False
@@ -59,7 +58,8 @@ class Flags:
     ablation: bool = False
     """with --distill: convert the first of --only into the second with and without the parts of the method"""
     only: tuple[str, ...] = ()
-    """for --architectures and --distill: NAME or NAME:PRESET, several; without it, all of the device's usual size"""
+    """for --architectures and --distill: NAME or NAME:PRESET, several; without it, all of the device's usual size. For
+    --gpu-report: names of its parts"""
     seconds: float = 300.0
     """for --architectures and for the teachers of --distill: training time of each"""
     convert_seconds: float = 60.0

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from distill import bench_curve
+from distill import bench_curve, training
 from distill.bench_curve import Course, curve, curve_table, reached
 from distill.bench_run import Wish, begun, read
 from distill.fit import Schedule
@@ -13,8 +13,9 @@ from render.metrics import psnr
 from scenes.evaluate import over_background
 
 
-@pytest.fixture(scope="module")
-def run():
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setattr(training, "RESOLUTION", 64)  # fewer cells to ask
     wish = Wish("builtin:48", "hashgrid", "tiny", 24, batch=2048)
     return begun(wish, read(wish), torch.device("cpu"))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from distill import bench_gpu, bench_run, timing
+from distill import bench_gpu, bench_run, timing, training
 from distill.bench_gpu import FIGURES, SECTIONS, Plan, apart, counted, found, report, table
 
 TINY = Plan(
@@ -21,6 +21,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(bench_run, "SIZES", ((20, 20),))
+    monkeypatch.setattr(training, "RESOLUTION", 64)  # fewer cells to ask
     monkeypatch.setitem(bench_run.BATCH, "cpu", 2048)
     monkeypatch.setitem(timing.COPIED, "cpu", 1 << 20)
 

@@ -6,10 +6,16 @@ import sys
 import pytest
 import torch
 
-from distill import bench_run, bench_scene, timing
+from distill import bench_run, bench_scene, timing, training
 from render.camera import Camera, Intrinsics
 
 NEEDED = {"op", "size", "median_ms", "bytes", "gigabytes_per_second", "share_of_copy"}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(training, "RESOLUTION", 64)  # fewer cells to ask
+    monkeypatch.setitem(bench_run.BATCH, "cpu", 2048)
 
 
 def run(monkeypatch, *arguments):
@@ -45,7 +51,6 @@ def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
 
 def test_training_and_frames_are_measured(monkeypatch, capsys):
     monkeypatch.setattr(bench_run, "SIZES", ((20, 20), (40, 30)))  # 30 steps leave fog, which is slow to draw
-    monkeypatch.setitem(bench_run.BATCH, "cpu", 4096)
     assert run(monkeypatch, "builtin:48", "--frames", "--steps", 30, "--preset", "tiny", "--repeats", 3, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"machine", "train", "frames"}
@@ -68,7 +73,6 @@ def test_a_frame_of_another_shape_keeps_its_pixels_square():
 
 def test_time_to_db_is_told_with_its_protocol(monkeypatch, capsys):
     monkeypatch.setitem(bench_scene.SCORES, "cpu", 2)
-    monkeypatch.setitem(bench_run.BATCH, "cpu", 4096)
     words = ["builtin:48", "--curve", "--curve-steps", 30, "--views", 2, "--preset", "tiny", "--json"]
     assert run(monkeypatch, *words) == 0
     printed = json.loads(capsys.readouterr().out)["curve"]
