@@ -1,4 +1,4 @@
-"""Kernels of the fused field, in Triton: what they leave alone, and that sums repeat. Values: tests/fields/test_fused.py."""
+"""Kernels of the fused field, in Triton: what they leave alone, and that sums repeat. For values see test_fused.py."""
 
 import pytest
 import torch
