@@ -63,7 +63,7 @@ def of_camera(camera: Camera, device: torch.device) -> Rays:
 
 def of_batch(rays: RayBatch) -> Rays:
     """Any rays."""
-    return Rays(len(rays), (0, 0), RayBatch(rays.origins.contiguous(), rays.directions.contiguous()), None)
+    return Rays(len(rays), (0, 0), rays, None)
 
 
 @torch.no_grad()
@@ -80,10 +80,11 @@ def draw(
     opacity, distance = rgb.new_empty(rays.count), rgb.new_empty(rays.count)
     counts, queue = rgb.new_empty(rays.count, dtype=torch.int32), rgb.new_zeros(1, dtype=torch.int32)
     batch = rays.batch or RayBatch(rgb, rgb)  # not read
+    origins, directions = batch.origins.contiguous(), batch.directions.contiguous()
     opaque = -math.log(sampling.stop) if sampling.stop > 0 else math.inf
     network, head, resolution = parts.network, parts.head, grid.resolution
     kernels.frame_kernel[(programs(rays.count, tile[0], bits.device),)](
-        rays.count, places(rays), *rays.size, batch.origins, batch.directions, rays.lens, sampling.near, opaque, queue,
+        rays.count, places(rays), *rays.size, origins, directions, rays.lens, sampling.near, opaque, queue,
         bits, march.blocks_of(bits, resolution), grid.box,
         march.lattice_of(len(bits), resolution, sampling.step, sampling.cone), field.center, field.side,
         network.tables, network.weights, network.fixed, head.weights, rgb, opacity, distance, counts,

@@ -220,8 +220,10 @@ def frame_kernel(
             w = tl.exp(tl.cumsum(tau, 1) * -1.0 + tau - thickness[:, None]) * alpha(tau)
             far, asked = far + tl.sum(w * t, 1), asked + tl.sum(there.to(tl.int32), 1)
             thickness += tl.sum(tau, 1)
-            if COLOR is not None:  # noqa: SIM102  (of constants and tensors, one by one)
-                if tl.max(alpha(thickness) - looked) > FAINT:
+            if COLOR is not None:
+                looking = alpha(thickness) - looked > FAINT  # (RAYS,), each by itself, whoever is in the tile
+                if tl.max(looking.to(tl.int32)) > 0:
+                    w = tl.where(looking[:, None], w, 0.0)
                     r, g, b = COLOR(f, spread(dx, t), spread(dy, t), spread(dz, t), live, moved(head, none), HEAD)
                     red += tl.sum(w * tl.reshape(r, [RAYS, STEPS]), 1)
                     green += tl.sum(w * tl.reshape(g, [RAYS, STEPS]), 1)
@@ -231,5 +233,5 @@ def frame_kernel(
             k = tl.where((mask > 0) & (rest == 0), k + known.to(tl.float32), k)
             k, known, mask = begun(k, known, rest)
             opened = thickness < opaque
-            ended, mask = ended | (opened == 0), tl.where(opened, mask, 0)
+            ended, mask, known = ended | (opened == 0), tl.where(opened, mask, 0), tl.where(opened, known, 0)
         busy = more | (tl.max(pixel) >= 0)
