@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from hostfree import hostfree
 
 import fields
 from distill.device_optimizer import DeviceOptimizer, inner, stacked_orthogonal
@@ -12,7 +12,6 @@ from fields.base import build
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 GRID = {"levels": 2, "table_bits": 9, "coarsest": 4, "finest": 12}  # few programs: the interpreter takes 8 ms for one
 FIELDS = (("hashgrid", GRID, 0.03), ("mlp", {}, 0.03), ("hashgrid", GRID, 0.0))
-WAITS = ("_local_scalar_dense", "nonzero", "item", "is_nonzero", "equal", "lift_fresh", "masked_select", "unique")
 
 
 def field_of(name, changes, rate, device):
@@ -123,28 +122,6 @@ def test_a_loss_that_is_not_finite_skips_the_step_too(device):
     assert all(p.grad is None for p in field.parameters())
 
 
-class Refusing(TorchDispatchMode):
-    """Refuses whatever would make the host wait, or read memory of its own while a graph is captured."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name, given = func.overloadpacket.__name__, [a for a in args if isinstance(a, torch.Tensor)]
-        chosen = [i for a in args[1:] if isinstance(a, list | tuple) for i in a if isinstance(i, torch.Tensor)]
-        sized = "index" in name and any(i.dtype == torch.bool for i in chosen)  # rows that are counted first
-        moves = (kwargs or {}).get("device") is not None and name == "_to_copy"
-        moves |= name == "copy_" and given[0].device != given[1].device
-        if name in WAITS or sized or moves:
-            raise RuntimeError(f"the host waits in {func}")
-        return func(*args, **(kwargs or {}))
-
-
-def test_what_waits_is_refused():
-    one = torch.ones(2)
-    ways = (lambda: float(one.sum()), lambda: one.nonzero(), lambda: torch.tensor([1.0]), lambda: one[one > 0])
-    for wait in (*ways, lambda: one.to("meta")):
-        with Refusing(), pytest.raises(RuntimeError, match="the host waits"):
-            wait()
-
-
 def test_the_fused_field_reads_the_copies_that_the_optimiser_keeps(device, generator, monkeypatch):
     monkeypatch.setattr("fields.fused.suits", lambda *_: True)  # as on a GPU, under autocast
     field = field_of(*FIELDS[0], device)
@@ -171,7 +148,7 @@ def test_the_host_waits_for_nothing(name, changes, rate, seed, device):
     optimizer, factor, loss = DeviceOptimizer(field, torch.float16), factor_of(1.0, device), factor_of(2.0, device)
     spoil(field, seed)
     before = [p.detach().clone() for p in field.parameters() if p.grad is not None]
-    with Refusing():
+    with hostfree():
         optimizer.step(factor, loss)
     moved = [p for p in field.parameters() if p.grad is not None]
     assert all(bool((p != old).any()) for p, old in zip(moved, before, strict=True))
