@@ -121,7 +121,8 @@ def described(name: str, target: str, kernel, seconds: float) -> Compiled:
         return Compiled(name, target, seconds, registers, spilled, kernel.metadata.shared, 0, matrix)
     text = kernel.asm["ptx"]
     registers, spilled = resources(kernel.asm["cubin"])
-    packed, matrix = len(re.findall(r"\bred\.[\w.]*v2", text)), len(re.findall(r"\b(?:wgmma\.mma|mma)\S*sync", text))
+    packed = len(re.findall(r"\b(?:red|atom)\.[\w.]*v[24]\.", text))
+    matrix = len(re.findall(r"\b(?:wgmma\.mma|mma)\S*sync", text))
     return Compiled(name, target, seconds, registers, spilled, kernel.metadata.shared, packed, matrix)
 
 

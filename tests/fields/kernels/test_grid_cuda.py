@@ -74,6 +74,7 @@ def test_points_in_a_row_are_merged_wherever_their_runs_begin(generator, device)
     x[:] = x[:1] + torch.linspace(0, 0.3, 130, device=device)[:, None]  # a ray: runs of about 30 points, 3 at the last
     x[40:43] = x[90:93]  # the same cells again, after others
     push[10:20] = 0
+    push[30:60, ::2] = 0  # one channel of two
     check([x.clamp(max=1), table, push, *plan])
 
 
