@@ -26,7 +26,8 @@ from render.renderer import Renderer
 from scenes.scene import Scene
 
 MOST_RAYS = 1 << 17
-SLACK = 9 / 8  # room for kept samples over those that are aimed at: rays behind that are lost
+SLACK, SPREAD = 1 / 8, 32.0  # room for kept samples over those that are aimed at, and that of small batches, by their
+# root: rays behind it are lost. At 2048 samples from 70 rays, room for 1/8 cost 0.28 dB, room for 3/4 nothing
 FULL = 0.9  # share of the first buffer that is aimed at
 FIRST_ROOM, MOST_ROOM = 4, 32  # samples in the first buffer for each that is aimed at; powers of two
 PATIENCE = 64  # steps in which the first buffer must be too large before it is halved
@@ -44,7 +45,7 @@ class Sizes:
     @staticmethod
     def of(batch: int, room: int) -> "Sizes":
         """For `batch` samples with gradients and `room` times as many marched ones."""
-        kept = -(-round(batch * SLACK) // 128) * 128
+        kept = -(-round(batch * (1 + max(SLACK, SPREAD / batch**0.5))) // 128) * 128
         return Sizes(room * batch, kept)
 
 

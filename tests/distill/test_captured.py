@@ -149,6 +149,19 @@ def test_the_host_waits_for_nothing(name):
         source.update(source.occupancy.drawn(source.generator))
 
 
+def test_growth_begins_the_queue_anew(device):
+    run = captured(device, "voxels", steps=24, batch=1024)
+    (share,) = run.growth
+    steps = advance(run, 24)
+    assert not any(step.trouble for step in steps)
+    assert (
+        run.field.architecture.config.resolution
+        > Training(run.scene, run.recipe, device).field.architecture.config.resolution
+    )
+    assert run.loss.mover is run.run.optimizer
+    assert {step.stage for step in steps if step.index > 24 * share} == {"photographs, growth 1"}
+
+
 @pytest.mark.parametrize(
     "read",
     [
@@ -265,7 +278,7 @@ def test_the_first_buffer_grows_at_once_and_shrinks_after_a_while(device):
     assert source.room == 8
     source.fit_room(kept=100, marched=200)
     assert (source.room, source.sizes.marched) == (4, 4096)
-    assert source.sizes.kept == 1152
+    assert [Sizes.of(1 << n, 4).kept for n in (10, 16, 18)] == [2048, 73728, 294912]  # 2, 9 / 8, 9 / 8
 
 
 def test_rays_follow_both_budgets(device):
