@@ -123,6 +123,4 @@ class Radiance(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
-        found = kernels().radiance_grad(ctx.points, ctx.parts, ctx.kept, *grads)
-        wanted = ctx.needs_input_grad[2:]
-        return None, None, *(g if want else None for g, want in zip(found, wanted, strict=True))
+        return None, None, *kernels().radiance_grad(ctx.points, ctx.parts, ctx.kept, *grads)
