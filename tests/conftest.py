@@ -6,14 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-if not torch.cuda.is_available():  # before any kernel is made: Triton then runs them in Python, on the CPU
-    os.environ["TRITON_INTERPRET"] = "1"
 torch.set_num_threads(1)  # small tensors: threads only wait for each other; the Numba kernels keep theirs
 CAPTURES = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", choices=("cpu", "cuda"), help="where kernels and fields are tested")
+
+
+def pytest_configure(config):
+    """Before any kernel is made: Triton runs them in Python where they are tested on the CPU."""
+    if config.getoption("--device") == "cpu":
+        os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture
