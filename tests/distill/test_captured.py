@@ -269,6 +269,15 @@ def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
         list(fit(other.run, other.stages(), Schedule(8)))
 
 
+@pytest.mark.parametrize("make", [eager, captured])
+def test_a_batch_is_halved_as_long_as_it_may_be(make, device):
+    source = make(device, batch=2048).loss
+    assert source.halve() == source.config.batch == 1024
+    assert int(source.rays) == 512
+    assert source.halve() == 0
+    assert source.config.batch == 1024
+
+
 def test_the_first_buffer_grows_at_once_and_shrinks_after_a_while(device):
     source = captured(device, batch=1024).loss
     source.fit_room(kept=100, marched=700)
