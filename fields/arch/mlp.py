@@ -18,6 +18,7 @@ from fields.base import Architecture
 from fields.dense import Dense, arithmetic, padded
 from fields.encodings import frequencies, octaves
 from fields.heads import FEATURES
+from fields.operands import Operands
 from fields.ranges import check, check_choice
 
 
@@ -164,7 +165,7 @@ class Network(Architecture):
 
     def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.dims = config, dims
         self.rate = min(1.28 / config.width, 2e-2)  # 1e-2 at 128 neurons; less where sums are longer
         waves = config.activation == "relu"
         self.read = Waves(config, dims) if waves else Ridges(config, dims, generator)
@@ -182,3 +183,15 @@ class Network(Architecture):
         """See Architecture."""
         seen = arithmetic(self.read(padded(x)))
         return self.last(self.body(self.lift(seen)))[: len(x)]
+
+    def operands(self) -> Operands | None:
+        """See Architecture. Plain ReLU networks over three coordinates, up to 64 neurons wide and 4 layers deep: the
+        gradient of 128 neurons would keep 1.9 kB of a thread outside its registers."""
+        config, read, body = self.config, self.read, self.body
+        if not isinstance(read, Waves) or not isinstance(body, Plain) or self.dims != 3:
+            return None
+        if config.width > 64 or config.depth > 4 or read.outputs > 64:
+            return None
+        weights = tuple(p for layer in (*body.layers, self.last) for p in layer.parameters())
+        shape = (config.depth, config.width, config.skip, config.frequencies)
+        return Operands((), weights, (read.cycles,), shape, FEATURES)

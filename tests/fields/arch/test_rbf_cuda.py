@@ -72,6 +72,5 @@ def test_shapes_without_a_fused_form():
 def launches():
     """For tests/compiled.py."""
     for name in ("small", "base", "large"):
-        compilations(Network(replace(PRESETS[name], table_bits=8), 3, torch.Generator()), (torch.float16,), 64, 4)
-    network = Network(replace(PRESETS["space-base"], table_bits=8, kernels=8, placed=True), 3, torch.Generator())
-    compilations(network, (torch.float16,), 64, 4)
+        compilations(Network(replace(PRESETS[name], table_bits=8), 3, torch.Generator()))
+    compilations(Network(replace(PRESETS["space-base"], table_bits=8, kernels=8, placed=True), 3, torch.Generator()))
