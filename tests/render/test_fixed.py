@@ -94,6 +94,14 @@ def test_pruning_keeps_what_kept_keeps(size, grid, rays, jitter, generator):
         assert torch.equal(a[:used], b[:used])
 
 
+def test_rays_that_were_cut_stay_cut(grid, rays, jitter):
+    part = marched(grid, rays, jitter, 300)
+    got = prune(part, torch.ones(300, dtype=torch.bool, device=jitter.device), 4096)
+    assert 0 < int(part.fits.sum()) < RAYS
+    assert torch.equal(got.fits, part.fits)
+    assert int(got.wanted) == int(part.samples.offsets[-1])
+
+
 class Bright(Ball):
     """A ball whose density and colour can learn."""
 
