@@ -149,6 +149,15 @@ def test_the_host_waits_for_nothing(name):
         source.update(source.occupancy.drawn(source.generator))
 
 
+def test_a_loss_that_is_not_finite_moves_nothing(device, monkeypatch):
+    """Where all gradients are finite all the same."""
+    run = captured(device, batch=1024)
+    before = [p.detach().clone() for p in run.field.parameters()]
+    monkeypatch.setattr(type(run.field.architecture), "penalty", lambda *_: torch.tensor(math.inf, device=device))
+    assert [step.trouble for step in advance(run, 2)] == ["loss is not finite"] * 2
+    assert all(torch.equal(a, b) for a, b in zip(before, run.field.parameters(), strict=True))
+
+
 def test_growth_begins_the_queue_anew(device):
     run = captured(device, "voxels", steps=24, batch=1024)
     (share,) = run.growth
