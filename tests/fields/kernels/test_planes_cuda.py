@@ -98,6 +98,7 @@ def test_a_table_of_halves_is_summed_in_float32(generator, device):
 def test_a_factor_that_is_zero_gets_its_gradient(generator, device):
     x, table, grad, *plan = problem("product", 4, 20, generator, device)
     table[:30] = 0  # the whole first plane
+    grad[:, 1::2] = 0  # one of two that are added together
     for exact in (False, True):
         got = table_grad(grad, x, table, *plan, exact=exact)
         assert bool(got[:30].any())
@@ -115,6 +116,13 @@ def test_points_outside_are_clamped_and_get_no_gradient(generator, device):
         wild = torch.full_like(x, bad)
         assert torch.isfinite(forward(wild, table, *plan)).all()
         assert torch.isfinite(table_grad(grad, wild, table, *plan)).all()
+
+
+def test_the_last_vertex_reads_nothing_behind_the_table(generator, device):
+    _, table, _, *plan = problem("plane and line", 2, 1, generator, device)
+    guarded = torch.cat([table, torch.full_like(table[:9], torch.nan)])[: len(table)]
+    x = torch.ones(1, 3, device=device)
+    close(forward(x, guarded, *plan), reference(x.double(), table.double(), *plan))
 
 
 def test_gradients_that_are_zero_touch_nothing_and_bad_ones_are_seen(generator, device):

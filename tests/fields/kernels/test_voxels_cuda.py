@@ -69,6 +69,7 @@ def test_few_points(points, exact, generator, device):
 @pytest.mark.parametrize("pruned", [0.0, 0.95])
 def test_dense_and_nearly_empty_grids(pruned, generator, device):
     made = problem(60, generator, device, pruned=pruned)
+    made[4][:, 1::2] = 0  # one of two that are added together
     close(given(*made), wanted(*made))
 
 
