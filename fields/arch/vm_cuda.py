@@ -92,7 +92,7 @@ def features_grad(
     """Adds to the gradients of both tables and of the linear map, from grad (BLOCK, 16) of the features."""
     density = column(grad, 0)[:, None]  # (BLOCK, 1)
     color = tl.where((tl.arange(0, OUT) > 0)[None, :], grad, 0.0)  # (BLOCK, 16)
-    scale = power(color, weights[0].dtype.element_ty)
+    scale, back = power(color, weights[0].dtype.element_ty)
     color = (color * scale).to(weights[0].dtype.element_ty)
     for pair in tl.range(0, 3, num_stages=1):
         plane, line = places(x, y, z, pair, fixed[0])
@@ -102,8 +102,8 @@ def features_grad(
         for number in tl.static_range(parts(SHAPE[1])):
             across, along = values(tables[1], plane, line, live, number, SHAPE[1])
             place, inside = basis(weights[0], pair, number, SHAPE[1])
-            pull = dot(color, tl.load(place, inside, 0.0)) / scale  # (BLOCK, wide(SIZE))
+            pull = dot(color, tl.load(place, inside, 0.0)) * back  # (BLOCK, wide(SIZE))
             spread(table_grads[1], plane, line, across, along, pull, number, SHAPE[1], PACKED)
-            sums = dot(tl.trans(color), (across * along).to(color.dtype)) / scale  # (16, wide(SIZE))
+            sums = dot(tl.trans(color), (across * along).to(color.dtype)) * back  # (16, wide(SIZE))
             place, inside = basis(weight_grads[0], pair, number, SHAPE[1])
             tl.store(place, tl.load(place, inside, 0.0) + sums, inside)

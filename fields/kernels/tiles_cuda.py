@@ -38,8 +38,9 @@ def linear(x, weight, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr,
 
 @triton.jit
 def power(tile, DTYPE: tl.constexpr):
-    """() A power of two that brings the largest |number| of a float32 tile to 64 and a bit, so that float16 holds the
-    tile: below it are 2^20 to full precision, above it 2^10 for sums. 1 for types with the exponents of float32.
+    """() A power of two that brings the largest |number| of a float32 tile to 64 and a bit, and one over it, so that
+    float16 holds the tile: below it are 2^20 to full precision, above it 2^10 for sums. 1 for types with the exponents
+    of float32.
 
     This stands in for the scaling of losses: it needs no state, no look at the result and no lost step, and every
     product of gradients gets its own. Numbers that are not finite stay so.
@@ -47,10 +48,12 @@ def power(tile, DTYPE: tl.constexpr):
     if tl.float16 == DTYPE:
         bits = tl.max(tl.max(tl.abs(tile), 1), 0).to(tl.int32, bitcast=True)
         exponent = tl.minimum(tl.maximum(6 - ((bits >> 23) - 127), -100), 100)
-        result = ((exponent + 127) << 23).to(tl.float32, bitcast=True)
+        scale = ((127 + exponent) << 23).to(tl.float32, bitcast=True)
+        back = ((127 - exponent) << 23).to(tl.float32, bitcast=True)
     else:
-        result = 1.0
-    return result
+        scale = 1.0
+        back = 1.0
+    return scale, back
 
 
 @triton.jit
@@ -60,11 +63,11 @@ def linear_grad(
     """dL/dx = G W (BLOCK, wide(IN)) of a layer whose output has the gradient G (BLOCK, wide(OUT)) float32; adds G^T x
     to `weight_grad`, float32, laid out as the weights, which no other program writes."""
     w = matrix(weight, OUT, IN, STRIDE, FIRST)
-    scale = power(grad, w.dtype)
+    scale, back = power(grad, w.dtype)
     scaled = (grad * scale).to(w.dtype)
     sums = tl.dot(tl.trans(scaled), x.to(w.dtype), input_precision="ieee")
-    add_own(weight_grad, sums / scale, OUT, IN, STRIDE, FIRST)
-    return dot(scaled, w) / scale
+    add_own(weight_grad, sums * back, OUT, IN, STRIDE, FIRST)
+    return dot(scaled, w) * back
 
 
 @triton.jit
@@ -72,9 +75,9 @@ def matrix_grad(
     x, grad, weight_grad, DTYPE: tl.constexpr, OUT: tl.constexpr, IN: tl.constexpr, STRIDE: tl.constexpr
 ):  # fmt: skip
     """The part of `linear_grad` that belongs to the weights: for a layer whose input is not learnt."""
-    scale = power(grad, DTYPE)
+    scale, back = power(grad, DTYPE)
     sums = tl.dot(tl.trans((grad * scale).to(DTYPE)), x.to(DTYPE), input_precision="ieee")
-    add_own(weight_grad, sums / scale, OUT, IN, STRIDE)
+    add_own(weight_grad, sums * back, OUT, IN, STRIDE)
 
 
 @triton.jit
