@@ -9,7 +9,7 @@ from fields.arch.hashgrid import PRESETS, Config, Network
 from fields.arch.hashgrid_cuda import features, features_grad
 from fields.backend import packed
 
-BLOCK = 32
+BLOCK = 64
 
 
 @triton.jit
@@ -52,7 +52,7 @@ CASES = [(5, 2, 48, torch.float32), (3, 4, 16, torch.float16), (2, 1, 16, torch.
 def test_features_and_gradients(levels, channels, width, dtype, generator, device):
     config = Config(levels=levels, channels=channels, table_bits=9, coarsest=3, finest=40, width=width)
     network, given, shape = made(config, generator, device, dtype)
-    n, x = 40, torch.rand(1, 3, generator=generator) + torch.linspace(-0.1, 0.3, 40)[:, None]
+    n, x = 70, torch.rand(1, 3, generator=generator) + torch.linspace(-0.1, 0.3, 70)[:, None]
     x, push = x.to(device), torch.randn(n, 16, generator=generator).to(device)
     out = torch.full((2 * BLOCK, 16), torch.nan, device=device)
     ask[(2,)](x, *given, out, n, shape, BLOCK)

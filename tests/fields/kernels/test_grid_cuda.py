@@ -35,7 +35,7 @@ def check(problem, far=2e-5):  # 40 cells * 2^-23, which a slope multiplies by t
 
 @pytest.mark.parametrize(("dims", "channels"), SHAPES)
 def test_values_and_gradients_match_the_reference(dims, channels, generator, device):
-    check(problem(dims, channels, 70, generator, device))
+    check(problem(dims, channels, 40, generator, device))
 
 
 @pytest.mark.parametrize("points", [0, 1, 31, 32, 33, 65])
@@ -70,11 +70,11 @@ def test_a_table_that_begins_anywhere(generator, device):
 
 
 def test_points_in_a_row_are_merged_wherever_their_runs_begin(generator, device):
-    x, table, push, *plan = problem(3, 2, 130, generator, device)
-    x[:] = x[:1] + torch.linspace(0, 0.3, 130, device=device)[:, None]  # a ray: runs of about 30 points, 3 at the last
-    x[40:43] = x[90:93]  # the same cells again, after others
+    x, table, push, *plan = problem(3, 2, 70, generator, device)
+    x[:] = x[:1] + torch.linspace(0, 0.2, 70, device=device)[:, None]  # a ray: from 30 points a cell to 2
+    x[40:43] = x[60:63]  # the same cells again, after others
     push[10:20] = 0
-    push[30:60, ::2] = 0  # one channel of two
+    push[30:50, ::2] = 0  # one channel of two
     check([x.clamp(max=1), table, push, *plan])
 
 
