@@ -284,6 +284,6 @@ def test_cells_drawn_in_fixed_number(generator):
 
 def test_a_cell_that_is_asked_twice_takes_the_larger_value(generator):
     guess = estimate()
-    answers = torch.tensor([1.0, 5.0, 2.0])
+    answers = torch.tensor([5.0, 1.0, 2.0])
     guess.update_in_place(Thick(lambda x: answers), generator, torch.tensor([7, 7, 9]))
     torch.testing.assert_close(guess.values[0, [7, 9, 10]], torch.tensor([5.0, 2.0, 0.0]) * STEP)
