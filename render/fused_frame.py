@@ -19,8 +19,8 @@ from render.kernels.gather import FAINT
 from render.occupancy import OccupancyGrid
 from render.rays import RayBatch
 
-PROGRAMS = 8  # of the kernel, on each multiprocessor: those that find the queue empty end at once
-TILES = {2: (16, 8, 8), 4: (4, 4, 4)}  # rays, samples of each asked at once, and warps, by bytes of a weight
+PROGRAMS = 4  # of the kernel, on each multiprocessor: those that find the queue empty end at once
+TILES = {2: (8, 8, 4), 4: (4, 4, 4)}  # rays, samples of each asked at once, and warps, by bytes of a weight
 WINDOW = 16  # intervals looked at together
 
 

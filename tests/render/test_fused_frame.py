@@ -16,6 +16,12 @@ from render.occupancy import OccupancyGrid
 from render.renderer import Renderer, blank, color, normal
 
 HALF = [torch.float16, torch.float32]
+TILES = {2: (16, 8, 4), 4: (16, 8, 4)}  # larger than on a GPU: the interpreter is slow
+
+
+@pytest.fixture(autouse=True)
+def larger(monkeypatch):
+    monkeypatch.setattr(fused_frame, "TILES", TILES)
 
 
 def random_field(name, preset, generator):

@@ -11,6 +11,7 @@ import triton.language as tl
 from fields import fused
 from fields.kernels.fused_cuda import Parts
 from fields.operands import Operands
+from render import fused_frame
 from render.camera import Camera, Intrinsics, look_at
 from render.fused_frame import Sampling, draw, of_batch, of_camera
 from render.occupancy import OccupancyGrid, coarsen, pack
@@ -56,6 +57,8 @@ class Blob:
 
 @pytest.fixture
 def blob(monkeypatch):
+    monkeypatch.setattr(fused_frame, "TILES", {2: (32, 8, 4)})  # fewer, larger tiles: the interpreter is slow
+
     def make(middle=4.0, fall=30.0):
         half = torch.zeros(1, dtype=torch.float16)
         network = Operands((half,), (), (), (middle, fall), 3)
