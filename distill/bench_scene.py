@@ -168,7 +168,9 @@ def wish(flags: Flags, steps: int) -> Wish:
 
 def told_report(flags: Flags, console: Console) -> None:
     """The report on a GPU, kept part by part. ValueError where there is none."""
-    device = pick_device("cuda" if flags.device == "auto" else flags.device)
+    device = pick_device(flags.device)
+    if flags.device == "auto" and device.type != "cuda":
+        raise ValueError("--gpu-report wants a GPU: PyTorch finds no CUDA device here")
     path = flags.out or Path("runs") / "gpu_report.json"
     plan = bench_gpu.Plan(flags.data, flags.arch, flags.downscale, flags.preset, device.type)
     result = bench_gpu.report(plan, flags.only, path, console)
