@@ -12,11 +12,3 @@ def repeats() -> bool:
     """Whether results must repeat bit for bit (--deterministic): sums of gradients then have a fixed order."""
     strict = torch.are_deterministic_algorithms_enabled()
     return strict and not torch.is_deterministic_algorithms_warn_only_enabled()
-
-
-def packed(device: torch.device) -> str:
-    """How two neighbouring float32 are added at once, see fields/kernels/atomics_cuda.py: `v2` from NVIDIA's compute
-    capability 9.0 on, else empty."""
-    if device.type != "cuda" or torch.version.cuda is None:
-        return ""
-    return "v2" if torch.cuda.get_device_capability(device) >= (9, 0) else ""

@@ -7,7 +7,6 @@ import torch
 import triton
 import triton.language as tl
 
-from fields.backend import packed
 from fields.kernels.fused_cuda import BACKWARD, FORWARD
 from fields.kernels.tiles_cuda import wide
 
@@ -25,7 +24,7 @@ def forward(x, out, n, tables, weights, fixed, FEATURES: tl.constexpr, SHAPE: tl
 @triton.jit
 def backward(
     x, grad, n, tables, weights, fixed, table_grads, weight_grads,
-    GRAD: tl.constexpr, SHAPE: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr, PACKED: tl.constexpr,
+    GRAD: tl.constexpr, SHAPE: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Tiles one after the other: grad (programs * BLOCK, W)."""
     tile = 0
@@ -35,7 +34,7 @@ def backward(
         px, py, pz = tl.load(x + point * 3, live), tl.load(x + point * 3 + 1, live), tl.load(x + point * 3 + 2, live)
         push = tl.load(grad + point[:, None] * W + tl.arange(0, W)[None, :])
         tl.debug_barrier()
-        GRAD(px, py, pz, live, push, tables, weights, fixed, table_grads, weight_grads, SHAPE, PACKED)
+        GRAD(px, py, pz, live, push, tables, weights, fixed, table_grads, weight_grads, SHAPE)
         tile += 1
 
 
@@ -69,7 +68,7 @@ def features_grad(network, x, grad, dtype, device, block=16):
     padded[: len(x), : operands.width] = grad.to(device)
     size = grad.abs().max()
     sums = tuple(tuple(torch.full(t.shape, float(size), device=device) for t in part) for part in parts[:2])
-    constants = (functions(network).features_grad, operands.shape, width, block, packed(device))
+    constants = (functions(network).features_grad, operands.shape, width, block)
     backward[(1,)](x.to(device), padded, len(x), *parts, *sums, *constants)
     return [(s - size).cpu() for part in sums for s in part]
 
@@ -105,5 +104,5 @@ def compilations(network, dtype=torch.float16):
     x, out = torch.zeros(block, 3), torch.zeros(block, width)
     forward[(1,)](x, out, block, *parts, asks.features, operands.shape, block, num_warps=warps)
     block, warps = BACKWARD[dtype.itemsize]
-    constants = (asks.features_grad, operands.shape, width, block, packed(x.device))
+    constants = (asks.features_grad, operands.shape, width, block)
     backward[(1,)](x, out, block, *parts, *sums, *constants, num_warps=warps)

@@ -21,8 +21,6 @@ from pathlib import Path
 
 import torch
 
-from fields.backend import packed
-
 TARGETS = ("sm_80", "sm_90", "gfx942")
 AMD = ("tiles", "fused", "frame")  # in names of files whose kernels are compiled for AMD too, with --once
 LONG = ("radiance_grad_kernel",)  # but not these: they take a third as long as all the rest
@@ -97,19 +95,14 @@ def compiling(name: str, wanted: Callable[[str], bool] = every) -> Iterator[list
             found.append(described(self.__name__, name, kernel, time.perf_counter() - begin))
         return kernel
 
-    before, own = driver._active, packed
-    ours = [module for module in list(sys.modules.values()) if getattr(module, "packed", None) is own]
+    before = driver._active
     driver.set_active(Absent(target))
     JITFunction.run = compile_only
-    for module in ours:
-        module.packed = lambda device: "v2" if name == "sm_90" else ""
     try:
         yield found
     finally:
         JITFunction.run = run
         driver._active = before
-        for module in ours:
-            module.packed = own
 
 
 def described(name: str, target: str, kernel, seconds: float) -> Compiled:

@@ -18,9 +18,7 @@ def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):
 
 
 @triton.jit
-def features_grad(
-    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
-):
+def features_grad(x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr):
     """grad (BLOCK, 16) = dL/dfeatures, zeros where not live; adds to the gradients of the table and of both layers."""
     IN: tl.constexpr = SHAPE[0] * SHAPE[1]
     blend = encode(x, y, z, z, live, tables[0], fixed, SHAPE[0], SHAPE[1], 3)  # (BLOCK, wide(IN))
@@ -28,4 +26,4 @@ def features_grad(
     pull = linear_grad(hidden, grad, weights[1], weight_grads[1], SHAPE[3], SHAPE[2], SHAPE[2])
     pull = tl.where(hidden > 0, pull, 0.0)
     pull = linear_grad(blend, pull, weights[0], weight_grads[0], SHAPE[2], IN, IN)  # (BLOCK, wide(IN))
-    scatter(x, y, z, z, live, pull, table_grads[0], fixed, SHAPE[0], SHAPE[1], 3, PACKED)
+    scatter(x, y, z, z, live, pull, table_grads[0], fixed, SHAPE[0], SHAPE[1], 3)

@@ -102,9 +102,7 @@ def layer_grad(seen, push, weights, weight_grads, NUMBER: tl.constexpr, SHAPE: t
 
 
 @triton.jit
-def features_grad(
-    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
-):
+def features_grad(x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr):
     """Adds to the gradients of all layers, from grad (BLOCK, 16) of the features."""
     DEPTH: tl.constexpr = SHAPE[0]
     seen = waves(x, y, z, live, fixed[0], SHAPE[3])  # (BLOCK, wide(3 + 6 K))

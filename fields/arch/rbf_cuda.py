@@ -119,9 +119,7 @@ def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):
 
 
 @triton.jit
-def features_grad(
-    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
-):
+def features_grad(x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr):
     """Adds to the gradients of all that is learnt, from grad (BLOCK, 16) of the features."""
     GRID: tl.constexpr = SHAPE[0] * SHAPE[1]
     F: tl.constexpr = SHAPE[3]
@@ -140,4 +138,4 @@ def features_grad(
                 x, y, z, live, mine, table_grads[1], fixed[3], fixed[4], fixed[5], fixed[6], fixed[7], SHAPE[5], 1.0,
                 F, wide(F), False,
             )  # fmt: skip
-    scatter(x, y, z, z, live, pull, table_grads[0], fixed, SHAPE[0], SHAPE[1], 3, PACKED)
+    scatter(x, y, z, z, live, pull, table_grads[0], fixed, SHAPE[0], SHAPE[1], 3)

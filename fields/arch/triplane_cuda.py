@@ -83,7 +83,7 @@ def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):
 @triton.jit
 def part_grad(
     where, push, live, tables, weights, table_grads, weight_grads, scale,
-    NUMBER: tl.constexpr, SHAPE: tl.constexpr, PACKED: tl.constexpr,
+    NUMBER: tl.constexpr, SHAPE: tl.constexpr,
 ):  # fmt: skip
     """Of one part of one scale's channels: adds to its columns of the first layer, and to its three planes. `push` is
     the gradient of the hidden layer before its ReLU."""
@@ -96,18 +96,16 @@ def part_grad(
     )  # fmt: skip
     target = table_grads[0] + PART * NUMBER
     if SHAPE[4]:
-        add(target, where[0], pull * (read[1] * read[2]), SIZE, C, False, PACKED)
-        add(target, where[1], pull * (read[0] * read[2]), SIZE, C, False, PACKED)
-        add(target, where[2], pull * (read[0] * read[1]), SIZE, C, False, PACKED)
+        add(target, where[0], pull * (read[1] * read[2]), SIZE, C, False)
+        add(target, where[1], pull * (read[0] * read[2]), SIZE, C, False)
+        add(target, where[2], pull * (read[0] * read[1]), SIZE, C, False)
     else:
         for plane in tl.static_range(3):
-            add(target, where[plane], pull, SIZE, C, False, PACKED)
+            add(target, where[plane], pull, SIZE, C, False)
 
 
 @triton.jit
-def features_grad(
-    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
-):
+def features_grad(x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr):
     """Adds to the gradients of the table and of the decoder, from grad (BLOCK, 16) of the features. The planes are read
     a second time: their tiles would not all stay in registers."""
     SCALES: tl.constexpr = SHAPE[1]
@@ -118,4 +116,4 @@ def features_grad(
     for scale in tl.range(0, SCALES, num_stages=1):
         where = places(x, y, z, scale, SHAPE)
         for number in tl.static_range(parts(SHAPE[2])):
-            part_grad(where, push, live, tables, weights, table_grads, weight_grads, scale, number, SHAPE, PACKED)
+            part_grad(where, push, live, tables, weights, table_grads, weight_grads, scale, number, SHAPE)

@@ -77,18 +77,16 @@ def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):
 @triton.jit
 def spread(
     table_grad, plane, line, across, along, pull,
-    NUMBER: tl.constexpr, RANKS: tl.constexpr, PACKED: tl.constexpr,
+    NUMBER: tl.constexpr, RANKS: tl.constexpr,
 ):  # fmt: skip
     """Adds to a plane and to its line, from the gradient of their product (BLOCK, wide(SIZE))."""
     SIZE: tl.constexpr = part(RANKS, NUMBER)
-    add(table_grad + PART * NUMBER, plane, pull * along, SIZE, RANKS, False, PACKED)
-    add(table_grad + PART * NUMBER, line, pull * across, SIZE, RANKS, True, PACKED)
+    add(table_grad + PART * NUMBER, plane, pull * along, SIZE, RANKS, False)
+    add(table_grad + PART * NUMBER, line, pull * across, SIZE, RANKS, True)
 
 
 @triton.jit
-def features_grad(
-    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
-):
+def features_grad(x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr):
     """Adds to the gradients of both tables and of the linear map, from grad (BLOCK, 16) of the features."""
     density = column(grad, 0)[:, None]  # (BLOCK, 1)
     color = tl.where((tl.arange(0, OUT) > 0)[None, :], grad, 0.0)  # (BLOCK, 16)
@@ -98,12 +96,12 @@ def features_grad(
         plane, line = places(x, y, z, pair, fixed[0])
         for number in tl.static_range(parts(SHAPE[0])):
             across, along = values(tables[0], plane, line, live, number, SHAPE[0])
-            spread(table_grads[0], plane, line, across, along, density, number, SHAPE[0], PACKED)
+            spread(table_grads[0], plane, line, across, along, density, number, SHAPE[0])
         for number in tl.static_range(parts(SHAPE[1])):
             across, along = values(tables[1], plane, line, live, number, SHAPE[1])
             place, inside = basis(weights[0], pair, number, SHAPE[1])
             pull = dot(color, tl.load(place, inside, 0.0)) * back  # (BLOCK, wide(SIZE))
-            spread(table_grads[1], plane, line, across, along, pull, number, SHAPE[1], PACKED)
+            spread(table_grads[1], plane, line, across, along, pull, number, SHAPE[1])
             sums = dot(tl.trans(color), (across * along).to(color.dtype)) * back  # (16, wide(SIZE))
             place, inside = basis(weight_grads[0], pair, number, SHAPE[1])
             tl.store(place, tl.load(place, inside, 0.0) + sums, inside)

@@ -19,12 +19,10 @@ def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):
 
 
 @triton.jit
-def features_grad(
-    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
-):
+def features_grad(x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr):
     """Adds to the gradients of both tables, from grad (BLOCK, W) of the features. No table is read."""
     place = cell(x, y, z, tl.load(fixed[1]))
-    shared_out(place, live, grad, table_grads[0], table_grads[1], fixed[0], 3 * SHAPE[0], PACKED)
+    shared_out(place, live, grad, table_grads[0], table_grads[1], fixed[0], 3 * SHAPE[0])
 
 
 @triton.jit

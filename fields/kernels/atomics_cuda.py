@@ -1,26 +1,14 @@
-"""Adding numbers where several programs may write, in Triton: one at a time, or two neighbours at once."""
+"""Adding numbers where several programs may write, in Triton: two neighbours at once where the chip can."""
 
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def add_pair(address, a, b, live, PACKED: tl.constexpr):
-    """address[0] += a, address[1] += b where `live`; float32, addresses multiples of 8 bytes where PACKED is `v2`.
-
-    `v2` is one instruction of NVIDIA's from compute capability 9.0 on, which Triton has no name for; it halves the
-    number of atomics, which bind the gradients of tables. Everywhere else two plain ones.
-    """
-    if PACKED == "v2":
-        tl.inline_asm_elementwise(
-            "{ .reg .pred p; setp.ne.s32 p, $4, 0; @p red.relaxed.gpu.global.add.v2.f32 [$1], {$2, $3};"
-            " mov.u32 $0, 0; }",
-            "=r,l,f,f,r",
-            [address.to(tl.int64, bitcast=True), a, b, live.to(tl.int32)],
-            dtype=tl.int32,
-            is_pure=False,
-            pack=1,
-        )
-    else:
-        tl.atomic_add(address, a, live, sem="relaxed")
-        tl.atomic_add(address + 1, b, live, sem="relaxed")
+def add_pair(address, a, b, live):
+    """address[0] += a, address[1] += b where `live`; float32, addresses multiples of 8 bytes. One instruction where the
+    chip has it (NVIDIA from compute capability 9.0 on): the number of atomics binds the gradients of tables. Not by
+    inline assembly, which every thread runs that holds a copy of a value; Triton's own additions know of copies."""
+    place = tl.expand_dims(address, -1) + tl.arange(0, 2)
+    place = tl.multiple_of(place, (8,) * len(place.shape))  # bytes
+    tl.atomic_add(place, tl.join(a, b), tl.expand_dims(live, -1), sem="relaxed")

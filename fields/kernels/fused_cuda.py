@@ -18,7 +18,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fields.backend import packed
 from fields.kernels.tiles_cuda import column, wide
 from fields.operands import Operands
 
@@ -150,7 +149,7 @@ def radiance_grad_kernel(
     x, d, center, side, limit, count, for_sigma, for_rgb, kept, tables, weights, fixed, head, table_grads, sums,
     FEATURES_GRAD: tl.constexpr, COLOR_GRAD: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr,
     SIZES: tl.constexpr, HEAD_SIZES: tl.constexpr, TOTAL: tl.constexpr, W: tl.constexpr,
-    PACKED: tl.constexpr, BLOCK: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Tiles p, p + programs, ...: dL/dsigma (N,) and dL/drgb (N, 3) -> gradients of tables, and this program's row of
     `sums` (programs, TOTAL), those of the network's weights and the head's. Tiles without a gradient are not read."""
@@ -176,7 +175,7 @@ def radiance_grad_kernel(
             px, py, pz = placed(x, center, side, i, live)
             FEATURES_GRAD(
                 px, py, pz, live, pull, tables, moved(weights, zero), moved(fixed, zero), table_grads, weight_grads,
-                SHAPE, PACKED,
+                SHAPE,
             )  # fmt: skip
         tile += tl.num_programs(0)
 
@@ -227,7 +226,7 @@ def radiance_grad(points: Points, parts: Parts, kept: Tensor, for_sigma: Tensor,
             for_sigma.contiguous(), for_rgb.contiguous(), kept,
             network.tables, network.weights, network.fixed, parts.head.weights, table_grads, sums,
             parts.asks.features_grad, parts.shows.color_grad, network.shape, parts.head.shape,
-            sizes, head_sizes, sums.shape[1], kept.shape[1], packed(points.x.device), block, num_warps=warps,
+            sizes, head_sizes, sums.shape[1], kept.shape[1], block, num_warps=warps,
         )  # fmt: skip
     rows = sums.sum(0).split(sizes + head_sizes)
     learnt = (*network.weights, *parts.head.weights)

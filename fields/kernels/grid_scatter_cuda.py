@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fields.backend import packed, repeats
+from fields.backend import repeats
 from fields.kernels import grid, segments_cuda
 from fields.kernels.grid_cuda import block, columns, corner, launch, line, points, rows, share, stacked, surround
 
@@ -83,12 +83,12 @@ def some(values, C: tl.constexpr):
 @triton.jit
 def scatter(
     x, y, z, s, live, grad, table_grad, fixed,
-    LEVELS: tl.constexpr, C: tl.constexpr, D: tl.constexpr, PACKED: tl.constexpr,
+    LEVELS: tl.constexpr, C: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
     """Adds weight * grad to the 2^D entries of each level: grad (BLOCK, wide(LEVELS * C)), table_grad (E, C) float32.
 
     The last point of a run writes the sum of its run, unless that is zero. All channels of an entry are one operand:
-    Triton itself adds two or four by one instruction where the chip can, whatever PACKED says.
+    Triton itself adds two or four by one instruction where the chip can.
     """
     ROWS: tl.constexpr = rows(LEVELS, C)
     LANES: tl.constexpr = min(32, x.shape[0])
@@ -108,7 +108,7 @@ def scatter(
 @triton.jit(do_not_specialize=["n"])
 def scatter_kernel(
     grad, x, scales, vertices, offsets, out, n,
-    LEVELS: tl.constexpr, C: tl.constexpr, D: tl.constexpr, PACKED: tl.constexpr, BLOCK: tl.constexpr,
+    LEVELS: tl.constexpr, C: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Program p: what points p BLOCK to (p + 1) BLOCK add to the table's gradient."""
     i, live = block(n, BLOCK)
@@ -116,7 +116,7 @@ def scatter_kernel(
     push = tl.load(grad + place, there, 0.0).to(tl.float32)  # (BLOCK, wide(LEVELS * C))
     if tl.max((push != 0).to(tl.int32)) > 0:  # NaN is not zero
         a, b, c, d = points(x, i, live, D)
-        scatter(a, b, c, d, live, push, out, (scales, vertices, offsets), LEVELS, C, D, PACKED)
+        scatter(a, b, c, d, live, push, out, (scales, vertices, offsets), LEVELS, C, D)
 
 
 @triton.jit(do_not_specialize=["n", "level"])
@@ -162,7 +162,7 @@ def in_any_order(
     if n:
         programs, sizes = launch(n, levels, channels, 32)  # one run of lanes: warps then share out the levels
         given = (grad.contiguous(), x.contiguous(), scales, vertices, offsets)
-        scatter_kernel[programs](*given, out, n, levels, channels, dims, packed(x.device), **sizes)
+        scatter_kernel[programs](*given, out, n, levels, channels, dims, **sizes)
     return out
 
 

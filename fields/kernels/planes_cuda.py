@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 import fields.kernels.planes as op
-from fields.backend import packed, repeats
+from fields.backend import repeats
 from fields.kernels.atomics_cuda import add_pair
 from fields.kernels.segments_cuda import sums
 
@@ -63,7 +63,7 @@ def value(table, where, live, SIZE: tl.constexpr, W: tl.constexpr, C: tl.constex
 
 @triton.jit
 def add_row(
-    table_grad, row, push, weight, SIZE: tl.constexpr, C: tl.constexpr, W: tl.constexpr, PACKED: tl.constexpr
+    table_grad, row, push, weight, SIZE: tl.constexpr, C: tl.constexpr, W: tl.constexpr
 ):  # fmt: skip
     """table_grad[row] += weight * push; `push` is one tile (BLOCK, W), or two of even and odd channels (BLOCK, W / 2)
     each. Zeros are skipped."""
@@ -73,25 +73,25 @@ def add_row(
     a, inside = push[0] * weight[:, None], channel < SIZE
     if STEP == 2:
         b = push[1] * weight[:, None]
-        add_pair(place, a, b, inside & ((a != 0) | (b != 0)), PACKED)
+        add_pair(place, a, b, inside & ((a != 0) | (b != 0)))
     else:
         tl.atomic_add(place, a, inside & (a != 0), sem="relaxed")
 
 
 @triton.jit
 def add(
-    table_grad, where, push, SIZE: tl.constexpr, C: tl.constexpr, LINE: tl.constexpr, PACKED: tl.constexpr
+    table_grad, where, push, SIZE: tl.constexpr, C: tl.constexpr, LINE: tl.constexpr
 ):  # fmt: skip
     """Adds weight * push (BLOCK, W) to the first SIZE channels of the vertices around each point."""
     row, up, u, v = where
     BLOCK: tl.constexpr = push.shape[0]
     W: tl.constexpr = push.shape[1]
     push = (push,) if C % 2 or SIZE % 2 else tl.split(tl.reshape(push, (BLOCK, W // 2, 2)))
-    add_row(table_grad, row, push, (1 - u) * (1 - v), SIZE, C, W, PACKED)
-    add_row(table_grad, row + 1, push, u * (1 - v), SIZE, C, W, PACKED)
+    add_row(table_grad, row, push, (1 - u) * (1 - v), SIZE, C, W)
+    add_row(table_grad, row + 1, push, u * (1 - v), SIZE, C, W)
     if not LINE:
-        add_row(table_grad, row + up, push, (1 - u) * v, SIZE, C, W, PACKED)
-        add_row(table_grad, row + up + 1, push, u * v, SIZE, C, W, PACKED)
+        add_row(table_grad, row + up, push, (1 - u) * v, SIZE, C, W)
+        add_row(table_grad, row + up + 1, push, u * v, SIZE, C, W)
 
 
 @triton.jit
@@ -147,7 +147,7 @@ def blend(
 @triton.jit(do_not_specialize=["n"])
 def scatter(
     grad, x, table, factors, groups, table_grad, n,
-    D: tl.constexpr, C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr, PACKED: tl.constexpr,
+    D: tl.constexpr, C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program adds the gradients of BLOCK points to one group's factors in table_grad (E, C) float32."""
     point = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
@@ -155,7 +155,7 @@ def scatter(
     k, end = tl.load(groups + group).to(tl.int32), tl.load(groups + group + 1).to(tl.int32)
     while k < end:
         push = pushed(grad, x, table, factors, groups, group, k, point, live, D, C, W)  # (BLOCK, W)
-        add(table_grad, found(x, factors, k, point, live, D), push, C, C, False, PACKED)
+        add(table_grad, found(x, factors, k, point, live, D), push, C, C, False)
         k += 1
 
 
@@ -247,7 +247,7 @@ def table_grad(
     if not len(x):
         return result
     if not (repeats() if exact is None else exact):
-        scatter[blocks](*given, result, len(x), **sizes, PACKED=packed(x.device))
+        scatter[blocks](*given, result, len(x), **sizes)
         return result
     rows = torch.empty(4 * len(x), dtype=torch.int64, device=x.device)
     values = x.new_empty(4 * len(x), table.shape[1])

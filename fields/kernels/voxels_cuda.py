@@ -9,7 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 import fields.kernels.voxels as op
-from fields.backend import packed, repeats
+from fields.backend import repeats
 from fields.kernels.atomics_cuda import add_pair
 from fields.kernels.planes_cuda import along
 from fields.kernels.segments_cuda import sums
@@ -76,7 +76,7 @@ def halves(grad):
 
 
 @triton.jit
-def add_row(target, row, weight, grad, last, C: tl.constexpr, PACKED: tl.constexpr):
+def add_row(target, row, weight, grad, last, C: tl.constexpr):
     """target[row] += weight * the C coefficients of grad, as `halves` gives it. Two neighbours are added at once where
     the first one's place in memory is even: with C odd, every other row then begins or ends with one alone, whose
     gradient is in `last`: of odd rows, of even ones (BLOCK,)."""
@@ -87,7 +87,7 @@ def add_row(target, row, weight, grad, last, C: tl.constexpr, PACKED: tl.constex
         tl.where(odd != 0, grad[1], grad[2]) * weight[:, None],
     )
     inside = here[:, None] & (j >= odd) & (j + 2 - odd <= C) & ((a != 0) | (b != 0))
-    add_pair(start[:, None] + j - odd, a, b, inside, PACKED)
+    add_pair(start[:, None] + j - odd, a, b, inside)
     if C % 2:
         odd = row & 1
         alone = weight * tl.where(odd != 0, last[0], last[1])  # (BLOCK,)
@@ -95,14 +95,14 @@ def add_row(target, row, weight, grad, last, C: tl.constexpr, PACKED: tl.constex
 
 
 @triton.jit
-def shared_out(place, live, grad, for_density, for_coefficients, index, C: tl.constexpr, PACKED: tl.constexpr):
+def shared_out(place, live, grad, for_density, for_coefficients, index, C: tl.constexpr):
     """Adds weight * grad (BLOCK, W) to the kept vertices around each point; zeros are skipped."""
     first, last, parts = column(grad, 0), (column(grad, 1), column(grad, C)), halves(grad)
     for pick in tl.range(0, 8, num_stages=1):
         row, weight = corner(index, place, live, pick)
         share = weight * first  # (BLOCK,)
         tl.atomic_add(for_density + row, share, (row >= 0) & (share != 0), sem="relaxed")
-        add_row(for_coefficients, row, weight, parts, last, C, PACKED)
+        add_row(for_coefficients, row, weight, parts, last, C)
 
 
 @triton.jit
@@ -135,11 +135,11 @@ def lookup(
 @triton.jit(do_not_specialize=["n", "vertices"])
 def scatter(
     grad, x, index, for_density, for_coefficients, n, vertices,
-    C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr, PACKED: tl.constexpr,
+    C: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program adds what BLOCK points share out to their vertices."""
     point, live, _, place = asked(x, n, vertices, BLOCK)
-    shared_out(place, live, pushed(grad, point, live, C, W), for_density, for_coefficients, index, C, PACKED)
+    shared_out(place, live, pushed(grad, point, live, C, W), for_density, for_coefficients, index, C)
 
 
 @triton.jit(do_not_specialize=["n", "vertices"])
@@ -214,7 +214,7 @@ def table_grad(grad: Tensor, x: Tensor, index: Tensor, rows: int, exact: bool | 
         return total[:, 0].contiguous(), total[:, 1:].contiguous()
     for_density, for_coefficients = x.new_zeros(rows), x.new_zeros(rows, channels)
     if len(x):
-        scatter[(programs,)](*given, for_density, for_coefficients, *count, **sizes, PACKED=packed(x.device))
+        scatter[(programs,)](*given, for_density, for_coefficients, *count, **sizes)
     return for_density, for_coefficients
 
 

@@ -46,7 +46,7 @@ def point(x, y, z):
 
 @triton.jit
 def features_grad(  # noqa: PLR0913
-    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr, PACKED: tl.constexpr
+    x, y, z, live, grad, tables, weights, fixed, table_grads, weight_grads, SHAPE: tl.constexpr
 ):
     """See `features`."""
     linear_grad(point(x, y, z), grad, weights[0], weight_grads[0], 16, 3, 3)

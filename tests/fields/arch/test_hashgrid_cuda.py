@@ -7,7 +7,6 @@ import triton.language as tl
 
 from fields.arch.hashgrid import PRESETS, Config, Network
 from fields.arch.hashgrid_cuda import features, features_grad
-from fields.backend import packed
 
 BLOCK = 64
 
@@ -23,7 +22,7 @@ def ask(x, table, first, second, scales, vertices, offsets, out, n, SHAPE: tl.co
 @triton.jit
 def pull(
     x, grad, table, first, second, scales, vertices, offsets, for_table, for_first, for_second, n,
-    SHAPE: tl.constexpr, PACKED: tl.constexpr, BLOCK: tl.constexpr,
+    SHAPE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     p = tl.program_id(0)
     i = p * BLOCK + tl.arange(0, BLOCK)
@@ -31,7 +30,7 @@ def pull(
     push = tl.load(grad + i[:, None] * 16 + tl.arange(0, 16)[None, :], (i < n)[:, None], 0.0)  # (BLOCK, 16)
     own = for_first + p * SHAPE[2] * SHAPE[0] * SHAPE[1], for_second + p * 16 * SHAPE[2]
     fixed = (scales, vertices, offsets)
-    features_grad(a, b, c, i < n, push, (table,), (first, second), fixed, (for_table,), own, SHAPE, PACKED)
+    features_grad(a, b, c, i < n, push, (table,), (first, second), fixed, (for_table,), own, SHAPE)
 
 
 def made(config, generator, device, dtype):
@@ -58,7 +57,7 @@ def test_features_and_gradients(levels, channels, width, dtype, generator, devic
     ask[(2,)](x, *given, out, n, shape, BLOCK)
     sums = [torch.zeros(network.table.shape, device=device)]
     sums += [torch.zeros(2, *weight.shape, device=device) for weight in network.decoder.layers]
-    pull[(2,)](x, push, *given, *sums, n, shape, packed(device), BLOCK)
+    pull[(2,)](x, push, *given, *sums, n, shape, BLOCK)
     network.double()  # scales and all
     want = network.features(x.double())
     slopes = torch.autograd.grad(want, [network.table, *network.decoder.layers], push.double())
@@ -85,4 +84,4 @@ def launches():
         shape = (PRESETS[name].levels, PRESETS[name].channels, PRESETS[name].width, 16)
         given = (half, half, half, single, whole, whole)
         ask[(1,)](single, *given, single, 64, shape, 64, num_warps=8)
-        pull[(1,)](single, single, *given, single, single, single, 64, shape, packed(single.device), 64, num_warps=8)
+        pull[(1,)](single, single, *given, single, single, single, 64, shape, 64, num_warps=8)

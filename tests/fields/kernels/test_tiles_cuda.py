@@ -5,7 +5,6 @@ import torch
 import triton
 import triton.language as tl
 
-from fields.backend import packed
 from fields.kernels.atomics_cuda import add_pair
 from fields.kernels.tiles_cuda import linear, linear_grad, wide
 
@@ -35,17 +34,17 @@ def test_a_layer_and_its_gradients(outputs, inputs, dtype, far, generator, devic
 
 
 @triton.jit
-def add(rows, values, sums, n, BLOCK: tl.constexpr, PACKED: tl.constexpr):
+def add(rows, values, sums, n, BLOCK: tl.constexpr):
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     value = tl.load(values + i, i < n, 0.0)  # (BLOCK,)
-    add_pair(sums + 2 * tl.load(rows + i, i < n, 0), value, -value, i < n, PACKED)
+    add_pair(sums + 2 * tl.load(rows + i, i < n, 0), value, -value, i < n)
 
 
 def test_pairs_are_added_where_several_meet(generator, device):
     rows, values = torch.randint(7, (50,), generator=generator), torch.rand(50, generator=generator)
     rows, values = rows.to(device), values.to(device)
     sums = torch.zeros(8, 2, device=device)
-    add[(4,)](rows, values, sums, 50, BLOCK, packed(device))
+    add[(4,)](rows, values, sums, 50, BLOCK)
     want = torch.zeros(8, device=device).index_add(0, rows, values)
     torch.testing.assert_close(sums, torch.stack([want, -want], -1))
 
@@ -56,4 +55,4 @@ def launches():
         x, weight, push = torch.zeros(BLOCK, 31), torch.zeros(64, 31, dtype=dtype), torch.zeros(BLOCK, 64)
         layer[(1,)](x, weight, push, push, x, weight.float(), 64, 31, BLOCK)
     rows, values, sums = torch.zeros(50, dtype=torch.int64), torch.zeros(50), torch.zeros(8, 2)
-    add[(4,)](rows, values, sums, 50, BLOCK, packed(sums.device))
+    add[(4,)](rows, values, sums, 50, BLOCK)
