@@ -188,7 +188,8 @@ class Captured:
     def update(self, cells: Tensor) -> None:
         """The occupancy in place, asked at these cells."""
         guess = self.occupancy
-        guess.update_in_place(self.field, self.generator, cells)
+        with self.field.copied(cast(Guarded, self.mover).halves if self.mover else {}):
+            guess.update_in_place(self.field, self.generator, cells)
         self.grid.bits.copy_(pack(coarsen(guess.occupied, guess.resolution)))
 
     def refreshed(self) -> str:

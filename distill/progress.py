@@ -125,7 +125,7 @@ class Monitor:
         text = TextColumn("{task.description}")
         columns = (BarColumn(), text, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
         self.bar = Progress(*columns, console=console)
-        self.task = self.bar.add_task("first step compiles the CPU kernels ...", total=1.0)
+        self.task = self.bar.add_task("first step compiles the kernels ...", total=1.0)
         self.log = files.log.open("a" if learning.run.index > 0 else "w", encoding="utf-8")
         self.saved = self.shown = self.drawn = time.monotonic()
         self.mse, self.samples, self.seconds = math.nan, 0, learning.run.seconds

@@ -30,10 +30,11 @@ from render.pictures import (
     normal_picture,
     opacity_picture,
 )
-from render.renderer import Pixels, color, normal
+from render.renderer import Look, Pixels, blank, color, normal
 
 Mode = Literal["color", "depth", "normal", "opacity"]
 FORMATS = (".png", ".gif", ".mp4", ".npy")
+LOOKS: dict[str, Look] = {"color": color, "normal": normal}  # by mode; of the others: blank
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -84,7 +85,8 @@ def render(flags: Flags) -> None:
     cameras, fps = chosen(flags, model, kind)
     if kind == ".png" and len(cameras) > 1:
         raise ValueError(f"{flags.out}: {len(cameras)} frames do not fit one .png; use .mp4 or .gif, or --frames 1")
-    frames = (model.image(c, normal if flags.mode == "normal" else color).pixels for c in cameras)
+    look = LOOKS.get(flags.mode, blank)
+    frames = (model.image(c, look).pixels for c in cameras)
     with Progress(console=Console(stderr=True)) as bar:
         shown = bar.track(zip(cameras, frames, strict=True), len(cameras), description="drawing")
         if kind == ".npy":

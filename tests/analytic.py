@@ -50,6 +50,13 @@ class Ball(nn.Module):
     def color(self, features, d):
         return self.rgb.expand(len(features), 3)
 
+    def radiance(self, x, d):
+        sigma, features = self.density(x)
+        return sigma, self.color(features, d)
+
+    def thickness(self, x):
+        return self.density(x)[0]
+
     def chord(self, rays: RayBatch):
         """Distances (R,) at which rays enter and leave; equal where they miss."""
         toward = self.middle - rays.origins

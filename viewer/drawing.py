@@ -15,10 +15,10 @@ from render.loaded import LoadedModel
 from render.occupancy import OccupancyGrid
 from render.pictures import bytes_of, depth_span
 from render.rays import RayBatch
-from render.renderer import Frame, Pixels, Renderer
+from render.renderer import Frame, Pixels, Renderer, blank
 from viewer.lens_samples import passed
 from viewer.messages import Shot
-from viewer.modes import LOOKS, Background, Truth, blank, cells, cropped, pictured, quality, shown
+from viewer.modes import LOOKS, Background, Truth, cells, cropped, pictured, quality, shown
 
 PATIENCE = 0.07  # seconds that a tile should take, after which a pass can be given up
 FIRST, FEWEST, MOST = 1 << 13, 1 << 10, 1 << 15  # rays of a tile

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fields.base import Field
 from render.kernels.march import cross_box
 from render.metrics import psnr
 from render.occupancy import OccupancyGrid
@@ -32,11 +31,6 @@ class Truth:
     rgb: Tensor  # (H, W, 3) float32 in [0, 1], over the background
     valid: Tensor  # (H, W) bool; False: masked out
     background: Background
-
-
-def blank(field: Field, points: Tensor, features: Tensor, directions: Tensor) -> Tensor:
-    """A look (N, 3) for pictures that show no colour."""
-    return torch.zeros_like(points)
 
 
 LOOKS: dict[Mode, Look] = {"color": color, "error": color, "normal": normal}  # of the others: blank
