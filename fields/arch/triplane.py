@@ -115,7 +115,7 @@ class Network(Architecture):
         near, up, weight, start = [], [], [], 0
         for size in self.sizes:
             count = -(-((size - 1) ** 2) // SPARED)
-            i, j = torch.randint(size - 1, (2, count), generator=generator, device=generator.device)
+            i, j = torch.randint(size - 1, (2, count), generator=generator, device=self.table.device)
             near.append(start + i + size * j)
             up.append(near[-1] + size)
             weight.append(torch.full_like(near[-1], 1 / (count * self.config.channels), dtype=self.table.dtype))
