@@ -115,7 +115,7 @@ def tested(plan: Plan, before: list[str]) -> dict[str, Any]:
         plan.device,
         *parallel,
     ]
-    files = sorted(map(str, TESTS.rglob("test_*_cuda.py")))
+    files = sorted(str(path) for pattern in ("test_*_cuda.py", "test_fused*.py") for path in TESTS.rglob(pattern))
     done = subprocess.run([*command, *files], cwd=TESTS.parent, capture_output=True, text=True, check=False)
     return counted(done.stdout, done.returncode, done.stderr)
 

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # each of several processes is one thread: more would wait for each other
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
 import pytest
 import torch
 

@@ -34,8 +34,8 @@ def run(steps):
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(captured, "MOST_RAYS", 256)
-    monkeypatch.setattr(captured, "FIRST_RAYS", 32)
-    monkeypatch.setattr(captured, "FIRST_ROOM", 1)
+    monkeypatch.setattr(captured, "FIRST_RAYS", 24)
+    monkeypatch.setattr(captured.Sizes, "of", staticmethod(lambda batch, room: captured.Sizes(384, 256)))
 
 
 def test_two_steps_and_a_frame(small):

@@ -48,7 +48,8 @@ def test_a_run_leaves_model_metrics_log_and_sheet(monkeypatch, tmp_path, capsys)
         assert sheet.size[0] > 100
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[0]["step"] == 1
-    assert {p.name for p in tmp_path.iterdir()} == {"metrics.json", "model.safetensors", "log.jsonl", "test_sheet.png"}
+    left = {p.name for p in tmp_path.iterdir()} - {"preview.png"}  # where the run took long enough for one
+    assert left == {"metrics.json", "model.safetensors", "log.jsonl", "test_sheet.png"}
 
 
 @pytest.mark.parametrize(
