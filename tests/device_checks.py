@@ -39,9 +39,9 @@ def test_a_cpu_tensor_is_refused_and_waiting_is_counted():
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_training_drawing_and_files(name, scene, tmp_path):
     with remote() as device:
-        recipe = Recipe("builtin", name, "tiny", 0, 9, 1024, 8, "cpu", 6 * UNIT_STEP)
+        recipe = Recipe("builtin", name, "tiny", 0, 5, 1024, 8, "cpu", 6 * UNIT_STEP)
         training = Training(scene, recipe, device)
-        steps = list(fit(training.run, training.stages(), Schedule(9)))
+        steps = list(fit(training.run, training.stages(), Schedule(5)))
         assert not any(step.trouble for step in steps)
         assert all(p.device == device for p in training.field.parameters())
         camera = scene.test[0].camera.resized(12, 12)
