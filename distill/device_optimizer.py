@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill import adam_cuda
-from distill.optimizer import MATCH, MOMENTUM, adam_rates, fitting, grouped, matrices, quintics
+from distill.optimizer import MATCH, MOMENTUM, adam_rates, copied, fitting, grouped, matrices, quintics
 from fields.base import Field
 
 SIDE = 64  # matrices are made orthogonal together where their sides, rounded up to a multiple of it, are equal
@@ -61,9 +61,10 @@ class DeviceOptimizer:
         for parameter, half in self.halves.items():
             half.copy_(parameter)
 
-    def state(self) -> dict[str, Tensor]:
-        """What an exact continuation needs, as PART.NUMBER.NAME; shares no memory with the optimiser."""
-        return {key: value.clone(memory_format=torch.contiguous_format) for key, value in self.kept()}
+    def state(self, device: torch.device | None = None) -> dict[str, Tensor]:
+        """What an exact continuation needs, as PART.NUMBER.NAME, on `device` or where it lies; shares no memory with the
+        optimiser."""
+        return {key: copied(value, device) for key, value in self.kept()}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from distill.optimizer import Optimizer
+from distill.optimizer import Optimizer, copied
 from fields.base import Field
 
 WARMUP = 50  # steps over which the learning rate rises
@@ -107,7 +107,7 @@ class Mover(Protocol):
     def groups(self) -> list[dict]: ...
     def clear(self) -> None: ...
     def step(self, factor: Any) -> None: ...
-    def state(self) -> dict[str, Tensor]: ...
+    def state(self, device: torch.device | None = None) -> dict[str, Tensor]: ...
     def restore(self, tensors: dict[str, Tensor]) -> None: ...
 
 
@@ -127,10 +127,11 @@ class Optimization:
         """Begin the optimiser anew: the field's parameters are no longer those that it knows."""
         self.optimizer = self.mover(self.field)
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything that an exact continuation needs, as tensors that share no memory with the run."""
-        tensors = {f"weights.{k}": v.detach().clone() for k, v in self.field.state_dict().items()}
-        tensors |= self.optimizer.state()
+    def state(self, device: torch.device | None = None) -> dict[str, Tensor]:
+        """Everything that an exact continuation needs, as tensors that share no memory with the run; on `device`, one
+        after the other, or where they lie."""
+        tensors = {f"weights.{k}": copied(v, device) for k, v in self.field.state_dict().items()}
+        tensors |= self.optimizer.state(device)
         tensors["run.counts"] = torch.tensor([self.index, self.samples, self.stage])
         tensors["run.seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         return tensors

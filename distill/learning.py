@@ -135,7 +135,7 @@ class Learning(ABC):
 
     def save_checkpoint(self, path: Path) -> None:
         """Everything that an exact continuation needs."""
-        tensors = {k: v.contiguous() for k, v in {**self.run.state(), **self.loss.state()}.items()}
+        tensors = {k: v.contiguous() for k, v in {**self.run.state(torch.device("cpu")), **self.loss.state()}.items()}
         shape = {"config": config_record(self.field.architecture.config)}
         record = {CHECKPOINT_KEY: json.dumps(asdict(self.recipe) | shape)}  # type: ignore[call-overload]
         write_beside(path, safetensors.torch.save(tensors, record))

@@ -17,7 +17,7 @@ PROGRAM = 1 << 30  # bytes: libraries, a batch's activations, occupancy
 
 # On a GPU, where buffers are of a fixed size: bytes, those of a step as measured on the CPU with tensors counted
 LEARNT = 18  # for each parameter: float32 weight, gradient and Adam's two, and a copy in half precision
-STATES = 3  # at once, of three float32 for each parameter: to return to, about to be that, and on its way to a file
+STATES = 2  # at once, of three float32 for each parameter: to return to, and about to be that
 RAY, MARCHED, KEPT = 216, 92, 48  # for each ray, and each sample before and after those are dropped that nobody sees
 FUSED = 80  # for each sample of a fused field: features in float32, sigma and RGB; 120 were measured with KEPT
 OCCUPANCY = 64 << 20  # of 128^3 cells
@@ -32,7 +32,7 @@ class Demand:
     """Bytes that training takes of a GPU at its peak."""
 
     learning: int  # weights, gradients, moments, half copies
-    states: int  # that the run may return to, and one on its way to a file
+    states: int  # that the run may return to
     step: int  # buffers and activations of a step, and the occupancy
     pictures: int  # 0 where they stay on the host
 

@@ -89,10 +89,11 @@ class Optimizer:
         for part in self.parts.values():
             part.step()
 
-    def state(self) -> dict[str, Tensor]:
-        """What an exact continuation needs, as PART.NUMBER.NAME; shares no memory with the optimiser."""
+    def state(self, device: torch.device | None = None) -> dict[str, Tensor]:
+        """What an exact continuation needs, as PART.NUMBER.NAME, on `device` or where it lies; shares no memory with the
+        optimiser."""
         entries = [(name, n, e) for name, part in self.parts.items() for n, e in part.state_dict()["state"].items()]
-        return {f"{name}.{n}.{k}": v.detach().clone() for name, n, entry in entries for k, v in entry.items()}
+        return {f"{name}.{n}.{k}": copied(v, device) for name, n, entry in entries for k, v in entry.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `state`, of the same parameters; ValueError where they are not. Other tensors are left alone."""
@@ -105,6 +106,11 @@ class Optimizer:
                     number, _, inner = rest.partition(".")
                     entries.setdefault(int(number), {})[inner] = fitting(key, value, parameters).clone()
             part.load_state_dict({**part.state_dict(), "state": entries})
+
+
+def copied(value: Tensor, device: torch.device | None) -> Tensor:
+    """A copy in row order on `device`, or where the value lies."""
+    return value.detach().to(device or value.device, copy=True, memory_format=torch.contiguous_format)
 
 
 def fitting(key: str, value: Tensor, parameters: list[nn.Parameter]) -> Tensor:

@@ -63,7 +63,7 @@ def test_a_fused_field_keeps_little(monkeypatch):
     fast = memory.demand("hashgrid", config, 1 << 18, 100 * 800 * 800 * 4)
     assert slow.step > 3 * fast.step
     assert fast.learning == 18 * 12_249_072
-    assert fast.tensors - fast.states // 3 < 1 << 30  # as long as no file is written: the figure of nerfacc is 971 MiB
+    assert fast.tensors < 1 << 30  # the figure of nerfacc is 971 MiB
     assert memory.demand("hashgrid", config, 1 << 19).step > 1.5 * fast.step
 
 
