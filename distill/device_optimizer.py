@@ -62,8 +62,8 @@ class DeviceOptimizer:
             half.copy_(parameter)
 
     def state(self, device: torch.device | None = None) -> dict[str, Tensor]:
-        """What an exact continuation needs, as PART.NUMBER.NAME, on `device` or where it lies; shares no memory with the
-        optimiser."""
+        """What an exact continuation needs, as PART.NUMBER.NAME, on `device` or where it lies; shares no memory with
+        the optimiser."""
         return {key: copied(value, device) for key, value in self.kept()}
 
     @torch.no_grad()

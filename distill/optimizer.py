@@ -90,8 +90,8 @@ class Optimizer:
             part.step()
 
     def state(self, device: torch.device | None = None) -> dict[str, Tensor]:
-        """What an exact continuation needs, as PART.NUMBER.NAME, on `device` or where it lies; shares no memory with the
-        optimiser."""
+        """What an exact continuation needs, as PART.NUMBER.NAME, on `device` or where it lies; shares no memory with
+        the optimiser."""
         entries = [(name, n, e) for name, part in self.parts.items() for n, e in part.state_dict()["state"].items()]
         return {f"{name}.{n}.{k}": copied(v, device) for name, n, entry in entries for k, v in entry.items()}
 

@@ -11,6 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from fields.kernels import grid
+from fields.kernels.grid_parts_cuda import WIDTHS, encoded, sloped
 from fields.kernels.tiles_cuda import wide
 
 P1, P2, P3 = (tl.constexpr(p) for p in grid.PRIMES[1:])
@@ -273,10 +274,12 @@ def whole(table: Tensor) -> Tensor:
 
 @grid.grid_encode.register_kernel("cuda")
 def forward(x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> Tensor:
-    """See `grid_encode`. x (N, D) float32, table (E, C) of 1, 2, 4 or 8 channels -> (N, L * C) in the table's type."""
+    """See `grid_encode`. x (N, D) float32 -> (N, L * C) in the table's type."""
     if x.dtype == torch.float64:
         return grid.reference(x, table, scales, vertices, offsets)
     (n, dims), channels, levels = x.shape, table.shape[1], len(scales)
+    if channels not in WIDTHS:
+        return encoded(lambda part: forward(x, part, scales, vertices, offsets), table, levels)
     out = table.new_empty(n, levels * channels)
     if n:
         programs, sizes = launch(n, levels, channels)
@@ -291,6 +294,8 @@ def point_grad(grad: Tensor, x: Tensor, table: Tensor, scales: Tensor, vertices:
     if x.dtype == torch.float64:
         return grid.point_slopes(grad, x, table, scales, vertices, offsets)
     (n, dims), channels, levels = x.shape, table.shape[1], len(scales)
+    if channels not in WIDTHS:
+        return sloped(lambda push, part: point_grad(push, x, part, scales, vertices, offsets), grad, table, levels)
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     if n:
         programs, sizes = launch(n, levels, channels)

@@ -20,6 +20,7 @@ from torch import Tensor
 from fields.backend import repeats
 from fields.kernels import grid, segments_cuda
 from fields.kernels.grid_cuda import block, columns, corner, launch, line, points, rows, share, stacked, surround
+from fields.kernels.grid_parts_cuda import WIDTHS, scattered
 
 REACH = tl.constexpr(16)  # points that are merged at most, a power of two
 
@@ -150,7 +151,10 @@ def table_grad(
     """See `grid.table_grad`. grad (N, L * C) -> (E, C) float32."""
     if x.dtype == torch.float64:
         return grid.table_sums(grad, x, scales, vertices, offsets, entries, channels)
-    return (in_order if repeats() else in_any_order)(grad, x, scales, vertices, offsets, entries, channels)
+    add, plan = in_order if repeats() else in_any_order, (x, scales, vertices, offsets, entries)
+    if channels not in WIDTHS:
+        return scattered(lambda push, width: add(push, *plan, width), grad, len(scales), channels)
+    return add(grad, *plan, channels)
 
 
 def in_any_order(

@@ -38,6 +38,16 @@ def test_values_and_gradients_match_the_reference(dims, channels, generator, dev
     check(problem(dims, channels, 40, generator, device))
 
 
+@pytest.mark.parametrize(("dims", "channels"), [(3, 6), (2, 12), (3, 3)])
+def test_other_numbers_of_channels_go_in_parts(dims, channels, generator, device):
+    x, table, push, *plan = problem(dims, channels, 20, generator, device)
+    exact = x.double(), table.double(), push.double()
+    agree(grid_cuda.forward(x, table, *plan), reference(exact[0], exact[1], *plan), 2e-5)
+    want = table_sums(exact[2], exact[0], *plan, len(table), channels)
+    agree(grid_scatter_cuda.table_grad(push, x, *plan, len(table), channels), want, 2e-5)
+    agree(grid_cuda.point_grad(push, x, table, *plan), point_slopes(exact[2], exact[0], exact[1], *plan), 1e-4)
+
+
 @pytest.mark.parametrize("points", [0, 1, 31, 32, 33, 65])
 def test_any_number_of_points(points, generator, device):
     check(problem(3, 2, points, generator, device))
