@@ -47,6 +47,15 @@ def against(wish: Wish, device: torch.device, repeats: int, points: int = POINTS
     return result | {"data": wish.data, "architecture": wish.architecture}
 
 
+def started(wish: Wish, device: torch.device) -> Training:
+    """A run of the peer's alone, before its first step. ValueError as `against`."""
+    fields.nvidia.library()
+    render.nvidia.library()
+    training = begun(wish, read(wish), device)
+    swap(training)
+    return training
+
+
 def swap(training: Training) -> None:
     """Put the peer's field and renderer into a run that has not begun. Its steps are taken one by one, with Adam of
     PyTorch's, as nerfacc's own example does."""

@@ -22,6 +22,7 @@ from distill.bench_run import Wish, begun, frames, read, train_steps
 from distill.fit import Schedule
 from distill.settings import PRESET, STEPS, UNBOUNDED
 from distill.timing import copy_bandwidth, machine
+from distill.training import Training
 from render.command import pick_device, run
 
 SCORES = {"cpu": 12, "cuda": 40}  # times that --curve scores the held-out views
@@ -47,6 +48,9 @@ class Flags:
     """training time of --curve at most; the learning rate falls accordingly"""
     views: int = 25
     """held-out views that --curve scores, at most"""
+    engine: Literal["own", "nvidia"] = "own"
+    """what --train, --frames and --curve measure; nvidia: tinycudann's encoding and networks, nerfacc's marching and
+    compositing, behind the same training loop, where they are installed"""
     against: Literal["", "nvidia"] = ""
     """measure a peer in the same run: tinycudann's networks and nerfacc's marching, where they are installed"""
     gpu_report: bool = False
@@ -120,7 +124,7 @@ def bench(flags: Flags) -> None:
     if flags.architectures or flags.distill:
         (contest if flags.architectures else distill)(flags, device, console)
         return
-    result: dict[str, Any] = {"machine": machine(device)}
+    result: dict[str, Any] = {"machine": machine(device), "engine": flags.engine}
     if flags.against:
         result["against"] = bench_peers.against(wish(flags, flags.steps), device, flags.repeats)
         console.print(bench_peers.table(result["against"]))
@@ -145,8 +149,7 @@ def parts(flags: Flags, device: torch.device, console: Console) -> dict[str, Any
         console.print(op_table("ops", result["ops"]), op_table("fields", result["fields"]))
         console.print(f"a plain copy moves {own.copy / 1e9:.1f} GB/s, read and written")
     if flags.train or flags.frames or everything:
-        asked = wish(flags, flags.steps)
-        training = begun(asked, read(asked), device)
+        training = started(flags, flags.steps, device)
         result["train"] = train_steps(training)
         console.print(pairs("training step", result["train"]))
         if flags.frames or everything:
@@ -154,11 +157,16 @@ def parts(flags: Flags, device: torch.device, console: Console) -> dict[str, Any
             console.print(pairs("frames", result["frames"]))
     if flags.curve:
         steps = flags.curve_steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
-        asked = wish(flags, steps)
         course = Course(Schedule(steps, flags.max_seconds), flags.views, SCORES[device.type])
-        result["curve"] = curve(begun(asked, read(asked), device), course)
+        result["curve"] = curve(started(flags, steps, device), course)
         console.print(curve_table(result["curve"]))
     return result
+
+
+def started(flags: Flags, steps: int, device: torch.device) -> Training:
+    """A run before its first step, with the engine that was asked for."""
+    asked = wish(flags, steps)
+    return bench_peers.started(asked, device) if flags.engine == "nvidia" else begun(asked, read(asked), device)
 
 
 def wish(flags: Flags, steps: int) -> Wish:

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from distill import bench_peers, bench_run, training
+from distill.bench_curve import Course, curve
 from distill.bench_peers import against, table
 from distill.bench_run import Wish
+from distill.fit import Schedule
 
 WISH = Wish("builtin:32", "hashgrid", "tiny", 4, batch=1024)
 CPU = torch.device("cpu")
@@ -36,9 +38,13 @@ def test_other_architectures_have_no_peer(monkeypatch):
         against(Wish("builtin:32", "mlp", "tiny", 4, batch=1024), CPU, 3, 200)
 
 
-def test_the_peer_is_a_field_of_its_own(monkeypatch):
+def test_the_peer_alone_is_trained_timed_and_scored(monkeypatch):
     peers.stand_in(monkeypatch)
-    run = bench_run.begun(WISH, bench_run.read(WISH), CPU)
-    before = run.field
-    bench_peers.swap(run)
-    assert run.loss.field is run.field is run.run.field is not before
+    for module in (bench_peers, training):
+        monkeypatch.setattr(module, "RESOLUTION", 64)  # fewer cells to ask
+    run = bench_peers.started(WISH, CPU)
+    assert run.loss.field is run.field is run.run.field
+    assert type(run.field.architecture).__module__ == type(run.field.head).__module__ == "fields.nvidia"
+    found = curve(run, Course(Schedule(4), 2, 2))
+    assert found["steps"] == 4
+    assert found["psnr"] > 5

@@ -32,7 +32,7 @@ def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
     assert run(monkeypatch, *words) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(path.read_text())
-    assert set(printed) == {"machine", "copy_bytes_per_second", "ops", "fields"}
+    assert set(printed) == {"machine", "engine", "copy_bytes_per_second", "ops", "fields"}
     names = [row["op"] for row in printed["ops"]]
     both = ["planes", "voxels", "rbf", "wendland", "modulate"]
     wanted = [f"{name}{part}" for name in both for part in ("", " with gradients")]
@@ -53,7 +53,7 @@ def test_training_and_frames_are_measured(monkeypatch, capsys):
     monkeypatch.setattr(bench_run, "SIZES", ((20, 20), (40, 30)))  # 30 steps leave fog, which is slow to draw
     assert run(monkeypatch, "builtin:48", "--frames", "--steps", 30, "--preset", "tiny", "--repeats", 3, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
-    assert set(printed) == {"machine", "train", "frames"}
+    assert set(printed) == {"machine", "engine", "train", "frames"}
     assert printed["train"]["steps"] == 19
     assert printed["train"]["samples_per_second"] > 0
     assert 0 < printed["train"]["mean_ms"] < 60_000
@@ -106,6 +106,7 @@ def test_bad_flags_are_refused(monkeypatch, capsys, words, told):
         (["--gpu-report"], "finds no CUDA device here"),
         (["--gpu-report", "--device", "cpu", "--only", "opps"], "no part 'opps' (there are: kernels,"),
         (["--against", "nvidia"], "pip install 'git+https://github.com/NVlabs/tiny-cuda-nn"),
+        (["--train", "--engine", "nvidia"], "pip install 'git+https://github.com/NVlabs/tiny-cuda-nn"),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(monkeypatch, capsys, words, told):
