@@ -6,6 +6,7 @@ import pytest
 import torch
 from interpreted import triton_kernels
 
+import fields
 from distill import captured
 from distill.captured import Captured
 from distill.device_optimizer import DeviceOptimizer
@@ -55,3 +56,26 @@ def test_two_steps_and_a_frame(small):
         got = renderer.image(field, grid, camera).pixels
     error = (got.over(torch.ones(3)) - want.over(torch.ones(3))).square().mean()
     assert -10 * error.log10() > 45  # dB
+
+
+def asked(name):
+    """Density, colour and all gradients of a tiny field at some points, op by op."""
+    generator = torch.Generator().manual_seed(1)
+    field = build(name, preset(name, "tiny"), torch.tensor([[0.0, 0, 0], [1, 1, 1]]), generator)
+    x, push = torch.rand(12, 3, generator=generator), torch.randn(12, 4, generator=generator)
+    d = torch.nn.functional.normalize(torch.randn(12, 3, generator=generator), dim=-1)
+    sigma, features = field.density(x)
+    rgb = field.color(features, d)
+    ((sigma * push[:, 0]).sum() + (rgb * push[:, 1:]).sum()).backward()
+    return [sigma.detach(), rgb.detach(), *(p.grad for p in field.parameters())]
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_every_architecture_asks_ops_for_what_they_do_on_a_gpu(name, monkeypatch):
+    monkeypatch.setattr("fields.perceptron.SMALL_BLOCK", 16)  # rows that batches are padded to
+    want = asked(name)
+    with triton_kernels(whole=False) as calls:
+        got = asked(name)
+    assert calls or name == "mlp"  # which has no op of ours
+    for mine, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=2e-5 * theirs.abs().max().item(), rtol=0)
