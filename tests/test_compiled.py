@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,12 @@ TESTS = Path(__file__).parent
 ASIDE = ("test_hashgrid_cuda.py", "test_frame_cuda.py")  # the fused kernels and frames of a hash grid hold the same
 FOUND = [p for p in TESTS.rglob("test_*.py") if "\ndef launches(" in p.read_text(encoding="utf-8")]
 FILES = sorted(p for p in FOUND if p.name not in ASIDE)
-SPILLS = {  # bytes of a thread's stack, at most, where there is any
-    "sm_90": {
-        "rbf_readout.backward": 96,
-        "vm.backward": 48,
-        "fused.radiance_grad_kernel": 256,
-        "fused_frame.frame_kernel": 32,
-    },
-    "gfx942": {},
+FUSED = {"fused.radiance_grad_kernel": 256, "fused_frame.frame_kernel": 32}
+SPILLS = {  # by release of Triton: bytes of a thread's stack on sm_90, at most, where there is any; none on gfx942
+    "3.6": FUSED | {"rbf_readout.backward": 96, "vm.backward": 48},
+    "3.9": FUSED | {"rbf_readout.backward": 112, "triplane.backward": 16, "vm.backward": 336},
 }
+TARGETS = ("sm_90", "gfx942")
 PACKED = {  # two or four numbers are added at once
     "grid.scatter_kernel", "planes.scatter", "voxels.scatter", "wendland.scatter_all",
     "fused.radiance_grad_kernel",
@@ -53,16 +51,20 @@ def test_every_file_brings_kernels_that_compile(kernels):
     assert {k["file"] for k in kernels["sm_90"].values()} == {p.name for p in FILES}
 
 
-@pytest.mark.parametrize("target", SPILLS)
+@pytest.mark.parametrize("target", TARGETS)
 def test_nothing_spills_but_what_is_known(kernels, target):
+    release = ".".join(version("triton").split(".")[:2])
+    if release not in SPILLS:
+        pytest.skip(f"what spills is known for Triton {' and '.join(SPILLS)}, not for {release}")
+    known = SPILLS[release] if target == "sm_90" else {}
     spilled = {name: k["spilled"] for name, k in kernels[target].items() if k["spilled"]}
-    assert not {name: n for name, n in spilled.items() if n > SPILLS[target].get(name, 0)}
+    assert not {name: n for name, n in spilled.items() if n > known.get(name, 0)}
 
 
 def test_additions_are_packed_where_the_chip_can(kernels):
     assert {name for name, k in kernels["sm_90"].items() if k["packed"]} >= PACKED
 
 
-@pytest.mark.parametrize("target", SPILLS)
+@pytest.mark.parametrize("target", TARGETS)
 def test_matrices_reach_their_units(kernels, target):
     assert {name for name, k in kernels[target].items() if k["matrix"]} >= MATRIX

@@ -34,7 +34,8 @@ def test_the_count_is_that_of_a_built_field(name, generator):
 
 
 @pytest.mark.parametrize("name", fields.NAMES)
-def test_activations_stay_below_the_estimate(name, generator):
+def test_activations_stay_below_the_estimate(name, generator, monkeypatch):
+    monkeypatch.setattr(memory, "TRITON", False)  # op by op
     module = fields.module(name)
     config, box = module.Network.final(module.PRESETS["tiny"]), torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     field, kept = build(name, config, box, generator), {}
@@ -58,6 +59,7 @@ def test_activations_stay_below_the_estimate(name, generator):
 
 def test_a_fused_field_keeps_little(monkeypatch):
     config = fields.module("hashgrid").PRESETS["base"]
+    monkeypatch.setattr(memory, "TRITON", False)
     slow = memory.demand("hashgrid", config)
     monkeypatch.setattr(memory, "TRITON", True)  # a PyTorch for GPUs
     fast = memory.demand("hashgrid", config, 1 << 18, 100 * 800 * 800 * 4)
