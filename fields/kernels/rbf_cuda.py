@@ -64,7 +64,7 @@ def gradients(
         place, inside = row[:, None] * K + k[None, :], (row < n)[:, None] & (k < K)[None, :]  # (BLOCK, WIDE)
         push = tl.load(grad + place, inside, 0.0).to(tl.float32)  # (BLOCK, WIDE)
         some = tl.max((push != 0).to(tl.int32)) > 0
-        h = push * tl.load(phi + place, inside & some, 0.0)  # (BLOCK, WIDE)
+        h = push * tl.load(phi + place, inside & (push != 0), 0.0)  # (BLOCK, WIDE)
         for d in range(D):
             if some:
                 own = (part * D + d) * K + k  # (WIDE,)

@@ -186,7 +186,7 @@ def frame_kernel(
                 base = tl.atomic_add(queue, taken, sem="relaxed")
                 more = more & (base + taken < places)
                 index = base + order - 1
-                fresh = done & (index < places) & (taken > 0)
+                fresh = done & (index < tl.where(taken > 0, places, 0))
                 into, x, y = pixel_of(index, rays, width, height)
                 pixel = tl.where(fresh, into, tl.where(done, -1, pixel))
                 fresh = fresh & (pixel >= 0)
