@@ -12,17 +12,21 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from distill import bench_ablation, bench_architectures, bench_distill, bench_gpu, bench_peers
-from distill.bench_architectures import Contest, compete, write_record
-from distill.bench_curve import Course, curve, curve_table
-from distill.bench_distill import Match
-from distill.bench_field import field_rows
-from distill.bench_ops import Bench, op_table, ops
-from distill.bench_run import Wish, begun, frames, read, train_steps
-from distill.fit import Schedule
-from distill.settings import PRESET, STEPS, UNBOUNDED
-from distill.timing import copy_bandwidth, machine
-from distill.training import Training
+from distill.bench import ablation as bench_ablation
+from distill.bench import architectures as bench_architectures
+from distill.bench import conversions as bench_distill
+from distill.bench import gpu as bench_gpu
+from distill.bench import peers as bench_peers
+from distill.bench.architectures import Contest, compete, write_record
+from distill.bench.conversions import Match
+from distill.bench.curve import Course, curve, curve_table
+from distill.bench.field import field_rows
+from distill.bench.ops import Bench, op_table, ops
+from distill.bench.run import Wish, begun, frames, read, train_steps
+from distill.bench.timing import copy_bandwidth, machine
+from distill.learning.fit import Schedule
+from distill.photographs.settings import PRESET, STEPS, UNBOUNDED
+from distill.photographs.training import Training
 from render.command import pick_device, run
 
 SCORES = {"cpu": 12, "cuda": 40}  # times that --curve scores the held-out views

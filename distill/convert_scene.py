@@ -12,25 +12,25 @@ import torch
 import tyro
 from rich.console import Console
 
-from distill import memory
-from distill.active import Active
-from distill.choose import Wanted, choose, overhead, parse_bytes, size
-from distill.conversion import LEVELS, Conversion, Recipe, digest, origin
-from distill.convert import SHARES
-from distill.edits import Edits, edited, require_something
-from distill.fit import Schedule
-from distill.learning import Learning
-from distill.progress import SUFFIX, Files, fit_with_progress
-from distill.report import Photographs, finish
-from distill.settings import BATCH as PICTURE_BATCH
-from distill.settings import STEPS as PICTURE_STEPS
-from distill.settings import STRIDE, UNBOUNDED, Tell
+from distill.conversion.active import Active
+from distill.conversion.choose import Wanted, choose, overhead, parse_bytes, size
+from distill.conversion.conversion import LEVELS, Conversion, Recipe, digest, origin
+from distill.conversion.distillation import SHARES
+from distill.conversion.edits import Edits, edited, require_something
+from distill.conversion.report import Photographs, finish
+from distill.learning import memory
+from distill.learning.fit import Schedule
+from distill.learning.monitor import SUFFIX, Files, fit_with_progress
+from distill.learning.run import Learning
+from distill.photographs.settings import BATCH as PICTURE_BATCH
+from distill.photographs.settings import STEPS as PICTURE_STEPS
+from distill.photographs.settings import STRIDE, UNBOUNDED, Tell
+from distill.photographs.training import Recipe as TrainingRecipe
+from distill.photographs.training import Training
 from distill.train_scene import finish as finish_training
-from distill.training import Recipe as TrainingRecipe
-from distill.training import Training
 from fields.files import Header
 from render.command import pick_device, run
-from render.loaded import LoadedModel, open_model
+from render.model import LoadedModel, open_model
 from scenes.eval_scene import in_model_units
 from scenes.scene import ReadOptions, Scene, SceneError, format_of, load
 

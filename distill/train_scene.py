@@ -12,10 +12,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from distill.profiles import listing
-from distill.progress import Files, Finishing, Scoring, effort, finish_with_progress, fit_with_progress, preview
-from distill.settings import Settings, begin
-from distill.training import Training
+from distill.learning.monitor import Files, Finishing, Scoring, effort, finish_with_progress, fit_with_progress, preview
+from distill.learning.profiles import listing
+from distill.photographs.settings import Settings, begin
+from distill.photographs.training import Training
 from fields.files import write_beside
 from render.command import run
 from scenes.evaluate import Scored, report, score_views

@@ -20,7 +20,7 @@ from fields.files import write_beside
 from render import path_files, paths
 from render.camera import Camera
 from render.command import pick_device, run
-from render.loaded import LoadedModel, open_model
+from render.model import LoadedModel, open_model
 from render.pictures import (
     SOLID,
     bytes_of,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenes.box import ray_shares
+from scenes.placing.box import ray_shares
 from scenes.scene import Scene, View
 
 NEIGHBOURS = 8  # cameras whose sharpness a picture is compared with

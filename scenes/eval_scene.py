@@ -17,7 +17,7 @@ from rich.table import Table
 from fields.files import write_beside
 from render.camera import Camera, moved
 from render.command import pick_device, run
-from render.loaded import LoadedModel, open_model
+from render.model import LoadedModel, open_model
 from render.pictures import encode_png
 from scenes.evaluate import Scored, report, score_views
 from scenes.scene import ReadOptions, Scene, View, load

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenes import images, masks
-from scenes.box import Shot, solve
-from scenes.lens import FOCAL, Entry, intrinsics, merged, number
+from scenes.pictures import images, masks
+from scenes.pictures.lens import FOCAL, Entry, intrinsics, merged, number
+from scenes.placing.box import Shot, solve
 from scenes.scene import ReadOptions, Scene, SceneError, View
 
 MAX_BYTES = 256 << 20  # of one JSON file
@@ -33,7 +33,7 @@ class Frame:
     path: Path
     pose: Tensor  # (4, 4) float64, camera-to-world, input units, rotation orthonormal
     scale: float  # uniform scale that the rotation part had
-    lens: Entry  # the keys of scenes/lens.py that hold for this frame
+    lens: Entry  # the keys of scenes/pictures/lens.py that hold for this frame
     shared: bool  # its focal length in pixels is stated once for all frames
     mask: Path | None  # file of `mask_path`
     where: str  # for messages

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from render.camera import Camera
 
-READERS = ("synthetic", "blender", "transforms", "mesh")  # asked in this order; the file name is the reader's name
+READERS = ("builtin", "blender", "transforms", "mesh")  # asked in this order; the file name is the reader's name
 
 
 class SceneError(ValueError):
@@ -62,13 +62,13 @@ class Scene:
 
 def load(data: str, options: ReadOptions) -> Scene:
     """Read a data set: a folder, a JSON file, a mesh, or `builtin[:SIZE]`. SceneError where it cannot be used."""
-    return importlib.import_module(f"scenes.{format_of(data)}").read(data, options)
+    return importlib.import_module(f"scenes.formats.{format_of(data)}").read(data, options)
 
 
 def format_of(data: str) -> str:
     """The reader that knows this data set, one of READERS. SceneError where none does."""
     for name in READERS:
-        if importlib.import_module(f"scenes.{name}").matches(data):
+        if importlib.import_module(f"scenes.formats.{name}").matches(data):
             return name
     raise SceneError(unknown(Path(data)))
 

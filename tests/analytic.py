@@ -11,7 +11,7 @@ from fields.base import build
 from fields.encodings import spherical_harmonics
 from fields.files import Header, Model, config_record, save
 from render.camera import Camera, Intrinsics, look_at
-from render.loaded import LoadedModel
+from render.model import LoadedModel
 from render.occupancy import OccupancyGrid, cascades_for, pack
 from render.rays import RayBatch
 from render.renderer import Renderer

@@ -7,8 +7,8 @@ from remote import Remote, chosen, remote
 
 import fields
 from distill import convert_scene
-from distill.fit import Schedule, fit
-from distill.training import Recipe, Training
+from distill.learning.fit import Schedule, fit
+from distill.photographs.training import Recipe, Training
 from fields.files import load
 from render.occupancy import OccupancyGrid
 from render.renderer import UNIT_STEP, color, normal

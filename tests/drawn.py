@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from render.camera import Camera, Intrinsics, look_at
-from scenes.box import crosses
+from scenes.placing.box import crosses
 
 LOW, HIGH = (-0.5, -0.3, -0.2), (0.4, 0.3, 0.6)  # corners of the block, input units
 UP = torch.tensor([0.0, 0.0, 1.0])

@@ -15,7 +15,8 @@ import torch
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from distill import convert_scene, settings
+from distill import convert_scene
+from distill.photographs import settings
 
 NAME = "remote"
 WAITS = ("aten._local_scalar_dense", "aten.nonzero", "aten.equal", "aten._unique2", "aten.masked_select")
@@ -23,7 +24,7 @@ COPIES = ("aten._to_copy", "aten.copy_")
 CPU = torch.device("cpu")
 USUAL = [(settings, "STEPS"), (settings, "PRESET"), (settings, "BATCH"), (settings, "STRIDE")]
 USUAL += [(convert_scene, "STEPS"), (convert_scene, "BATCH"), (convert_scene, "STRIDE")]
-PICKERS = ("viewer.engine", "viewer.learner", "distill.settings", "distill.convert_scene")
+PICKERS = ("viewer.worker.engine", "viewer.worker.learner", "distill.photographs.settings", "distill.convert_scene")
 
 
 class Backend:

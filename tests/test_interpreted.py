@@ -7,12 +7,12 @@ import torch
 from interpreted import triton_kernels
 
 import fields
-from distill import captured
-from distill.captured import Captured
-from distill.device_optimizer import DeviceOptimizer
-from distill.fit import Optimization, Schedule, Stage, fit
-from distill.learning import preset
-from distill.train import Config
+from distill.device import captured
+from distill.device.captured import Captured
+from distill.device.optimizer import DeviceOptimizer
+from distill.learning.fit import Optimization, Schedule, Stage, fit
+from distill.learning.run import preset
+from distill.photographs.loss import Config
 from fields.base import build
 from render.occupancy import OccupancyEstimate, cascades_for
 from render.renderer import UNIT_STEP, Renderer

@@ -89,8 +89,8 @@ def importers(*toolkits: str) -> set[str]:
 
 
 def test_one_file_imports_the_window_toolkit_and_one_the_browser_s():
-    assert importers("pyglet") == {"viewer/app.py"}
-    assert importers("viser") == {"viewer/web.py"}
+    assert importers("pyglet") == {"viewer/window/app.py"}
+    assert importers("viser") == {"viewer/browser/server.py"}
     assert all(name.startswith("viewer/") for name in importers("imgui_bundle", "OpenGL"))
 
 

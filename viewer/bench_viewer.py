@@ -20,12 +20,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from distill.settings import Settings
+from distill.photographs.settings import Settings
 from render.command import run
-from viewer import navigation
-from viewer.link import Worker
+from viewer.front import navigation
+from viewer.front.session import Session
 from viewer.messages import MODES, Drawn, Learn, Open, Progress
-from viewer.session import Session
+from viewer.worker.link import Worker
 
 LIMIT = 120.0  # seconds that anything may take
 

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from render import paths
 from render.camera import Camera
-from render.loaded import LoadedModel, open_model
+from render.model import LoadedModel, open_model
 from scenes.scene import Scene
-from viewer import album, compare, navigation
-from viewer.album import Entry
-from viewer.compare import EMPTY, Size
-from viewer.drawing import Pass, Stack, Subject, World, carried, draw_pass
+from viewer.front import compare, navigation
+from viewer.front.compare import EMPTY, Size
+from viewer.front.session import Layout
 from viewer.messages import Mode, Shot
-from viewer.modes import Truth
-from viewer.session import Layout
+from viewer.worker import album
+from viewer.worker.album import Entry
+from viewer.worker.drawing import Pass, Stack, Subject, World, carried, draw_pass
+from viewer.worker.modes import Truth
 
 MOST = 4  # models
 ALONE = (800, 800)  # pixels, where nothing says how large

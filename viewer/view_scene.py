@@ -9,18 +9,18 @@ from typing import Annotated
 import torch
 import tyro
 
-from distill.settings import Settings
+from distill.photographs.settings import Settings
 from fields.files import write_beside
 from render.command import pick_device, run
 from render.pictures import encode_png
 from scenes.scene import ReadOptions, load
-from viewer import desktop
-from viewer.link import Worker
+from viewer.front.session import Layout, Look, Session, State
+from viewer.front.sniff import sniff
 from viewer.messages import Command, Learn, Mode, Open, Photographs
 from viewer.screenshot import Options
 from viewer.screenshot import screenshot as drawn
-from viewer.session import Layout, Look, Session, State
-from viewer.sniff import sniff
+from viewer.window import desktop
+from viewer.worker.link import Worker
 
 MOST = 4  # fields side by side
 Front = Callable[[Session, Callable[[], None]], None]  # runs until closed; its second argument starts a new worker
@@ -87,14 +87,14 @@ def view(flags: Flags) -> None:
         screenshot(flags, flags.screenshot)
         return
     if flags.web:
-        from viewer import web
+        from viewer.browser import server as web
 
         web.require(flags.host, flags.port)
         front: Front
         front = lambda session, again: web.serve(session, host=flags.host, port=flags.port, restart=again)  # noqa: E731
     else:
         desktop.require()
-        from viewer import app
+        from viewer.window import app
 
         front = lambda session, again: app.run(session, title=title(flags), restart=again)  # noqa: E731
     commands = [commanded(one.kind, one.path, flags) for one in found]

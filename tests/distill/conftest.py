@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from distill import bench_architectures, bench_distill
+from distill.bench import architectures as bench_architectures
+from distill.bench import conversions as bench_distill
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ import sys
 import pytest
 import torch
 
-from distill import bench_run, bench_scene, timing, training
+from distill import bench_scene
+from distill.bench import run as bench_run
+from distill.bench import timing
+from distill.photographs import training
 from render.camera import Camera, Intrinsics
 
 NEEDED = {"op", "size", "median_ms", "bytes", "gigabytes_per_second", "share_of_copy"}

@@ -16,8 +16,8 @@ from distill import convert_scene
 from fields import files
 from fields.files import Model, load, save
 from render import render_scene
-from render.loaded import open_model
 from render.metrics import psnr
+from render.model import open_model
 from render.pictures import bytes_of
 from render.rays import RayBatch
 from scenes import eval_scene, inspect_scene

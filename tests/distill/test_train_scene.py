@@ -13,7 +13,8 @@ import tyro
 from PIL import Image
 
 import fields
-from distill import progress, train_scene
+from distill import train_scene
+from distill.learning import monitor as progress
 from fields import files
 from fields.files import load
 from viewer import view_scene
@@ -73,7 +74,7 @@ def test_bad_flags_are_one_line(monkeypatch, tmp_path, capsys, arguments, words)
 
 
 def test_a_preset_too_large_for_memory_is_refused_before_anything_is_read(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("distill.memory.free", lambda device: 2 << 30)
+    monkeypatch.setattr("distill.learning.memory.free", lambda device: 2 << 30)
     assert run(monkeypatch, tmp_path / "nowhere", "--preset", "large", "--out", tmp_path / "o") == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

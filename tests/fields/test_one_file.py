@@ -17,7 +17,8 @@ STEPS, PRESSED = 20, 14  # the toy grows after half of them
 TRAIN = ["builtin:48", "--arch", "toy", "--preset", "tiny", "--batch", "4096", "--steps", STEPS]
 RUNS = f"""
 import os, signal, sys
-from distill import progress, train_scene
+from distill import train_scene
+from distill.learning import monitor as progress
 
 def run(*more):
     sys.argv = ["train-scene", *words, *more]

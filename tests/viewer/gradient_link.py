@@ -31,7 +31,7 @@ def drawn(camera: Camera) -> np.ndarray:
 
 
 class GradientLink:
-    """`viewer.session.Link`: a pane for each name, which learns if `learns`; all that was sent is kept."""
+    """`viewer.front.session.Link`: a pane for each name, which learns if `learns`; all that was sent is kept."""
 
     def __init__(self, names: tuple[str, ...] = ("chair",), cameras: tuple[Camera, ...] = (), learns: bool = True):
         self.sent: list[Command] = []

@@ -17,15 +17,16 @@ import numpy as np
 import torch
 from window_script import drag, settled, tap
 
-from distill.settings import Settings
-from render.loaded import open_model
+from distill.photographs.settings import Settings
+from render.model import open_model
 from render.pictures import bytes_of
-from viewer import app, navigation
-from viewer.app import App
-from viewer.desk import Restart
-from viewer.link import Worker
+from viewer.front import navigation
+from viewer.front.desk import Restart
+from viewer.front.session import Look, Session, State
 from viewer.messages import Learn, Open
-from viewer.session import Look, Session, State
+from viewer.window import app
+from viewer.window.app import App
+from viewer.worker.link import Worker
 
 LIMIT = 60.0  # seconds that anything may take
 MIDDLE = (560, 330)

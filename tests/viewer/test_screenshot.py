@@ -8,12 +8,12 @@ import torch
 from analytic import TRANSFORM, UNIT_BOX, block_file, camera
 from PIL import Image
 
-from render.loaded import open_model
 from render.metrics import psnr
+from render.model import open_model
 from render.render_scene import Flags, render
 from scenes.evaluate import over_background
 from scenes.scene import Scene, View
-from viewer.compare import EMPTY
+from viewer.front.compare import EMPTY
 from viewer.screenshot import CAPTION, Options, Panel, caption, screenshot
 
 CPU = torch.device("cpu")

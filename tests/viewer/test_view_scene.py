@@ -12,7 +12,8 @@ from display import virtual
 from drawn import blender
 from PIL import Image
 
-from viewer import desktop, view_scene
+from viewer import view_scene
+from viewer.window import desktop
 
 HERE = Path(__file__).parent
 WITHOUT = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}

@@ -18,11 +18,11 @@ from gradient_link import BOX, UNIT, GradientLink, progress
 from PIL import Image
 
 from render.camera import Camera, Intrinsics, look_at
-from viewer import app, overlay, picture
-from viewer.app import App
-from viewer.desk import Restart
+from viewer.front.desk import Restart
+from viewer.front.session import Session
 from viewer.messages import Command, Open, Opened, Told
-from viewer.session import Session
+from viewer.window import app, overlay, picture
+from viewer.window.app import App
 
 SIZE = (800, 600)
 PATIENCE = 2000  # turns of the loop
@@ -241,7 +241,7 @@ def learning(a: App, link: Opening) -> Iterator[None]:
     link.waiting += [progress(0, step, "running") for step in range(1, 60)]
     yield from until(lambda: len(a.session.state.panes[0].curve.seconds) > 50)
     yield from settled(a)
-    from viewer import panel_fields
+    from viewer.window import panel_fields
 
     panel = a.screenshot()[600:, : a.stage.places.picture[0]].astype(int)
     color = panel_fields.color(0)

@@ -6,9 +6,9 @@ from drawn import blender
 from post import Post
 from remote import chosen
 
-from distill.settings import Settings
-from viewer.engine import Engine
+from distill.photographs.settings import Settings
 from viewer.messages import Album, Convert, Drawn, Learn, Open, Quit, Shot
+from viewer.worker.engine import Engine
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch warns of its own ways with a Python backend
 

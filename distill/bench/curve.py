@@ -1,0 +1,105 @@
+"""Time to dB: how long a run trains until its held-out views reach 30, 33 and 35 dB, and what it ends with.
+
+Views are drawn and scored between steps, and that time does not count.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from distill.bench.timing import synchronise
+from distill.learning.fit import Schedule, fit
+from distill.photographs.training import Training
+from render.metrics import Protocol, mean, psnr
+from scenes.evaluate import over_background
+from scenes.scene import View
+
+TARGETS = (30.0, 33.0, 33.3, 35.0)  # dB
+FIRST = 0.02  # share of the run after which views are scored for the first time
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long a run is, and how it is watched."""
+
+    schedule: Schedule
+    views: int  # held-out views that are scored: every so many'th, at most this many
+    scores: int  # times that they are, at shares of the run that grow by a constant factor, >= 2
+
+    def shares(self) -> list[float]:
+        """Of the run, when the views are scored; the last is the end."""
+        return [FIRST ** (1 - n / (self.scores - 1)) for n in range(self.scores)]
+
+
+class Held:
+    """Held-out views of a run, on its device; training views where none are held out."""
+
+    def __init__(self, training: Training, most: int) -> None:
+        views = training.scene.test or training.scene.train
+        self.split = "test" if training.scene.test else "train"
+        self.views: tuple[View, ...] = views[:: math.ceil(len(views) / most)]
+        self.training, self.device = training, training.device
+        self.backdrop = torch.tensor(training.scene.background).to(self.device)
+
+    def psnr(self) -> float:
+        """Mean over the views, as the field stands."""
+        return mean([self.one(view) for view in self.views])
+
+    def one(self, view: View) -> float:
+        """Of one view."""
+        run = self.training
+        drawn = run.renderer.image(run.field, run.loss.grid, view.camera).pixels.over(self.backdrop).clamp(0, 1)
+        truth = over_background(view.image.to(self.device), self.backdrop)
+        return psnr(drawn, truth, view.valid.to(self.device))
+
+    def protocol(self) -> Protocol:
+        """How they are scored."""
+        size = max((view.camera.size for view in self.views), key=math.prod)
+        run = self.training
+        return Protocol(self.split, run.scene.background, size, len(self.views), run.recipe.downscale)
+
+
+def curve(training: Training, course: Course) -> dict[str, Any]:
+    """Train, and score on the way. The clock stands while views are scored; the device has finished its steps then."""
+    held, shares, points = Held(training, course.views), course.shares(), list[dict[str, float]]()
+    spent, begin, steps = 0.0, time.perf_counter(), 0
+    for step in fit(training.run, training.stages(), course.schedule):
+        steps = step.index + 1
+        if step.progress >= shares[len(points)] and len(points) < course.scores - 1:
+            synchronise(training.device)
+            spent += time.perf_counter() - begin
+            points.append({"step": steps, "seconds": round(spent, 3), "psnr": round(held.psnr(), 3)})
+            begin = time.perf_counter()
+    synchronise(training.device)
+    spent += time.perf_counter() - begin
+    if steps:
+        points.append({"step": steps, "seconds": round(spent, 3), "psnr": round(held.psnr(), 3)})
+    return {
+        "points": points,
+        "seconds_to_db": {f"{target:g}": reached(points, target) for target in TARGETS},
+        "seconds": round(spent, 3),
+        "steps": steps,
+        "samples": training.run.samples,
+        "psnr": points[-1]["psnr"] if points else None,
+        "protocol": asdict(held.protocol()),
+        "scored_on": str(held.protocol()),
+    }
+
+
+def reached(points: list[dict[str, float]], target: float) -> float | None:
+    """Seconds of training at the first score that is `target` dB or more; none where there is no such score."""
+    return next((point["seconds"] for point in points if point["psnr"] >= target), None)
+
+
+def curve_table(result: dict[str, Any]) -> Table:
+    """For a person."""
+    table = Table("seconds", "steps", "dB", title="time to dB", caption=result["scored_on"])
+    for point in result["points"]:
+        table.add_row(f"{point['seconds']:.1f}", str(point["step"]), f"{point['psnr']:.2f}")
+    for target, seconds in result["seconds_to_db"].items():
+        table.add_row("not reached" if seconds is None else f"{seconds:.1f}", "", f"first at {target} or more")
+    return table

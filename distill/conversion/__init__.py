@@ -1,0 +1,1 @@
+"""A field teaches a field: progressive volume distillation (Fang et al. 2023)."""

@@ -1,0 +1,1 @@
+"""Photographs teach a field."""

@@ -1,0 +1,69 @@
+"""One training run: photographs, and a field that learns from them."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from distill.device.captured import Captured
+from distill.learning.fit import Optimization
+from distill.learning.run import Learning, Place, opacity, preset
+from distill.photographs.loss import Config, Photographs
+from fields.backend import TRITON, repeats
+from fields.base import build
+from fields.fused import fusible
+from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
+from render.renderer import Renderer
+from scenes.placing.cells import possible_cells
+from scenes.scene import Scene
+
+CONE = 1 / 256  # growth of steps with distance, for scenes that exceed the unit cube
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What must be equal for a run to be continued exactly."""
+
+    data: str
+    architecture: str
+    preset: str
+    seed: int
+    steps: int
+    batch: int
+    downscale: int
+    device: str
+    step: float  # scene units, shortest sampling interval
+    bandwidth: float = 0.0  # cycles per box side, in place of the preset's; 0: the preset's
+
+
+class Training(Learning):
+    """A field that learns from a scene's photographs."""
+
+    recipe: Recipe
+
+    def __init__(self, scene: Scene, recipe: Recipe, device: torch.device) -> None:
+        config = preset(recipe.architecture, recipe.preset)
+        if recipe.bandwidth:
+            config = replace(config, bandwidth=recipe.bandwidth)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        field = build(recipe.architecture, config, scene.box, generator).to(device)
+        cascades = cascades_for(scene.box)
+        renderer = Renderer(recipe.step, CONE if cascades > 1 else 0.0)
+        possible = possible_cells(scene, cascades, RESOLUTION)
+        occupancy = OccupancyEstimate(scene.box.to(device), recipe.step, possible.to(device), RESOLUTION)
+        captured = TRITON and device.type == "cuda" and not repeats()
+        source = Captured if captured else Photographs
+        loss = source(scene, field, renderer, occupancy, Config(batch=recipe.batch), recipe.seed)
+        cameras = (tuple(view.camera for view in views) for views in (scene.train, scene.test))
+        place = Place(scene.box, scene.transform, scene.background, *cameras)
+        super().__init__(place, recipe, field, renderer, loss)
+        self.scene = scene
+        if captured:
+            from distill.device.optimizer import DeviceOptimizer  # asks for Triton
+
+            self.run = Optimization(field, lambda f: DeviceOptimizer(f, torch.float16 if fusible(f) else None))
+
+    def opacity(self, x: Tensor) -> Tensor:
+        """See Learning: by the field as it stands."""
+        points = (x - 0.5) * self.field.side + self.field.center
+        return opacity(self.field, self.loss.grid, self.renderer.step, points)

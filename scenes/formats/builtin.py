@@ -1,0 +1,224 @@
+"""The built-in scene, drawn by our own code: `builtin` or `builtin:SIZE`. Nothing is downloaded.
+
+A still life on a transparent background, 2.6 input units wide, with cameras all around it. The pictures are kept in the
+user's cache folder, so that they are drawn once.
+"""
+
+import functools
+import hashlib
+import math
+import os
+import tempfile
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from render.camera import Camera, Intrinsics, look_at, moved
+from scenes.drawn import still_life, tracer
+from scenes.scene import ReadOptions, Scene, SceneError, View
+
+VERSION = 2  # of the cached pictures' format
+SIZE, LEAST, MOST = 240, 32, 2048  # pixels of the square picture: default and limits
+TRAIN, TEST = 48, 8  # pictures
+SEED = 7
+SAMPLES = 2  # rays per pixel along each side
+FIELD_OF_VIEW = math.radians(40)
+MARGIN = 1.02  # of the box around the objects, and of the picture around them
+ROWS = 16  # of a picture, drawn by one thread at a time
+
+
+def matches(data: str) -> bool:
+    """Whether `data` names the built-in scene."""
+    return data == "builtin" or data.startswith("builtin:")
+
+
+def read(data: str, options: ReadOptions) -> Scene:
+    """The built-in scene; SceneError where SIZE is not a number of pixels from 32 to 2048."""
+    size = picture_size(data, options)
+    train, test = spread(TRAIN, size, SEED), spiral(TEST, size)
+    pictures = cached([*train, *test], size)
+    transform, box = placement()
+    names = [f"train_{i:03d}.png" for i in range(len(train))] + [f"test_{i:03d}.png" for i in range(len(test))]
+    views = [
+        View(camera, torch.from_numpy(image), torch.ones((), dtype=torch.bool).expand(size, size), name)
+        for camera, image, name in zip([*train, *test], pictures, names, strict=True)
+    ]
+    return Scene(
+        name="builtin",
+        train=tuple(views[: len(train)]),
+        test=tuple(views[len(train) :]),
+        box=box,
+        transform=transform,
+        background=(1.0, 1.0, 1.0),
+        transparent=True,
+        facts=(
+            f"built-in still life: {len(train)} pictures to train, {len(test)} to test, {size} x {size} pixels",
+            f"box: {1 / float(transform[0, 0]):.3g} input units wide; cameras all around, +Z up",
+        ),
+    )
+
+
+def picture_size(data: str, options: ReadOptions) -> int:
+    """Pixels along a side that `data` and `options` ask for."""
+    text = data.partition(":")[2] if ":" in data else str(SIZE)
+    if not (text.isascii() and text.isdigit() and LEAST <= int(text[:9]) <= MOST):
+        raise SceneError(f"{data}: wanted builtin or builtin:SIZE with {LEAST} to {MOST} pixels, found {text!r}")
+    size = min(int(text) // options.downscale, options.max_resolution)
+    if size < 8:
+        raise SceneError(f"{data}: downscale {options.downscale} leaves {size} pixels; wanted at least 8")
+    return size
+
+
+@functools.cache
+def placement() -> tuple[Tensor, Tensor]:
+    """Transform (4, 4) float64 from input to scene units, and the box (2, 3) float32 in scene units."""
+    low, high = torch.from_numpy(still_life.build()[1])
+    extent = (high - low) * MARGIN
+    scale = 1 / extent.max()
+    transform = torch.eye(4, dtype=torch.float64)
+    transform[:3, :3] *= scale
+    transform[:3, 3] = 0.5 - scale * (low + high) / 2
+    half = (extent * scale / 2).float()
+    return transform, torch.stack([0.5 - half, 0.5 + half])
+
+
+def spread(count: int, size: int, seed: int) -> list[Camera]:
+    """Cameras evenly over a sphere from 8 degrees below the equator to 75 above it, each jittered by `seed`."""
+    jitter = np.random.default_rng(seed).random((count, 2)) - 0.5
+    share = (np.arange(count) + 0.5 + 0.7 * jitter[:, 0]) / count
+    low, high = math.sin(math.radians(-8)), math.sin(math.radians(75))
+    turn = np.arange(count) * math.pi * (3 - math.sqrt(5)) + 0.25 * jitter[:, 1]
+    return around(turn, np.arcsin(low + (high - low) * share), size)
+
+
+def spiral(count: int, size: int) -> list[Camera]:
+    """Cameras along two turns that climb from the table's height to 60 degrees above it."""
+    share = (np.arange(count) + 0.5) / count
+    return around(4 * math.pi * share + 0.4, np.radians(2 + 58 * share), size)
+
+
+def around(azimuth: np.ndarray, elevation: np.ndarray, size: int) -> list[Camera]:
+    """Cameras that look at the middle of the box from angles in radians, from where nothing is ever cut off."""
+    focal = size / 2 / math.tan(FIELD_OF_VIEW / 2)
+    lens = Intrinsics(focal, focal, size / 2, size / 2)
+    transform, _ = placement()
+    eyes = np.stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], -1)
+    target, up = torch.from_numpy(middle()).float(), torch.tensor([0.0, 0.0, 1.0])
+    eyes = target + torch.from_numpy(eyes * distances(azimuth, elevation)[:, None]).float()
+    return [Camera(moved(look_at(eye, target, up), transform), lens, (size, size)) for eye in eyes]
+
+
+def middle() -> np.ndarray:
+    """Centre (3,) of the box in input units."""
+    return still_life.build()[1].mean(0)
+
+
+def distances(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """Input units (N,) from the box's centre to cameras at angles (N,): the least at which nothing is cut off."""
+    slope = math.tan(FIELD_OF_VIEW / 2) / MARGIN
+    flat, zero = np.cos(elevation), np.zeros_like(azimuth)
+    back = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], -1)
+    right = np.stack([-np.sin(azimuth), np.cos(azimuth), zero], -1)
+    # a point q is inside the picture's right edge where q.right <= slope (distance - q.back); so for the other edges
+    edges = [side / slope + back for side in (right, -right, np.cross(back, right), np.cross(right, back))]
+    return np.max([still_life.reach(edge) - edge @ middle() for edge in edges], 0)
+
+
+def draw(camera: Camera, samples: int = SAMPLES) -> np.ndarray:
+    """What a pinhole camera (scene units) sees, (H, W, 4) uint8, sRGB and straight alpha; samples^2 rays per pixel."""
+    return draw_all([camera], samples)[0]
+
+
+def draw_all(cameras: list[Camera], samples: int) -> np.ndarray:
+    """Pictures (M, H, W, 4) uint8 of cameras of one size, on all cores."""
+    width, height = cameras[0].size
+    geometry, lights = still_life.build()[0], tracer.lights(samples)
+    tables = [table(camera) for camera in cameras]
+    pictures = np.zeros((len(cameras), height, width, 4), np.uint8)
+
+    def strip(job: tuple[int, int]) -> None:
+        index, top = job
+        tracer.strip(geometry, lights, tables[index], float(top), pictures[index, top : top + ROWS])
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(strip, [(i, top) for i in range(len(cameras)) for top in range(0, height, ROWS)]))
+    return np.stack([filtered(picture) for picture in pictures])
+
+
+def filtered(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 4) uint8 seen through the pixel filter of a camera: each pixel gives a quarter to either side,
+    along rows and columns. Colours count by their alpha."""
+    alpha = picture[..., 3:].astype(np.float32)
+    values = np.concatenate([picture[..., :3] * (alpha / 255), alpha], -1)
+    for axis in (0, 1):
+        padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
+        before, after = (padded.take(range(s, s + values.shape[axis]), axis) for s in (0, 2))
+        values = values / 2 + (before + after) / 4
+    colors = values[..., :3] * 255 / np.maximum(values[..., 3:], 1e-3)
+    return np.concatenate([colors, values[..., 3:]], -1).round().clip(0, 255).astype(np.uint8)
+
+
+def depth(camera: Camera) -> np.ndarray:
+    """Distance (H, W) float32 along the rays through the pixel centres to the first surface, scene units; inf where
+    there is none."""
+    rays = camera.rays()
+    transform, _ = placement()
+    scale = float(transform[0, 0])
+    origins = ((rays.origins.double() - transform[:3, 3]) / scale).numpy()
+    out = np.zeros(len(rays))
+    tracer.distances(still_life.build()[0], origins, rays.directions.double().numpy(), out)
+    return (out * scale).astype(np.float32).reshape(camera.size[::-1])
+
+
+def table(camera: Camera) -> np.ndarray:
+    """A camera (scene units) as the tracer reads it: (1, 16) float64 in input units."""
+    lens = camera.intrinsics
+    if lens.distorted:
+        raise ValueError("the built-in scene is drawn by pinhole cameras only, found a lens with distortion")
+    pose = moved(camera.pose, torch.linalg.inv(placement()[0])).double().numpy()
+    return np.concatenate([pose[:3].T.ravel(), [lens.fx, lens.fy, lens.cx, lens.cy]])[None]
+
+
+def cached(cameras: list[Camera], size: int) -> np.ndarray:
+    """Pictures (M, size, size, 4) of cameras, from the cache folder where they lie there whole, else drawn."""
+    seal = hashlib.sha256(tracer.sources())
+    seal.update(repr((VERSION, SAMPLES, size)).encode())
+    seal.update(np.stack([table(camera) for camera in cameras]).tobytes())
+    path = cache_folder() / f"builtin-{size}-{seal.hexdigest()[:16]}.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            pictures = archive["pictures"]
+        if pictures.dtype == np.uint8 and pictures.shape == (len(cameras), size, size, 4):
+            return pictures
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass  # missing or damaged: drawn anew, and written over
+    pictures = draw_all(cameras, SAMPLES)
+    store(path, pictures)
+    return pictures
+
+
+def cache_folder() -> Path:
+    """Where drawn pictures are kept: $XDG_CACHE_HOME/polyfield, or .cache/polyfield in the home folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "polyfield"
+
+
+def store(path: Path, pictures: np.ndarray) -> None:
+    """Write beside and rename. A folder that cannot be written costs only the time to draw again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                np.savez(file, pictures=pictures)
+                file.close()
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError:
+        return

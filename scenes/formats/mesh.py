@@ -1,0 +1,175 @@
+"""Reader of triangle meshes, `.glb .gltf .obj .ply .stl .off`: trimesh reads the file, our own ray caster draws it.
+
+All geometries of the file stand where its scene graph puts them. glTF has +Y up and is turned to our +Z up; the other
+formats do not say, and keep their axes. Pictures show the mesh from the whole sphere of directions, also from below,
+under the fixed light of scenes/drawn/surface.py, on normals that are smooth across edges of less than 50 degrees (those
+of the file are not used). Colours: textures (repeated, bilinear), colours of vertices or faces, the material's, else
+grey. glTF's factors and vertex colours are linear and become display values here; Kd of a .mtl beside a texture is
+ignored.
+"""
+
+import math
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from render.camera import Camera, Intrinsics, look_at
+from scenes.drawn.mesh_parts import GLTF, Part, heard, parts, solid
+from scenes.drawn.surface import Surface, Texture, assembled, draw
+from scenes.scene import ReadOptions, Scene, SceneError, View
+
+SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # +Y up to +Z up: a quarter turn about x
+SIZE, LEAST = 400, 8  # pixels along a side: without downscaling, and at least
+TRAIN, TEST = 96, 16  # pictures
+SPIRALS = ((TRAIN, 1, 0.0), (TEST, -1, 2.39))  # so begun, no test view is within 4.5 degrees of a training view
+FIELD_OF_VIEW = math.radians(40)
+MARGIN = 0.02  # of the longest side, that the box is longer than the mesh along every axis
+FRAME = 1.06  # room around the mesh in the pictures
+
+
+def matches(data: str) -> bool:
+    """Whether this is the name of a mesh; the file may be missing."""
+    return Path(data).suffix.lower() in SUFFIXES and not Path(data).is_dir()
+
+
+def read(data: str, options: ReadOptions) -> Scene:
+    """Draw the mesh, 96 pictures to train and 16 to test. SceneError where it cannot be used; it names the file."""
+    path, begin = Path(data), time.perf_counter()
+    size = picture_size(path, options)
+    with heard() as notes:
+        found = parts(path)
+    parted, dropped = solid(path, found, notes)
+    points = np.concatenate([part.corners for part in parted]).reshape(-1, 3)
+    transform, box = placement(points, turned=path.suffix.lower() in GLTF)
+    points = points @ transform[:3, :3].T + transform[:3, 3]
+    train, test = (around(whole_sphere(*spiral), points, size) for spiral in SPIRALS)
+    surface = surfaced(parted, points.reshape(-1, 3, 3), pixel_at(train))
+    read_in, begin = time.perf_counter() - begin, time.perf_counter()
+    pictures = draw(surface, [*train, *test])
+    drawn_in = time.perf_counter() - begin
+    names = [f"train_{i:03d}.png" for i in range(TRAIN)] + [f"test_{i:03d}.png" for i in range(TEST)]
+    views = [
+        View(camera, torch.from_numpy(image), torch.ones((), dtype=torch.bool).expand(size, size), name)
+        for camera, image, name in zip([*train, *test], pictures, names, strict=True)
+    ]
+    return Scene(
+        name=path.stem,
+        train=tuple(views[:TRAIN]),
+        test=tuple(views[TRAIN:]),
+        box=box,
+        transform=torch.from_numpy(transform),
+        background=(1.0, 1.0, 1.0),
+        transparent=True,
+        facts=(
+            *described(path, parted, dropped),
+            *(f"trimesh says: {note}" for note in dict.fromkeys(notes)),
+            f"{TRAIN} pictures to train and {TEST} to test, {size} x {size}, from all around, also from below",
+            f"read in {read_in:.1f} s, drawn in {drawn_in:.1f} s",
+        ),
+    )
+
+
+def described(path: Path, parted: list[Part], dropped: int) -> list[str]:
+    """What was found and assumed, one line each."""
+    count = sum(len(part.corners) for part in parted)
+    left_out = f"; {dropped} degenerate ones were dropped" if dropped else ""
+    painted: Counter[str] = Counter()
+    for part in parted:
+        painted[part.painted] += len(part.corners)
+    shares = ", ".join(f"{name} {n / count:.0%}" for name, n in painted.most_common())
+    up = "+Y is up, as glTF has it" if path.suffix.lower() in GLTF else "+Z is assumed to be up"
+    return [
+        f"format: {path.suffix[1:].lower()} mesh, {count} triangles in {len(parted)} parts{left_out}",
+        f"colour, share of the triangles: {shares}; axes: {up}",
+    ]
+
+
+def picture_size(path: Path, options: ReadOptions) -> int:
+    """Pixels along a side that `options` ask for."""
+    size = min(SIZE // options.downscale, options.max_resolution)
+    if size < LEAST:
+        raise SceneError(f"{path}: downscale {options.downscale} leaves {size} pixels; wanted at least {LEAST}")
+    return size
+
+
+def placement(points: np.ndarray, *, turned: bool) -> tuple[np.ndarray, Tensor]:
+    """Transform (4, 4) float64 from the file's coordinates to scene units, and the box (2, 3) float32 there.
+
+    The mesh is centred; its longest side and the margin fill the unit cube, and every side gets the same margin.
+    """
+    turn = UPRIGHT if turned else np.eye(3)
+    points = points @ turn.T
+    low, high = points.min(0), points.max(0)
+    longest = float((high - low).max())
+    scale = 1 / (longest * (1 + MARGIN))
+    transform = np.eye(4)
+    transform[:3, :3] = scale * turn
+    transform[:3, 3] = 0.5 - scale * (low + high) / 2
+    half = torch.from_numpy(scale * (high - low + MARGIN * longest) / 2).float()
+    return transform, torch.stack([0.5 - half, 0.5 + half])
+
+
+def whole_sphere(count: int, way: int, begin: float) -> np.ndarray:
+    """Unit directions (count, 3) evenly over the sphere, on a spiral that turns one `way`, 1 or -1."""
+    z = 1 - (2 * np.arange(count) + 1) / count
+    turn = way * np.arange(count) * math.pi * (3 - math.sqrt(5)) + begin
+    flat = np.sqrt(1 - z * z)
+    return np.stack([flat * np.cos(turn), flat * np.sin(turn), z], -1)
+
+
+def around(back: np.ndarray, points: np.ndarray, size: int) -> list[Camera]:
+    """Cameras that look from directions (M, 3) at the middle of the unit cube, as near as shows all points (N, 3)."""
+    focal = size / 2 / math.tan(FIELD_OF_VIEW / 2)
+    lens = Intrinsics(focal, focal, size / 2, size / 2)
+    slope = math.tan(FIELD_OF_VIEW / 2) / FRAME
+    right = np.cross([0.0, 0.0, 1.0], back)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    up = np.cross(back, right)
+    # a point q is inside the right edge where q.right <= slope (distance - q.back); so for the other edges
+    edges = np.concatenate([side / slope + back for side in (right, -right, up, -up)])
+    reach = np.full(len(edges), -np.inf)
+    for some in np.array_split(points - 0.5, len(points) // 8192 + 1):
+        reach = np.maximum(reach, (some @ edges.T).max(0))
+    eyes = 0.5 + back * reach.reshape(4, -1).max(0)[:, None]
+    target, zenith = torch.full((3,), 0.5), torch.tensor([0.0, 0.0, 1.0])
+    return [Camera(look_at(eye, target, zenith), lens, (size, size)) for eye in torch.from_numpy(eyes).float()]
+
+
+def pixel_at(cameras: list[Camera]) -> float:
+    """Scene units that a pixel covers in the middle of the scene, in the median picture."""
+    widths = [float((c.pose[:3, 3] - 0.5).norm()) / c.intrinsics.fx for c in cameras]
+    return float(np.median(widths))
+
+
+def surfaced(parted: list[Part], corners: np.ndarray, pixel: float) -> Surface:
+    """The surface to draw, of parts whose corners lie at (T, 3, 3) in scene units where a pixel has this length."""
+    colors, uv = (np.concatenate([getattr(one, name) for one in parted]) for name in ("colors", "uv"))
+    owner = np.repeat(np.arange(len(parted)), [len(one.corners) for one in parted])
+    texture, textures = np.full(len(corners), -1, np.int32), []
+    keys = [(id(one.picture), one.cutoff) for one in parted]  # parts may share a picture
+    for key, one in dict(zip(keys, parted, strict=True)).items():
+        if one.picture is not None:
+            mine = np.isin(owner, [i for i, other in enumerate(keys) if other == key])
+            texture[mine] = len(textures)
+            pixels = shrunk(one.picture.convert("RGBA" if one.cutoff else "RGB"), corners[mine], uv[mine], pixel)
+            textures.append(Texture(pixels, one.cutoff))
+    return assembled(corners, colors, uv, texture, tuple(textures))
+
+
+def shrunk(picture: Image.Image, corners: np.ndarray, uv: np.ndarray, pixel: float) -> np.ndarray:
+    """A picture (H, W, C) uint8 on triangles (T, 3, 3) at uv (T, 3, 2), reduced by the whole number at which a pixel
+    of length `pixel` still covers at least one of its texels along a side, so that drawings do not alias."""
+    (a, b), (u, v) = ((x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]) for x in (corners, uv.astype(np.float64)))
+    area = float(np.linalg.norm(np.cross(a, b), axis=1).sum())
+    texels = float(np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).sum()) * picture.width * picture.height
+    times = max(1, int(pixel * math.sqrt(texels / area)))
+    if times > 1:
+        size = (max(1, picture.width // times), max(1, picture.height // times))
+        picture = picture.resize(size, Image.Resampling.BOX)
+    return np.asarray(picture)

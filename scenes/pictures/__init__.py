@@ -1,0 +1,1 @@
+"""Pictures as files hold them: pixels, masks, lenses."""

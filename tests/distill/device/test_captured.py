@@ -1,0 +1,322 @@
+"""The step of fixed size: the same loss and gradients as on the CPU, no waiting, learning, buffers, memory, resume."""
+
+import functools
+import itertools
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+from hostfree import Waited, hostfree
+
+import distill.device.captured as module
+import fields
+from distill.device.captured import LAG, PATIENCE, Captured, Sizes
+from distill.learning.fit import Optimization, Schedule, fit
+from distill.learning.optimizer import Optimizer
+from distill.photographs.loss import Photographs
+from distill.photographs.training import Recipe, Training
+from fields.files import ModelError
+from render.occupancy import EVERYWHERE_UPDATES
+from scenes.evaluate import score_views
+from scenes.placing.cells import possible_cells
+from scenes.scene import ReadOptions, load
+
+
+@functools.cache
+def pictures():
+    return load("builtin:48", ReadOptions())
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Few cells to ask, found once."""
+    monkeypatch.setattr("distill.photographs.training.RESOLUTION", 32)
+    monkeypatch.setattr("distill.photographs.training.possible_cells", lambda *_: cells())
+
+
+@functools.cache
+def cells():
+    fine = possible_cells(pictures(), 1, 128)
+    return fine.view(32, 4, 32, 4, 32, 4).any(5).any(3).any(1).view(1, -1)
+
+
+class Plain(Optimizer):
+    """Answers as DeviceOptimizer does; that one's kernels run in Python where there is no GPU."""
+
+    def __init__(self, field):
+        super().__init__(field)
+        self.row = torch.zeros((), dtype=torch.int64, device=field.box.device)
+        self.halves = {}
+
+    def step(self, factor):
+        grads = [p.grad for group in self.groups() for p in group["params"] if p.grad is not None]
+        if all(bool(g.isfinite().all()) for g in grads):
+            self.row.zero_()
+            super().step(float(factor))
+        else:
+            self.row += 1
+
+    def restore(self, tensors):
+        super().restore(tensors)
+        self.row.zero_()
+
+
+def eager(device, name="hashgrid", steps=40, batch=2048, step=0.01):
+    recipe = Recipe("builtin:48", name, "tiny", 0, steps, batch, 1, device.type, step)
+    run = Training(pictures(), recipe, device)
+    if not isinstance(run.loss, Photographs):
+        run.loss = Photographs(run.scene, run.field, run.renderer, run.loss.occupancy, run.loss.config, 0)
+        run.run = Optimization(run.field)
+    return run
+
+
+def captured(device, *args, **kwargs):
+    """A run whose steps are of fixed size, on any device."""
+    run = eager(device, *args, **kwargs)
+    run.loss = Captured(run.scene, run.field, run.renderer, run.loss.occupancy, run.loss.config, 0)
+    run.run = Optimization(run.field, Plain)
+    return run
+
+
+def advance(run, until):
+    steps = fit(run.run, run.stages(), Schedule(run.recipe.steps))
+    return list(itertools.islice(steps, until - run.run.index))
+
+
+class Drawn:
+    """Pixels that were drawn before."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def prepare(self):
+        pass
+
+    def draw(self, *_):
+        return self.batch
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """Decoders compute in float32."""
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+
+
+@pytest.mark.parametrize("name", ["hashgrid", "vm"])  # the second has a penalty
+def test_loss_and_gradients_are_those_of_the_eager_step(name, device, exact):
+    one, two = eager(device, name, batch=1 << 14), captured(device, name, batch=1 << 14)  # so that no ray is cut
+    two.loss.most_rays = one.loss.rays
+    pixels = one.loss.pool.draw(one.loss.rays, torch.Generator().manual_seed(5))
+    one.loss.pool = two.loss.pixels = Drawn(pixels)
+    want = one.loss(1)
+    two.loss.update(two.loss.occupancy.allowed)
+    got = two.loss(1)
+    assert torch.equal(two.loss.grid.bits, one.loss.grid.bits)
+    assert (got.rays, got.samples) == (want.rays, want.samples)
+    assert int(two.loss.rays) == one.loss.rays
+    assert got.mse == pytest.approx(want.mse, rel=1e-5)
+    torch.testing.assert_close(got.value, want.value, rtol=1e-5, atol=1e-7)
+    for loss in (got, want):
+        loss.value.backward()
+    for a, b in zip(two.field.parameters(), one.field.parameters(), strict=True):
+        assert b.grad is not None
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-3, atol=1e-4 * float(b.grad.abs().max()))
+
+
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_the_host_waits_for_nothing(name):
+    run = captured(torch.device("cpu"), name, batch=1024)
+    source, optimization = run.loss, run.run
+
+    class Still:
+        clear, row = optimization.optimizer.clear, torch.zeros((), dtype=torch.int64)
+        halves: ClassVar = {}
+
+        def step(self, factor):
+            grads = [p.grad for p in run.field.parameters()]
+            assert all(g is not None for g in grads)
+
+    optimization.optimizer = Still()
+    source.take(optimization, 1.0)  # what is asked once is asked here
+    source.taken(optimization)
+    with hostfree():
+        source.factor.fill_(0.5)
+        source.pixels.prepare()
+        source.moved(optimization)
+        source.update(source.occupancy.allowed)
+        source.update(source.occupancy.drawn(source.generator))
+
+
+def test_a_loss_that_is_not_finite_moves_nothing(device, monkeypatch):
+    """Where all gradients are finite all the same."""
+    run = captured(device, batch=1024)
+    before = [p.detach().clone() for p in run.field.parameters()]
+    monkeypatch.setattr(type(run.field.architecture), "penalty", lambda *_: torch.tensor(math.inf, device=device))
+    assert [step.trouble for step in advance(run, 2)] == ["loss is not finite"] * 2
+    assert all(torch.equal(a, b) for a, b in zip(before, run.field.parameters(), strict=True))
+
+
+def test_growth_begins_the_queue_anew(device):
+    run = captured(device, "voxels", steps=24, batch=1024)
+    (share,) = run.growth
+    steps = advance(run, 24)
+    assert not any(step.trouble for step in steps)
+    assert (
+        run.field.architecture.config.resolution
+        > Training(run.scene, run.recipe, device).field.architecture.config.resolution
+    )
+    assert run.loss.mover is run.run.optimizer
+    assert {step.stage for step in steps if step.index > 24 * share} == {"photographs, growth 1"}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: float(x.sum()), lambda x: x[x > 0], lambda x: x.tolist(), lambda x: x.nonzero(), lambda x: x.cpu(),
+        lambda x: torch.tensor([1.0]) + x, lambda x: x.repeat_interleave(x.long()), lambda x: bool((x > 0).any()),
+    ],
+)  # fmt: skip
+def test_waiting_is_noticed(read):
+    x = torch.ones(3)
+    with hostfree(), pytest.raises(Waited):
+        read(x)
+
+
+def decibels(run):
+    draw = lambda camera: run.renderer.image(run.field, run.loss.grid, camera)  # noqa: E731
+    scores = list(score_views(run.scene.test[:4], run.scene.background, draw))
+    return sum(s.score.psnr for s in scores) / len(scores)
+
+
+def test_it_learns_as_the_eager_loop_does(device):
+    one, two = eager(device), captured(device)
+    steps = advance(two, 40)
+    advance(one, 40)
+    assert [s.index for s in steps] == list(range(40))
+    late = [s.samples for s in steps[-20:]]
+    assert 0.7 < sum(late) / len(late) / 2048 < 1.15
+    assert abs(decibels(two) - decibels(one)) < 0.3
+
+
+def test_an_interrupted_run_continues_bit_for_bit(device, tmp_path):
+    whole, first = captured(device, steps=22, batch=1024), tmp_path / "checkpoint.safetensors"
+    for step in fit(whole.run, whole.stages(), Schedule(22)):
+        if step.index == 17:
+            whole.save_checkpoint(first)
+    second = captured(device, steps=22, batch=1024)
+    second.load_checkpoint(first)
+    assert second.run.index == 18
+    assert second.loss.occupancy.updates > EVERYWHERE_UPDATES
+    advance(second, 22)
+    states = [{**run.run.state(), **run.loss.state()} for run in (whole, second)]
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0] if k != "run.seconds")
+
+
+def test_a_run_without_graphs_continues_with_them(device, tmp_path):
+    one = eager(device, batch=1024)
+    advance(one, 3)
+    one.save_checkpoint(tmp_path / "c.safetensors")
+    two = captured(device, batch=1024)
+    two.load_checkpoint(tmp_path / "c.safetensors")
+    assert int(two.loss.rays) == one.loss.rays
+    assert not any(step.trouble for step in advance(two, 5))
+    damaged = {k: v for k, v in one.loss.state().items() if not k.endswith("values")}
+    one.loss.state = lambda: damaged
+    one.save_checkpoint(tmp_path / "d.safetensors")
+    with pytest.raises(ModelError, match="damaged checkpoint"):
+        captured(device, batch=1024).load_checkpoint(tmp_path / "d.safetensors")
+
+
+def test_what_is_known_late_still_brings_the_good_state_back(device, monkeypatch):
+    """The host learns of each step five steps later, as with a GPU."""
+    run, waiting = captured(device, batch=1024), []
+    fetch = run.loss.mailbox.fetch
+
+    def late(most):
+        waiting.extend(fetch(0))
+        ready = waiting[: max(len(waiting) - min(most, 5), 0)]
+        del waiting[: len(ready)]
+        return ready
+
+    monkeypatch.setattr(run.loss.mailbox, "fetch", late)
+    notes = []
+    for step in fit(run.run, run.stages(), Schedule(30)):
+        if step.index == 8:
+            with torch.no_grad():
+                next(run.field.parameters()).fill_(math.nan)
+        if step.trouble:
+            notes.append((step.index, step.trouble))
+    assert notes[0] == (9 + 5, "loss is not finite")
+    assert [n for n, text in notes if "went back to the state of step 0" in text] == [notes[-1][0]]
+    assert len(notes) == 5
+    assert all(bool(p.isfinite().all()) for p in run.field.parameters())
+    assert run.run.samples > 30 * 500  # of all steps, those known at the end included
+
+
+def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
+    run, calls = captured(device, steps=12), []
+
+    def short(run, *, shade=module.fixed.shade):
+        def fail(*args):
+            calls.append(len(calls))
+            if len(calls) in run:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return shade(*args)
+
+        monkeypatch.setattr(module.fixed, "shade", fail)
+
+    short({4})
+    notes = [(s.index, s.trouble) for s in fit(run.run, run.stages(), Schedule(8)) if s.trouble]
+    assert notes == [(3, "out of memory: the batch is halved, to 1024 samples")]
+    assert run.loss.sizes == Sizes.of(1024, run.loss.room)
+    calls.clear()
+    short({2, 3})
+    other = captured(device, steps=12)
+    with pytest.raises(ValueError, match="out of memory again, with half the batch at step 2: take a smaller --batch"):
+        list(fit(other.run, other.stages(), Schedule(8)))
+
+
+@pytest.mark.parametrize("make", [eager, captured])
+def test_a_batch_is_halved_as_long_as_it_may_be(make, device):
+    source = make(device, batch=2048).loss
+    assert source.halve() == source.config.batch == 1024
+    assert int(source.rays) == 512
+    assert source.halve() == 0
+    assert source.config.batch == 1024
+
+
+def test_the_first_buffer_grows_at_once_and_shrinks_after_a_while(device):
+    source = captured(device, batch=1024).loss
+    source.fit_room(kept=100, marched=700)
+    assert (source.room, source.sizes.marched) == (8, 8192)
+    for _ in range(PATIENCE):
+        source.fit_room(kept=100, marched=200)
+    assert source.room == 8
+    source.fit_room(kept=100, marched=200)
+    assert (source.room, source.sizes.marched) == (4, 4096)
+    assert [Sizes.of(1 << n, 4).kept for n in (10, 16, 18)] == [2048, 73728, 294912]  # 2, 9 / 8, 9 / 8
+
+
+def test_rays_follow_both_budgets(device):
+    source = captured(device, batch=2048).loss
+
+    def after(rays, asked, kept, marched):
+        source.rays.fill_(rays)
+        return int(source.next_rays(*(torch.tensor(n, device=device) for n in (asked, kept, marched))))
+
+    assert after(1000, 1000, 1500, 2000) == 1365  # 2048 / 1500
+    assert after(1000, 1000, 100, 200) == 2000  # at most twice as many
+    assert after(1000, 1000, 10**5, 10**5) == 500  # at least half
+    assert after(1000, 900, 2048, 4 * 2048) == 900  # the rays that did not fit count with neither
+    assert after(1000, 1000, 1000, 8192) == 900  # marched samples are the narrower way
+    assert after(64, 64, 10**5, 10**5) == 64
+    assert after(2048, 2048, 0, 0) == 2048
+
+
+def test_the_queue_is_bounded(device):
+    run = captured(device, batch=1024)
+    assert len(run.loss.mailbox.free) > LAG
+    advance(run, 3)
+    assert len(run.loss.mailbox) == 0

@@ -1,0 +1,38 @@
+"""The listing of presets: sizes as built, figures as measured, nothing else."""
+
+import json
+
+import fields
+from distill.learning import profiles
+
+
+def test_every_preset_is_listed_with_the_bytes_that_its_file_holds(generator):
+    found = list(profiles.profiles())
+    wanted = [(name, preset) for name in fields.NAMES for preset in fields.module(name).PRESETS]
+    assert [(p.architecture, p.preset) for p in found] == wanted
+    for one in found:
+        if one.preset == "tiny":
+            module = fields.module(one.architecture)
+            network = module.Network(module.Network.final(module.PRESETS["tiny"]), 3, generator)
+            parts = [*network.stored().values(), *network.head(generator).stored().values()]
+            assert one.weight_bytes == sum(t.numel() * t.element_size() for t in parts)
+
+
+def test_measured_figures_carry_data_time_and_device(tmp_path, monkeypatch):
+    row = {"architecture": "hashgrid", "preset": "tiny", "psnr": 25.125, "train_seconds": 60.2}
+    failed = {"architecture": "hashgrid", "preset": "small", "error": "no"}
+    record = [{"data": "chair", "device": "cpu, 2 threads", "rows": [row, failed]}]
+    (tmp_path / "p.json").write_text(json.dumps(record))
+    monkeypatch.setattr(profiles, "MEASURED", tmp_path / "p.json")
+    lines = {p.preset: p.measured for p in profiles.profiles() if p.architecture == "hashgrid"}
+    assert lines["tiny"] == ("25.12 dB on chair after 60 s (cpu, 2 threads)",)
+    assert lines["small"] == ()
+
+
+def test_what_is_shipped_fits_the_presets_there_are():
+    for table in profiles.measured():
+        assert table["data"]
+        assert table["device"]
+        for row in table["rows"]:
+            assert row["preset"] in fields.module(row["architecture"]).PRESETS
+            assert "error" not in row

@@ -1,0 +1,210 @@
+"""Where a run writes; and that Ctrl-C, in any phase, loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from analytic import block_file
+
+from distill import convert_scene
+from distill.conversion import report
+from distill.learning import monitor as progress
+from distill.learning.monitor import Files
+from fields.files import load
+
+STEPS = 30
+WORDS = ("--to", "triplane", "--preset", "tiny", "--batch", "1024", "--steps", str(STEPS))
+LEFT = {"s.safetensors", "s_checkpoint.safetensors", "s_log.jsonl"}
+DONE = {"s.safetensors", "s_metrics.json", "s_sheet.png", "s_log.jsonl"}
+
+
+def convert(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["convert-scene", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        convert_scene.main()
+    return end.value.code
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A hash grid that holds a block."""
+    return block_file(tmp_path_factory.mktemp("teacher") / "block.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(teacher, tmp_path_factory):
+    """Weights of a conversion that was never stopped."""
+    out = tmp_path_factory.mktemp("whole") / "s.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        assert convert(patch, teacher, *WORDS, "--out", out) == 0
+    return load(out).field.state_dict()
+
+
+def interrupted_after(monkeypatch, steps):
+    """From now on, Ctrl-C is pressed after so many steps; returns a list that will hold the stage of the last."""
+    saw, stages = progress.Monitor.saw, []
+
+    def pressed(monitor, step):
+        saw(monitor, step)
+        if step.index + 1 == steps:
+            stages.append(step.stage)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(progress.Monitor, "saw", pressed)
+    return stages
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "s.safetensors"
+
+
+@pytest.mark.parametrize(("steps", "phase"), [(5, "features"), (15, "samples"), (25, "rays"), (STEPS, "rays")])
+def test_ctrl_c_saves_in_every_phase(monkeypatch, teacher, out, capsys, steps, phase):
+    handler = signal.getsignal(signal.SIGINT)
+    seen = interrupted_after(monkeypatch, steps)
+    assert convert(monkeypatch, teacher, *WORDS, "--out", out) == 130
+    assert seen == [phase]
+    assert signal.getsignal(signal.SIGINT) is handler
+    told = capsys.readouterr()
+    assert "continue with --resume" in told.out
+    assert told.err == "convert-scene: interrupted\n"
+    assert {p.name for p in out.parent.iterdir()} == LEFT
+    assert load(out).header.provenance["steps"] == steps
+
+
+@pytest.mark.parametrize("steps", [5, 15, 25, STEPS])
+def test_a_resumed_conversion_writes_the_weights_of_one_that_was_never_stopped(monkeypatch, teacher, whole, out, steps):
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, steps)
+        assert convert(patch, teacher, *WORDS, "--out", out) == 130
+    assert convert(monkeypatch, teacher, *WORDS, "--out", out, "--resume") == 0
+    got = load(out)
+    assert got.header.provenance["steps"] == STEPS
+    assert [name for name, value in whole.items() if not torch.equal(value, got.field.state_dict()[name])] == []
+    assert {p.name for p in out.parent.iterdir()} == DONE
+
+
+def test_stopped_while_scoring_the_model_is_there(monkeypatch, teacher, tmp_path, capsys):
+    def pressed(*given):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)  # a signal arrives between two instructions
+
+    monkeypatch.setattr(report, "scored", pressed)
+    out, before = tmp_path / "s.safetensors", signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored
+    try:
+        assert convert(monkeypatch, teacher, *WORDS, "--out", out) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "convert-scene: interrupted\n"
+    assert load(out).header.provenance["steps"] == STEPS
+
+
+def test_checkpoints_and_previews_are_written_on_the_way(monkeypatch, teacher, tmp_path):
+    seen = []
+    step = progress.Monitor.saw
+
+    def looked(monitor, one):
+        step(monitor, one)
+        seen.append({p.name for p in tmp_path.iterdir()})
+
+    monkeypatch.setattr(progress.Monitor, "saw", looked)
+    assert convert(monkeypatch, teacher, *WORDS, "--out", tmp_path / "s.safetensors", "--save-every", 0.01) == 0
+    assert {"s_checkpoint.safetensors", "s_preview.png"} <= seen[-1]
+    assert "s_checkpoint.safetensors" not in {p.name for p in tmp_path.iterdir()}  # the run is over
+
+
+def test_a_checkpoint_of_another_teacher_is_refused_in_one_line(monkeypatch, teacher, tmp_path, capsys):
+    out, copy = tmp_path / "s.safetensors", tmp_path / "copy.safetensors"
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 3)
+        assert convert(patch, teacher, *WORDS, "--out", out) == 130
+        capsys.readouterr()
+    block_file(copy, background=[0.0, 0.0, 0.0])
+    assert convert(monkeypatch, copy, *WORDS, "--out", out, "--resume") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "checkpoint has teacher" in error
+    mine = teacher.read_bytes()
+    try:
+        teacher.write_bytes(copy.read_bytes())
+        assert convert(monkeypatch, teacher, *WORDS, "--out", out, "--resume") == 2
+    finally:
+        teacher.write_bytes(mine)
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "checkpoint has digest" in error
+    assert load(out).header.provenance["steps"] == 3  # what was saved is still there
+
+
+def stopped(words, log, lines):
+    """Run a process and press Ctrl-C once the log has so many lines."""
+    command = [sys.executable, "-m", "distill.convert_scene", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(900):
+        if process.poll() is not None or (log.exists() and len(log.read_text().splitlines()) >= lines):
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+
+
+def test_a_process_that_is_interrupted_continues(monkeypatch, teacher, tmp_path, capsys):
+    """As processes are slow to begin, the second one is this one."""
+    out, log, saw = tmp_path / "s.safetensors", tmp_path / "s_log.jsonl", progress.Monitor.saw
+    words = (teacher, *WORDS[:-1], 100000, "--out", out)
+    stopped(words, log, 2)
+    assert {p.name for p in tmp_path.iterdir()} == LEFT
+    before = log.read_text().splitlines()
+
+    def pressed(monitor, step):
+        saw(monitor, step)
+        if len(log.read_text().splitlines()) >= len(before) + 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(progress.Monitor, "saw", pressed)
+    assert convert(monkeypatch, *words, "--resume") == 130
+    assert "continues at step" in capsys.readouterr().out
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert len(steps) == len(before) + 2
+    assert load(out).header.provenance["steps"] == steps[-1]
+
+
+def test_files_of_a_folder_and_beside_a_model(tmp_path):
+    within, beside = Files.at(tmp_path / "run"), Files.at(tmp_path / "a.b.safetensors")
+    assert within.model == tmp_path / "run" / "model.safetensors"
+    assert within.sheet == tmp_path / "run" / "test_sheet.png"
+    assert beside.model == tmp_path / "a.b.safetensors"
+    assert beside.sheet == tmp_path / "a.b_sheet.png"
+    assert beside.checkpoint == tmp_path / "a.b_checkpoint.safetensors"
+    for files in (within, beside):
+        paths = [getattr(files, name) for name in ("model", "metrics", "log", "preview", "sheet", "checkpoint")]
+        assert len(set(paths)) == 6
+    assert not list(tmp_path.iterdir())  # nothing is made before it is needed
+
+
+def test_a_path_of_the_other_kind_is_refused(tmp_path):
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="is a folder; --out wants a file there"):
+        Files.at(tmp_path / "folder.safetensors")
+    with pytest.raises(ValueError, match="is a file; --out wants a folder"):
+        Files.at(tmp_path / "file")
+
+
+def test_prepare_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
+    Files.at(tmp_path / "a" / "b" / "s.safetensors").prepare()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=r"Not a directory|exists"):
+        Files.at(Path(tmp_path / "file" / "s.safetensors")).prepare()

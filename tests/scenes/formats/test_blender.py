@@ -1,0 +1,88 @@
+import drawn
+import pytest
+import torch
+
+from render.rays import RayBatch
+from scenes.formats import blender
+from scenes.placing.box import crosses, probes
+from scenes.scene import ReadOptions, SceneError, load
+
+OPTIONS = ReadOptions()
+
+
+def test_train_and_test_come_from_their_files(tmp_path):
+    assert blender.matches(str(drawn.blender(tmp_path)))
+    scene = load(str(tmp_path), OPTIONS)
+    assert [len(scene.train), len(scene.test)] == [10, 3]
+    assert scene.train[0].name == "train/r_0.png"
+    assert scene.test[2].name == "test/r_2.png"
+    assert scene.transparent
+    assert scene.background == (1.0, 1.0, 1.0)
+    assert any("transforms_train.json alone, tested on transforms_test.json (3" in fact for fact in scene.facts)
+
+
+def test_views_hold_the_pictures_and_their_cameras(tmp_path):
+    scene = load(str(drawn.blender(tmp_path)), OPTIONS)
+    view = scene.train[4]
+    assert view.image.dtype == torch.uint8
+    assert view.image.shape == (48, 48, 4)
+    assert view.valid.all()
+    assert view.camera.intrinsics.fx == pytest.approx(24 / 0.3093362)  # tan 0.3
+    back = torch.linalg.inv(scene.transform) @ torch.cat([view.camera.pose[:3, 3].double(), torch.ones(1)])
+    torch.testing.assert_close(back[:3].float(), drawn.ring()[4][:3, 3])
+    torch.testing.assert_close(view.camera.pose[:3, :3], drawn.ring()[4][:3, :3])
+
+
+def test_val_stands_in_for_test(tmp_path):
+    drawn.blender(tmp_path)
+    (tmp_path / "transforms_test.json").rename(tmp_path / "transforms_val.json")
+    scene = load(str(tmp_path), OPTIONS)
+    assert len(scene.test) == 3
+    assert any("tested on transforms_val.json" in fact for fact in scene.facts)
+
+
+def test_without_test_or_val_every_eighth_is_for_test(tmp_path):
+    scene = load(str(drawn.blender(tmp_path, test=0)), OPTIONS)
+    assert [view.name for view in scene.test] == ["train/r_0.png", "train/r_8.png"]
+    assert len(scene.train) == 8
+    assert any("there is no test or val file" in fact for fact in scene.facts)
+
+
+def test_downscaling_scales_the_lens(tmp_path):
+    drawn.blender(tmp_path, size=(50, 50))
+    scene = load(str(tmp_path), ReadOptions(downscale=3))
+    view = scene.train[0]
+    assert view.camera.size == (17, 17)
+    assert view.camera.intrinsics.fx == pytest.approx(25 / 0.3093362 * 17 / 50)
+    assert any("50 x 50 in the files, loaded at 17 x 17" in fact for fact in scene.facts)
+
+
+def test_a_broken_test_file_is_named(tmp_path):
+    drawn.blender(tmp_path)
+    (tmp_path / "transforms_test.json").write_text("{")
+    with pytest.raises(SceneError, match=r"transforms_test\.json: not whole JSON"):
+        load(str(tmp_path), OPTIONS)
+
+
+def test_the_chair_has_a_tight_box(capture):
+    scene = load(str(capture("nerf_synthetic_chair")), ReadOptions(downscale=4))
+    assert [len(scene.train), len(scene.test)] == [100, 25]
+    assert scene.transparent
+    extent = scene.box[1] - scene.box[0]
+    assert float(extent.max()) == pytest.approx(1)
+    rays = solid(scene)
+    assert crosses(rays, scene.box).all()
+    for side in range(2):  # no face can move in by a twelfth without cutting something off
+        for axis in range(3):
+            smaller = scene.box.clone()
+            smaller[side, axis] += (1 - 2 * side) * extent[axis] / 12
+            assert not crosses(rays, smaller).all()
+
+
+def solid(scene):
+    """Rays that show something, a raster of 100 x 100 in each picture."""
+    found = []
+    for view in scene.train:
+        rays, pixels = probes(view.camera, 100)
+        found.append(rays[view.image[pixels[:, 1], pixels[:, 0], 3] >= 128])
+    return RayBatch(torch.cat([r.origins for r in found]), torch.cat([r.directions for r in found]))

@@ -1,0 +1,142 @@
+import math
+
+import drawn
+import pytest
+import torch
+
+from render.camera import Intrinsics, look_at
+from render.rays import RayBatch
+from scenes.placing.box import Shot, attention, crosses, cube, similarity, solve
+
+SIZE = (60, 60)
+LENS = Intrinsics(90, 90, 30, 30)
+
+
+def shots(poses, *, opaque=False, lens=LENS):
+    every = torch.ones((), dtype=torch.bool).expand(SIZE[1], SIZE[0])
+    pictures = [drawn.picture(pose, lens, SIZE, opaque=opaque) for pose in poses]
+    return [
+        Shot(f"{i}", pose.double(), lens, image, every)
+        for i, (pose, image) in enumerate(zip(poses, pictures, strict=True))
+    ]
+
+
+def inward(fit):
+    """Corners of the box in input coordinates."""
+    back = torch.linalg.inv(fit.transform)
+    return fit.box.double() @ back[:3, :3].T + back[:3, 3]
+
+
+def test_the_transform_is_a_similarity_without_rotation():
+    transform = similarity(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64), 0.25)
+    assert transform.dtype == torch.float64
+    corner = transform @ torch.tensor([0.75, 1.75, 2.75, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(corner, torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(transform[:3, :3], 2 * torch.eye(3, dtype=torch.float64))
+
+
+def test_attention_finds_the_common_point_despite_strays():
+    target = torch.tensor([0.3, -0.2, 0.5])
+    poses = torch.stack(drawn.ring(20, target=target.tolist())).double()
+    for i in (3, 11):  # two cameras that look far aside
+        poses[i] = look_at(poses[i, :3, 3].float(), target + torch.tensor([0.0, 3.0, 3.0]), drawn.UP).double()
+    found = attention(poses[:, :3, 3], -poses[:, :3, 2])
+    assert found is not None
+    assert float((found - target).norm()) < 0.05
+
+
+def test_parallel_axes_have_no_common_point():
+    positions = torch.rand(9, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert attention(positions, torch.tensor([[0.0, 0.0, -1.0]]).double().expand(9, 3)) is None
+
+
+def test_crosses():
+    origins = torch.tensor([[0.5, 0.5, 3.0], [0.5, 0.5, 3.0], [2.0, 0.5, 3.0], [0.5, 0.5, 0.5]])
+    directions = torch.tensor([[0.0, 0, -1], [0, 0, 1], [0, 0, -1], [1, 0, 0]])
+    assert crosses(RayBatch(origins, directions), cube(1)).tolist() == [True, False, False, True]
+
+
+def test_an_object_gets_a_tight_box_with_its_longest_side_one():
+    fit = solve(shots(drawn.ring(30, lowest=-2.0)), transparent=True, aabb_scale=None)
+    low, high = inward(fit)
+    want_low, want_high = torch.tensor([drawn.LOW, drawn.HIGH], dtype=torch.float64)
+    assert (low <= want_low).all()
+    assert (high >= want_high).all()
+    assert float((want_low - low).max()) < 0.15  # about three pixels of these pictures
+    assert float((high - want_high).max()) < 0.15
+    extent = fit.box[1] - fit.box[0]
+    assert float(extent.max()) == pytest.approx(1)
+    torch.testing.assert_close(fit.box.mean(0), torch.full((3,), 0.5))
+
+
+def test_units_and_origin_of_the_input_do_not_matter():
+    plain = solve(shots(drawn.ring(20)), transparent=True, aabb_scale=None)
+    far = shots(drawn.ring(20))
+    for shot in far:
+        shot.pose[:3, 3] = shot.pose[:3, 3] * 1000 + torch.tensor([4e5, -3e6, 100.0], dtype=torch.float64)
+    fit = solve(far, transparent=True, aabb_scale=None)
+    torch.testing.assert_close(fit.box, plain.box, atol=2e-2, rtol=0)  # a cell of the hull may fall either way
+    torch.testing.assert_close(
+        far[3].placed(fit.transform).pose, shots(drawn.ring(20))[3].placed(plain.transform).pose, atol=5e-2, rtol=0
+    )
+
+
+def test_masked_pixels_are_not_taken_for_empty():
+    every = shots(drawn.ring(30))
+    masked = [
+        Shot(s.name, s.pose, s.intrinsics, torch.zeros_like(s.image), torch.zeros(60, 60).bool()) for s in every[:1]
+    ]
+    fit = solve([*masked, *every[1:]], transparent=True, aabb_scale=None)
+    assert (inward(fit)[0] <= torch.tensor(drawn.LOW, dtype=torch.float64)).all()
+
+
+def test_silhouettes_that_contradict_fall_back_to_what_is_framed():
+    every = shots(drawn.ring(12))
+    wrong = [
+        Shot(s.name, s.pose, s.intrinsics, s.image.roll(20 * (i % 3 - 1), 1), s.valid) for i, s in enumerate(every)
+    ]
+    fit = solve(wrong, transparent=True, aabb_scale=None)
+    torch.testing.assert_close(fit.box, cube(1))
+    assert any("no solid place in common" in fact for fact in fit.facts)
+
+
+def test_the_core_of_an_open_scene_is_what_the_cameras_frame():
+    poses = drawn.ring(24, radius=4.0)
+    fit = solve(shots(poses, opaque=True), transparent=False, aabb_scale=None)
+    torch.testing.assert_close(fit.box, cube(4))
+    low, high = inward(fit)
+    torch.testing.assert_close((low + high) / 2, torch.tensor([0.0, 0.0, 0.2]).double(), atol=1e-3, rtol=0)
+    distances = sorted(float((pose[:3, 3] - torch.tensor([0.0, 0.0, 0.2])).norm()) for pose in poses)
+    assert float((high - low)[0]) / 8 == pytest.approx(distances[11] * math.sin(math.atan(1 / 3)), rel=0.05)
+
+
+def test_the_box_of_an_open_scene_grows_to_hold_the_cameras():
+    tele = Intrinsics(400, 400, 30, 30)
+    fit = solve(shots(drawn.ring(24), opaque=True, lens=tele), transparent=False, aabb_scale=None)
+    assert float(fit.box[1, 0] - fit.box[0, 0]) == 16
+    fit = solve(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=1)
+    torch.testing.assert_close(fit.box, cube(1))
+    assert any("some cameras stand outside" in fact for fact in fit.facts)
+
+
+@pytest.mark.parametrize("kind", ["outward", "forward", "single"])
+def test_cameras_that_do_not_converge_get_the_widest_box(kind):
+    poses = {
+        "outward": [look_at(p[:3, 3] * 0.2, p[:3, 3], drawn.UP) for p in drawn.ring(16)],
+        "forward": [
+            look_at(torch.tensor([x / 5, 0.0, 0.1 * (x % 2)]), torch.tensor([x / 5, 9.0, 0.0]), drawn.UP)
+            for x in range(8)
+        ],
+        "single": drawn.ring(1),
+    }[kind]
+    fit = solve(shots(poses, opaque=True), transparent=False, aabb_scale=4)
+    torch.testing.assert_close(fit.box, cube(16))
+    assert any("no common point" in fact for fact in fit.facts)
+    for shot in shots(poses, opaque=True):
+        place = shot.placed(fit.transform).pose[:3, 3]
+        assert bool(((place >= 0) & (place <= 1)).all())
+
+
+def test_the_facts_tell_the_share_of_rays():
+    fit = solve(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=None)
+    assert any("% cross the core, 100.0% the box" in fact for fact in fit.facts)

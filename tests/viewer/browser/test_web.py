@@ -1,0 +1,290 @@
+"""The browser: camera conventions, what pages may do, and the page itself in headless Chromium."""
+
+import math
+import socket
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from chromium import answers, free_port
+from gradient_link import GradientLink, cameras, drawn, pose, progress
+
+from render import quaternions
+from render.camera import project
+from viewer.browser import panel as web_panel
+from viewer.browser import server as web
+from viewer.browser.server import Seen
+from viewer.front import navigation
+from viewer.front.navigation import Eye
+from viewer.front.session import Session
+from viewer.messages import Save
+
+NORTH = Seen(
+    (1.0, -2.0, 3.0), (math.sqrt(0.5), -math.sqrt(0.5), 0.0, 0.0), (1.0, 0.0, 3.0), (0.0, 0.0, 1.0), 0.8, (8, 6)
+)
+EYE = Eye((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), 1.0)
+
+
+def seen(matrix: torch.Tensor, **changes) -> Seen:
+    """What a page reports from a pose of ours: OpenCV's axes, Y down and Z ahead."""
+    turn = quaternions.from_matrices((matrix[:3, :3] @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))[None])[0]
+    w, x, y, z = turn.tolist()
+    px, py, pz = matrix[:3, 3].tolist()
+    return replace(Seen((px, py, pz), (w, x, y, z), (0.5, 0.5, 0.5), (0.0, 0.0, 1.0), 0.7, (40, 30)), **changes)
+
+
+# ---- cameras
+
+
+def test_a_camera_that_looks_north_is_the_eye_that_looks_north():
+    eye = web.eye_of(NORTH, EYE)
+    right, up, back = navigation.axes(eye)
+    assert right == pytest.approx((1, 0, 0)) and up == pytest.approx((0, 0, 1)) and back == pytest.approx((0, -1, 0))
+    assert (eye.position, eye.distance, eye.fov, eye.up) == ((1.0, -2.0, 3.0), 2.0, 0.8, (0.0, 0.0, 1.0))
+
+
+def test_a_browsers_camera_sees_what_opencv_says():
+    rotation = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # NORTH's: its columns are right, down and ahead
+    point = torch.tensor([1.4, 1.0, 3.3])
+    x, y, z = (rotation.T @ (point - torch.tensor(NORTH.position))).tolist()
+    focal = 300 / math.tan(0.4)
+    pixels, depth = project(navigation.camera(web.eye_of(NORTH, EYE), (800, 600)), point[None])
+    assert pixels[0].tolist() == pytest.approx([400 + focal * x / z, 300 + focal * y / z], abs=1e-3)  # float32
+    assert depth.item() == pytest.approx(z)
+
+
+@pytest.mark.parametrize("place", [(2.5, -1.0, 1.5), (-1.0, 3.0, -2.0), (0.5, 4.0, 0.5)])
+def test_poses_come_back_through_a_browser(place):
+    eye = web.eye_of(seen(pose(*place)), EYE)
+    assert torch.allclose(navigation.camera(eye, (40, 30)).pose, pose(*place), atol=1e-5)  # float32 quaternions
+    assert navigation.pivot(eye) == pytest.approx((0.5, 0.5, 0.5), abs=1e-5)
+
+
+def test_the_rest_of_the_eye_is_kept_and_its_view_left():
+    eye = web.eye_of(NORTH, replace(EYE, near=0.3, aperture=0.1, focus=2.0, view=4))
+    assert (eye.near, eye.aperture, eye.focus, eye.view) == (0.3, 0.1, 2.0, None)
+
+
+def test_eyes_are_alike_but_for_roll():
+    assert web.alike(navigation.roll(EYE, 1.0), EYE)
+    assert web.alike(replace(EYE, position=(0.0, 5e-5, 0.0)), EYE)
+    assert not web.alike(replace(EYE, position=(0.0, 2e-4, 0.0)), EYE)
+    assert not web.alike(replace(EYE, fov=0.701), EYE)
+    assert not web.alike(navigation.look(EYE, 1, 0), EYE)
+
+
+def test_pictures_have_the_canvas_proportions_and_a_limit():
+    assert web.capped((640, 480)) == (640, 480)
+    assert web.capped((3840, 2160)) == (1280, 720)
+    assert web.capped((100, 4000)) == (32, 1280)
+    assert web.capped((5000, 1)) == (1280, 1)
+
+
+# ---- the door
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"^--port {port}: another program listens there"):
+            web.require_free("127.0.0.1", port)
+    web.require_free("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_one_line():
+    with pytest.raises(ValueError, match=r"^--host 203\.0\.113\.7 --port 8080: cannot listen there: .+$") as told:
+        web.require_free("203.0.113.7", 8080)  # an address that is kept for documents (RFC 5737)
+    assert "\n" not in str(told.value)
+
+
+def test_without_viser_the_command_that_installs_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "viser", None)
+    with pytest.raises(ValueError, match=r'^--web needs viser: pip install "polyfield\[web\]"$'):
+        web.serve(Session(GradientLink()))
+
+
+def test_how_a_browser_names_the_host():
+    assert [web.reached(host) for host in ("127.0.0.1", "0.0.0.0", "::1")] == ["127.0.0.1", "localhost", "[::1]"]
+
+
+# ---- a server without a browser
+
+
+class Recorder:
+    """A page's camera that only remembers where it was sent."""
+
+    def __init__(self):
+        self.camera, self.sent = self, []
+
+    def atomic(self):
+        return threading.Lock()
+
+    def __setattr__(self, name, value):
+        if name in ("position", "look_at", "up_direction", "fov"):
+            self.sent.append(name)
+        super().__setattr__(name, value)
+
+
+@pytest.fixture
+def site():
+    pytest.importorskip("viser", reason="viser is not installed")
+    server = web.opened("127.0.0.1", 0)
+    link = GradientLink(cameras=cameras())
+    yield web.Site(server, Session(link, clock=lambda: 0.0))
+    web.end(server)
+
+
+def join(site: web.Site, number: int) -> Recorder:
+    client = Recorder()
+    client.client_id = number
+    site.joined(client, seen(pose(3.0, 3.0, 3.0), size=(40, 30)))
+    return client
+
+
+def test_nothing_is_drawn_while_nobody_looks(site):
+    site.tick()
+    assert not site.session.link.shots
+    assert tuple(site.server.initial_camera.position) == site.session.state.eye.position  # where pages begin
+    join(site, 1)
+    site.tick()
+    assert site.session.link.shots[-1].camera.size == (40, 30)
+
+
+def test_pages_are_sent_to_the_eye_and_their_answer_is_no_movement(site):
+    site.tick()
+    eye = site.session.state.eye
+    client = join(site, 1)
+    site.tick()
+    assert client.position == eye.position and client.look_at == navigation.pivot(eye) and client.fov == eye.fov
+    site.heard(1, seen(pose(3.0, 3.0, 3.0)))  # on its way there
+    assert site.session.state.eye == eye
+    client.sent.clear()
+    site.tick()
+    assert not client.sent
+    site.heard(1, seen(navigation.camera(eye, (4, 3)).pose, fov=eye.fov))  # there; now it may move
+    site.heard(1, seen(pose(3.0, 3.0, 3.0)))
+    assert site.session.state.eye.position == pytest.approx((3.0, 3.0, 3.0))
+
+
+def test_a_camera_that_is_nowhere_is_ignored(site):
+    site.tick()
+    eye = site.session.state.eye
+    join(site, 1)
+    site.heard(1, replace(NORTH, position=(math.nan, 0.0, 0.0)))
+    assert site.session.state.eye == eye
+
+
+def test_the_page_that_moved_last_wins_and_the_others_follow(site):
+    first, second = join(site, 1), join(site, 2)
+    site.tick()
+    for browser in site.browsers.values():
+        browser.placed = -math.inf  # long ago
+    site.heard(2, seen(pose(2.0, -2.0, 1.0), size=(60, 30)))
+    assert site.session.state.eye.position == pytest.approx((2.0, -2.0, 1.0))
+    second.sent.clear()
+    site.tick()
+    assert first.position == pytest.approx((2.0, -2.0, 1.0)) and not second.sent
+    assert site.session.link.shots[-1].camera.size == (60, 30)
+    site.left(2)
+    site.tick()
+    assert site.session.link.shots[-1].camera.size == (40, 30)
+
+
+def test_a_view_stays_until_a_page_moves_away(site):
+    join(site, 1)
+    site.tick()
+    site.panel.go("next")
+    site.tick()
+    assert site.session.link.shots[-1].view == 0 and site.panel.views.value == "0: r_0 (train)"
+    site.browsers[1].placed = -math.inf
+    site.heard(1, seen(cameras()[0].pose, fov=site.session.state.eye.fov))
+    assert site.session.state.eye.view == 0
+    site.heard(1, seen(pose(2.5, -1.1, 1.5)))
+    site.tick()
+    assert site.session.link.shots[-1].view is None and site.panel.views.value == "free"
+
+
+def test_pictures_are_coarse_while_moving_and_lossless_when_finished(site):
+    sent = []
+    site.server.scene.set_background_image = lambda image, **how: sent.append((image, *how.values()))
+    join(site, 1)
+    site.tick()
+    site.tick()
+    assert sent[-1][1:] == ("jpeg", web.COARSE) and sent[-1][0].shape == (30, 40, 3)
+    site.session.turned = -math.inf  # long ago
+    site.tick()
+    site.tick()
+    assert sent[-1][1:] == ("png", None) and np.array_equal(sent[-1][0], drawn(site.session.link.shots[-1].camera))
+    count = len(sent)
+    site.tick()
+    site.session.change(replace(site.session.state, eye=replace(site.session.state.eye, fov=0.5)))
+    site.show()
+    assert len(sent) == count + 1  # at the other quality; the same frames are not sent for every step of a movement
+    site.session.change(replace(site.session.state, eye=replace(site.session.state.eye, fov=0.51)))
+    site.show()
+    assert len(sent) == count + 1
+    site.session.turned = -math.inf
+    pane = site.session.state.panes[0]
+    frame = replace(pane.frame, final=False)
+    site.session.change(replace(site.session.state, panes=(replace(pane, frame=frame),)))
+    site.tick()
+    assert sent[-1][1:] == ("jpeg", web.FINE)
+
+
+def test_saving_goes_to_the_worker_and_refusals_are_told(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    site.tick()
+    site.panel.save()
+    assert site.session.link.asked == [Save(0, str(tmp_path / "model.safetensors"))]
+    site.panel.name.value = "../elsewhere"
+    site.panel.save()
+    assert site.session.state.notices[-1].trouble and len(site.session.link.asked) == 1
+
+
+def test_widgets_take_only_what_they_offer(site):
+    site.tick()
+    mode = next(b.widget for b in site.panel.bound if b.widget.label == "mode")
+    exposure = next(b.widget for b in site.panel.bound if b.widget.label == "exposure")
+    assert web_panel.allowed(mode, "depth") and not web_panel.allowed(mode, "nothing")
+    assert web_panel.allowed(exposure, 1.0) and not any(map(web_panel.allowed, [exposure] * 2, [99.0, math.nan]))
+
+
+def test_the_curves_of_a_run_are_plotted(site):
+    site.tick()
+    site.panel.draw()
+    assert not site.panel.progress.visible
+    site.session.link.waiting += [progress(0, step, "running") for step in (1, 2, 3)]
+    site.tick()
+    site.panel.draw()
+    assert site.panel.progress.visible
+    loss, psnr = (plot.data[1] for plot in site.panel.plots)
+    assert psnr == pytest.approx([20.0, 20.1, 20.2, 20.3]) and loss[-1] == pytest.approx(math.log10(0.025))
+
+
+def test_what_is_posted_wakes_the_server(site):
+    site.tick()
+    site.post(lambda: None)
+    assert site.woken.is_set()
+    site.tick()
+    assert not site.woken.is_set()
+
+
+def test_no_page_may_open_a_tunnel(site, monkeypatch):
+    import viser._viser
+
+    monkeypatch.setattr(viser._viser, "ViserTunnel", lambda *_: pytest.fail("a tunnel"))
+    assert site.server.request_share_url() is None
+
+
+def test_the_address_is_told_in_one_line_and_stop_ends_it(capsys):
+    pytest.importorskip("viser", reason="viser is not installed")
+    port = free_port()
+    web.serve(Session(GradientLink()), port=port, stop=lambda: True)
+    said = capsys.readouterr().out
+    assert said == f"view-scene: open http://127.0.0.1:{port} in a browser; Ctrl-C ends it\n"
+    assert not answers(port)

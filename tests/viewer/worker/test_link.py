@@ -1,0 +1,80 @@
+"""The worker as a process: it answers, survives silence, saves when it is asked to quit, and its death is told."""
+
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from analytic import block_file
+from drawn import blender
+
+from distill.photographs.settings import Settings
+from viewer.messages import Album, Drawn, Learn, Open, Progress, Shot, Started, Told
+from viewer.worker.link import Worker, fate
+
+LIMIT = 90.0  # seconds; a new process imports everything, on a busy machine too
+
+
+class Heard:
+    """All reports of a worker so far."""
+
+    def __init__(self, worker):
+        self.worker, self.reports = worker, []
+
+    def of(self, kind):
+        self.reports += self.worker.reports()
+        return [r for r in self.reports if isinstance(r, kind)]
+
+    def wait(self, kind, condition=lambda report: True):
+        until = time.monotonic() + LIMIT
+        while time.monotonic() < until:
+            for report in self.of(kind):
+                if condition(report):
+                    return report
+            time.sleep(0.01)
+        raise AssertionError(f"no such {kind.__name__} in {LIMIT:.0f} s; heard {self.reports}")
+
+
+@pytest.fixture
+def worker():
+    one = Worker("cpu")
+    yield one
+    one.process.kill()
+
+
+def test_it_draws_learns_ignores_ctrl_c_and_saves_when_asked_to_quit(worker, tmp_path):
+    heard = Heard(worker)
+    blender(tmp_path / "data", train=4, test=1, size=(24, 24))
+    worker.send(Open(str(block_file(tmp_path / "block.safetensors"))))
+    assert "threads" in heard.wait(Started).threads
+    camera = heard.wait(Album).spots[0].camera
+    for number in range(200):  # more than a pipe holds: nothing blocks, and only the last one matters
+        worker.send(Shot(number, replace(camera), (0,), passes=1))
+    assert heard.wait(Drawn, lambda d: d.number == 199).image.shape == (24, 32, 3)
+    worker.send(Learn(str(tmp_path / "data"), Settings(out=tmp_path / "run", preset="tiny", steps=10_000, batch=1024)))
+    heard.wait(Progress, lambda p: p.step > 0)
+    os.kill(worker.process.pid, signal.SIGINT)
+    heard.wait(Progress, lambda p: p.step > 3)
+    said = worker.close()
+    assert any("continue with --resume" in line for line in said)
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    assert not worker.alive and worker.process.exitcode == 0
+
+
+def test_its_death_is_told_once_in_one_line(worker):
+    heard = Heard(worker)
+    heard.wait(Started)
+    os.kill(worker.process.pid, signal.SIGKILL)
+    line = heard.wait(Told).text
+    assert "killed by SIGKILL" in line and "\n" not in line
+    assert not worker.alive
+    worker.send(Open("anything"))  # into the void, quietly
+    assert worker.close() == [] and len(heard.of(Told)) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("status", "text"), [(None, "does not answer"), (3, "exit status 3"), (-11, "SIGSEGV")])
+def test_why_a_process_ended(status, text):
+    assert text in fate(status)

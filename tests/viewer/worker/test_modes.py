@@ -1,0 +1,160 @@
+"""What the modes show: exposure, errors, quality, and the first occupied cells."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from analytic import BLOCK, UNIT_BOX, G, block_bits, block_bounds, camera, full_grid
+
+from render.kernels.march import cross_box
+from render.metrics import psnr
+from render.occupancy import OccupancyGrid, pack
+from render.renderer import Frame, Pixels
+from viewer.worker.modes import (
+    DIM,
+    ERROR_GAIN,
+    FINE,
+    LIGHT,
+    MOST_SAMPLES,
+    TINTS,
+    Truth,
+    cells,
+    cropped,
+    error_picture,
+    exposed,
+    pictured,
+    quality,
+    shown,
+)
+
+
+def block_grid():
+    return OccupancyGrid(block_bits(), UNIT_BOX, G)
+
+
+def light_of(srgb):
+    """Linear light of one sRGB value."""
+    return srgb / 12.92 if srgb <= 0.04045 else ((srgb + 0.055) / 1.055) ** 2.4
+
+
+def test_no_exposure_leaves_every_bit_alone():
+    picture = torch.rand(4, 5, 3)
+    assert exposed(picture, 0.0) is picture
+    assert shown("color", picture, 0.0, None) is picture
+
+
+@pytest.mark.parametrize("stops", [-3.0, 0.5, 1.0])
+def test_exposure_acts_on_light(stops):
+    values = torch.tensor([0.0, 0.01, 0.04, 0.2, 0.5, 0.6])
+    got = exposed(values.view(1, 2, 3), stops).flatten().tolist()
+    for before, after in zip(values.tolist(), got, strict=True):
+        assert light_of(after) == pytest.approx(min(light_of(before) * 2**stops, 1), abs=1e-6)
+
+
+def test_exposure_ends_at_white():
+    assert float((exposed(torch.full((1, 1, 3), 0.9), 4.0) - 1).abs().max()) < 1e-6  # rounding of powers
+
+
+def test_only_colours_are_exposed():
+    picture = torch.rand(4, 5, 3)
+    assert shown("depth", picture, 2.0, None) is picture
+    assert not torch.equal(shown("color", picture, 2.0, None), picture)
+
+
+def photograph():
+    rgb, valid = torch.full((2, 3, 3), 0.5), torch.ones(2, 3, dtype=torch.bool)
+    valid[1, 2] = False
+    return Truth(rgb, valid, (1.0, 1.0, 1.0))
+
+
+def test_errors_are_heat_times_the_gain_and_masked_pixels_black():
+    truth, step = photograph(), 1 / (3 * ERROR_GAIN)
+    picture = truth.rgb + step * torch.tensor([[0.0, 1, 2], [3, -1, 1]])[..., None]
+    want = torch.tensor([[[0, 0, 0], [1, 0, 0], [1, 1, 0]], [[1, 1, 1], [1, 0, 0], [0, 0, 0]]]).float()
+    torch.testing.assert_close(error_picture(picture, truth), want, atol=1e-5, rtol=0)
+    assert torch.equal(shown("error", picture, 3.0, truth), error_picture(picture, truth))  # exposure is for colours
+    assert shown("error", picture, 0.0, None) is picture
+
+
+def test_coarse_pictures_are_compared_with_means_of_the_photograph():
+    generator = torch.Generator().manual_seed(0)
+    fine = Truth(torch.rand(8, 12, 3, generator=generator), torch.ones(8, 12, dtype=torch.bool), (1.0, 1.0, 1.0))
+    means = fine.rgb.view(2, 4, 3, 4, 3).mean((1, 3))
+    assert float(error_picture(means, fine).max()) < 1e-5
+    coarse = Truth(means, torch.ones(2, 3, dtype=torch.bool), (1.0, 1.0, 1.0))
+    torch.testing.assert_close(error_picture(means * 0.8, fine), error_picture(means * 0.8, coarse))
+    nothing = torch.zeros(2, 3)
+    assert quality(Pixels(means, nothing, nothing), fine) is None
+
+
+def test_quality_is_taken_over_the_photographs_background_without_masked_pixels():
+    truth, generator = photograph(), torch.Generator().manual_seed(0)
+    opacity = torch.rand(2, 3, generator=generator)
+    pixels = Pixels(torch.rand(2, 3, 3, generator=generator) * opacity[..., None], opacity, opacity)
+    want = psnr((pixels.rgb + 1 - opacity[..., None]).clamp(0, 1), truth.rgb, truth.valid)
+    assert quality(pixels, truth) == pytest.approx(want, abs=1e-6)
+    assert quality(pixels, replace(truth, valid=torch.zeros(2, 3, dtype=torch.bool))) is None
+
+
+def test_cost_is_a_share_of_the_stated_number():
+    nothing = torch.zeros(1, 4)
+    counts = torch.tensor([[0, MOST_SAMPLES // 3, MOST_SAMPLES, 9999]], dtype=torch.int32)
+    picture = pictured("cost", Frame(Pixels(torch.zeros(1, 4, 3), nothing, nothing), counts), (1, 1, 1), (0, 1))
+    assert picture.tolist() == [[[0, 0, 0], [1, 0, 0], [1, 1, 1], [1, 1, 1]]]
+
+
+@pytest.mark.parametrize("azimuth", [0.4, 2.2, 3.7, 5.5])
+def test_cells_are_lit_by_the_face_through_which_rays_enter(azimuth):
+    rays, box = camera((64, 48), azimuth=azimuth, elevation=-0.3).rays(), block_bounds()
+    frame = cells(block_grid(), rays, 0.0)
+    enter, leave = cross_box(rays.origins, rays.directions, box)
+    hit = frame.pixels.opacity > 0
+    assert not bool((hit & (leave <= enter)).any())
+    assert bool(hit[leave - enter > 1 / (FINE * G)].all())
+    # independent of cells: the block's face that the entry point lies on
+    place = rays.origins + enter[:, None] * rays.directions
+    distance = torch.stack([place - box[0], box[1] - place]).abs()  # (2, R, 3)
+    axis, side = distance.amin(0).argmin(-1), distance.amin(-1).argmin(0)
+    deep = (enter - cross_box(rays.origins, rays.directions, UNIT_BOX)[0]) / 3**0.5  # shares of the box's diagonal
+    bright = (1 - DIM * deep) * 0.4 * (1.5 + torch.tensor(LIGHT)[axis] * torch.where(side == 1, 1.0, -1.0))
+    want = torch.tensor(TINTS[0]) * bright[:, None]
+    inner = (leave - enter > 2 / G) & (distance.amin(0).sort(-1).values[:, 1] > 1 / (FINE * G))  # away from edges
+    assert int(inner.sum()) > 200
+    right = (frame.pixels.rgb - want).abs().amax(-1)[inner] < 1e-3  # a step deeper at most
+    assert float(right.float().mean()) > 0.98  # the others leave their first cell within a step
+    late = frame.pixels.depth[inner] - enter[inner]
+    assert float(late.min()) >= 0
+    assert float(late.max()) <= 1 / (FINE * G) + 1e-6
+    assert frame.samples == 0
+
+
+def test_all_six_faces_differ_in_brightness():
+    bright = sorted(side * axis for axis in LIGHT for side in (-1, 1))
+    assert min(b - a for a, b in pairwise(bright)) > 0.15
+    assert sum(axis**2 for axis in LIGHT) == pytest.approx(1, abs=0.01)
+
+
+def test_coarser_cascades_have_another_tint():
+    bits = torch.ones(2, G**3, dtype=torch.bool)
+    bits[0] = False  # only what lies outside of the unit cube is occupied
+    wide = torch.tensor([[-0.5, -0.5, -0.5], [1.5, 1.5, 1.5]])
+    frame = cells(OccupancyGrid(pack(bits), wide, G), camera((16, 12), distance=3.0).rays(), 0.0)
+    seen = frame.pixels.rgb[frame.pixels.opacity > 0]
+    ratio = seen / torch.tensor(TINTS[1])
+    torch.testing.assert_close(ratio, ratio[:, :1].expand(-1, 3), atol=1e-5, rtol=0)
+    assert not torch.allclose(torch.tensor(TINTS[0]) / torch.tensor(TINTS[1]), torch.ones(3), atol=0.1)
+
+
+def test_cells_before_the_near_distance_are_left_out():
+    rays = camera().rays()
+    frame = cells(full_grid(), rays, 1.5)
+    assert float(frame.pixels.depth[frame.pixels.opacity > 0].min()) >= 1.5
+
+
+def test_a_crop_is_what_both_boxes_share():
+    low, high = BLOCK / G
+    grid = cropped(block_grid(), torch.stack([low - 9, high]))
+    assert torch.equal(grid.box, torch.stack([torch.zeros(3), high]))
+    apart = cropped(block_grid(), torch.tensor([[2.0, 0, 0], [3, 1, 1]]))
+    assert float(cells(apart, camera().rays(), 0.0).pixels.opacity.sum()) == 0

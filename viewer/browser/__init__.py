@@ -1,0 +1,1 @@
+"""The same session in a browser."""

@@ -1,0 +1,348 @@
+"""The controls beside a browser's picture: how it is shown, which views, what learns, and how it goes.
+
+A widget is bound to a place in the session's state: what a person sets is written there, and what changes there by
+other means is shown. All browsers share one panel.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+import fields
+from viewer.browser.status import FREE, plotted, status, title, view_label
+from viewer.front import actions
+from viewer.front.desk import Desk, Turn
+from viewer.front.session import LAYOUTS, Curve, Pane, Session, State, heard
+from viewer.messages import MODES, Control, Convert, Save, Spot, Told
+
+NONE = "none"  # the entry of the fields' list where there are none
+SUFFIX = ".safetensors"
+EVERY = 0.5  # seconds between renewals of text and curves
+NOTICE = 15.0  # seconds that a warning is shown for
+WAYS = {"previous": "previous_view", "next": "next_view", "home": "reset_view"}  # viewer.front.keys names them
+STEERING = ("pause", "resume", "step", "reset")
+
+
+def always(state: State) -> bool:
+    """A widget that is never hidden."""
+    return True
+
+
+def several(state: State) -> bool:
+    """Whether there is something to compare."""
+    return len(state.shown) > 1
+
+
+def is_wiped(state: State) -> bool:
+    """Whether there is a divider to move."""
+    return several(state) and state.look.layout == "wipe"
+
+
+def is_difference(state: State) -> bool:
+    """Whether a difference is shown."""
+    return several(state) and state.look.layout == "difference"
+
+
+def has_photo(state: State) -> bool:
+    """Whether there is a photograph to lay over the frame."""
+    return state.photograph is not None
+
+
+@dataclass
+class Bound:
+    """A widget and the value of the state that it shows."""
+
+    widget: Any
+    read: Callable[[State], Any]
+    write: Callable[[State, Any], State]
+    known: Any  # what the widget shows, or was set to by a person
+    useful: Callable[[State], bool] = always  # whether it is there at all
+
+    def show(self, state: State) -> None:
+        """Bring the widget up to date; what a person is just setting is left alone."""
+        put(self.widget, "visible", self.useful(state))
+        value = self.read(state)
+        if value != self.known:
+            self.known = value
+            self.widget.value = value
+
+
+def allowed(widget: Any, value: Any) -> bool:
+    """Whether a widget could have been set to this: pages may send anything."""
+    if hasattr(widget, "options"):
+        return value in widget.options
+    if hasattr(widget, "min"):
+        return widget.min <= value <= widget.max
+    return True
+
+
+@final
+class Panel:
+    """The widgets. `post` hands a call to the thread that owns the session."""
+
+    def __init__(
+        self,
+        server: Any,
+        post: Callable[[Callable[[], None]], None],
+        session: Session,
+        screenshot: Callable[[Any], None],
+        restart: Callable[[], None] | None,
+    ) -> None:
+        self.server, self.gui, self.post, self.session = server, server.gui, post, session
+        self.bound: list[Bound] = []
+        self.rows: list[Bound] = []  # of the fields
+        self.listed: tuple[tuple[int, str], ...] = ()  # fields that the rows stand for
+        self.spots: tuple[Spot, ...] = ()  # that the views' list was made of
+        self.told: Told | None = None  # the last notice that was looked at
+        self.drawn: Curve | None = None  # the last one
+        self.renewed = -math.inf
+        self.written: set[Path] = set()
+        self.text = self.gui.add_markdown("")
+        self.can_restart = restart is not None
+        self.again = self.button("Start the worker again", lambda _: restart() if restart else None)
+        self.again.visible = False
+        self.add_look()
+        self.panes = self.gui.add_folder("Fields")
+        self.add_views()
+        self.add_learning()
+        self.button("Screenshot", screenshot)
+
+    def add_look(self) -> None:
+        """How it is shown."""
+        gui = self.gui
+        with gui.add_folder("Show"):
+            self.bind(gui.add_dropdown("mode", MODES), "mode")
+            self.bind(gui.add_dropdown("layout", LAYOUTS, hint="of several fields"), "layout", several)
+            self.bind(gui.add_slider("wipe", 0.0, 1.0, 0.01, 0.5, hint="where two fields meet"), "wipe", is_wiped)
+            self.bind(gui.add_slider("times", 1.0, 32.0, 0.5, 4.0, hint="the difference"), "gain", is_difference)
+            self.bind(gui.add_slider("exposure", -8.0, 8.0, 0.25, 0.0, hint="stops"), "exposure")
+            self.bind(gui.add_slider("samples", 1, 64, 1, 16, hint="per pixel, when still"), "passes")
+            self.bind(
+                gui.add_slider("photo", 0.0, 1.0, 0.05, 0.0, hint="how much lies over the frame"), "truth", has_photo
+            )
+
+    def add_views(self) -> None:
+        """Where it is seen from."""
+        gui = self.gui
+        self.album = gui.add_folder("View", visible=False)
+        with self.album:
+            self.views = gui.add_dropdown("through", (FREE,), hint="the cameras of the photographs")
+            self.attach(Bound(self.views, looked_through, looking, FREE), self.bound)
+            self.clicks(gui.add_button_group("go", tuple(WAYS)), self.go)
+
+    def add_learning(self) -> None:
+        """What learns, how it goes, and into what it is converted."""
+        gui = self.gui
+        with gui.add_folder("Learn"):
+            self.chosen = gui.add_dropdown("field", (NONE,), hint="which one is steered, converted and saved")
+            self.steering = gui.add_button_group("training", STEERING, visible=False)
+            self.clicks(self.steering, self.steer)
+            self.to = gui.add_dropdown("into", tuple(fields.NAMES), hint="an architecture")
+            self.button("Convert", lambda _: self.ask(lambda p: Convert(p, self.to.value, crop=self.state.look.crop)))
+            self.name = gui.add_text("file", f"model{SUFFIX}", hint="in the folder where view-scene was started")
+            self.button("Save", lambda _: self.save())
+        self.progress = gui.add_folder("Progress", visible=False)
+        with self.progress:
+            self.plots = [self.chart(label) for label in ("log10 loss", "dB")]
+
+    def chart(self, label: str) -> Any:
+        """An empty curve over seconds."""
+        series = ({"label": "s"}, {"label": label, "stroke": "#6aa5f5", "width": 2})
+        ink = {"stroke": "#8a9099", "grid": {"stroke": "#30343c", "width": 1}}
+        empty = np.array([0.0, 1.0]), np.zeros(2)
+        return self.gui.add_uplot(
+            empty, series, title=label, scales={"x": {"time": False}}, axes=(ink, {**ink, "size": 44}),
+            legend={"show": False}, height=130,
+        )  # fmt: skip
+
+    @property
+    def state(self) -> State:
+        """The session's present state."""
+        return self.session.state
+
+    # ---- what a person does
+
+    def bind(self, widget: Any, name: str, useful: Callable[[State], bool] = always) -> None:
+        """A widget for an entry of `Look`."""
+        bound = Bound(widget, attrgetter(f"look.{name}"), partial(looked, name), widget.value, useful)
+        self.attach(bound, self.bound)
+
+    def attach(self, bound: Bound, to: list[Bound]) -> None:
+        """Write into the state what a person sets."""
+
+        async def updated(event: Any) -> None:
+            value = bound.widget.value
+            if event.client_id is not None and allowed(bound.widget, value):
+                self.post(lambda: self.set(bound, value))
+
+        bound.widget.on_update(updated)
+        to.append(bound)
+
+    def set(self, bound: Bound, value: Any) -> None:
+        """Take over what a person set."""
+        bound.known = value
+        self.session.change(bound.write(self.state, value))
+
+    def button(self, label: str, do: Callable[[Any], None]) -> Any:
+        """A button; `do` gets the browser it was clicked in."""
+        button = self.gui.add_button(label)
+
+        async def clicked(event: Any) -> None:
+            client = event.client
+            self.post(lambda: do(client))
+
+        button.on_click(clicked)
+        return button
+
+    def clicks(self, group: Any, do: Callable[[str], None]) -> None:
+        """A row of buttons; `do` gets the label of the one that was clicked."""
+
+        async def clicked(_: Any) -> None:
+            label = group.value
+            if label in group.options:
+                self.post(lambda: do(label))
+
+        group.on_click(clicked)
+
+    def pane(self) -> Pane | None:
+        """The field that the buttons are for."""
+        return next((p for p in self.state.panes if title(p) == self.chosen.value), None)
+
+    def ask(self, command: Callable[[int], Any]) -> None:
+        """Send a command for the chosen field."""
+        pane = self.pane()
+        if pane is not None:
+            self.session.send(command(pane.opened.pane))
+
+    def steer(self, action: Any) -> None:
+        """Pause, resume, step, reset."""
+        self.ask(lambda pane: Control(pane, action))
+
+    def save(self) -> None:
+        """Write the chosen field into the folder where the command was started, and over nothing of somebody else's."""
+        pane = self.pane()
+        if pane is None:
+            return
+        try:
+            path = target(self.name.value, self.written)
+        except ValueError as error:
+            self.session.change(heard(self.state, Told(str(error), True)))
+            return
+        self.written.add(path)
+        self.session.send(Save(pane.opened.pane, str(path)))
+
+    def go(self, where: str) -> None:
+        """To the view before or after, or back to where it began."""
+        self.session.change(actions.act(Turn(self.state, Desk()), WAYS[where]).state)
+
+    # ---- what is shown
+
+    def refresh(self) -> None:
+        """Bring all widgets up to date."""
+        state = self.state
+        self.list_panes(state)
+        if state.spots is not self.spots:
+            self.spots = state.spots
+            self.views.options = (FREE, *(view_label(state.spots, i) for i in range(len(state.spots))))
+        for bound in (*self.bound, *self.rows):
+            bound.show(state)
+        self.warn(state)
+        now = self.session.clock()
+        if now - self.renewed >= EVERY:
+            self.renewed = now
+            put(self.text, "content", status(state))
+            put(self.album, "visible", bool(state.spots))
+            put(self.panes, "visible", len(state.panes) > 1)
+            pane = self.pane()
+            put(self.steering, "visible", pane is not None and pane.progress is not None)
+            put(self.again, "visible", state.worker == "gone" and self.can_restart)
+            self.draw()
+
+    def list_panes(self, state: State) -> None:
+        """A row for each field, renewed where one came or went."""
+        listed = tuple((p.opened.pane, title(p)) for p in state.panes)
+        if listed == self.listed:
+            return
+        for row in self.rows:
+            row.widget.remove()
+        self.rows, before, self.listed = [], set(self.listed), listed
+        for number, label in listed:
+            with self.panes:
+                box = self.gui.add_checkbox(label, True)
+            self.attach(Bound(box, partial(is_shown, number=number), partial(shown, number), True), self.rows)
+        self.chosen.options = tuple(label for _, label in listed) or (NONE,)
+        if new := [label for number, label in listed if (number, label) not in before]:
+            self.chosen.value = new[-1]
+
+    def warn(self, state: State) -> None:
+        """Pop up what went wrong since the last time."""
+        last = state.notices[-1] if state.notices else None
+        if last is None or last is self.told:
+            return
+        self.told = last
+        if last.trouble:
+            for client in self.server.get_clients().values():
+                client.add_notification("view-scene", last.text, color="red", auto_close_seconds=NOTICE)
+
+    def draw(self) -> None:
+        """Loss and dB of the chosen field's run."""
+        pane = self.pane()
+        if pane is None or pane.curve is self.drawn:
+            return
+        self.drawn, data = pane.curve, plotted(pane.curve)
+        put(self.progress, "visible", len(data[0]) > 1)
+        for plot, column in zip(self.plots, data[1:], strict=True):
+            plot.data = (data[0], column)
+
+
+def looked(name: str, state: State, value: Any) -> State:
+    """With another entry of `Look`."""
+    return replace(state, look=replace(state.look, **{name: value}))
+
+
+def put(widget: Any, name: str, value: Any) -> None:
+    """Set a property of a widget where it is another one: every assignment is sent to all pages."""
+    if getattr(widget, name) != value:
+        setattr(widget, name, value)
+
+
+def is_shown(state: State, number: int) -> bool:
+    """Whether a pane is drawn."""
+    pane = state.pane(number)
+    return pane is not None and pane.shown
+
+
+def shown(number: int, state: State, value: bool) -> State:
+    """With a pane drawn, or not."""
+    panes = tuple(replace(p, shown=value) if p.opened.pane == number else p for p in state.panes)
+    return replace(state, panes=panes)
+
+
+def looked_through(state: State) -> str:
+    """The entry of the view that is looked through."""
+    return view_label(state.spots, state.eye.view if state.eye else None)
+
+
+def looking(state: State, label: str) -> State:
+    """Looking through the view of an entry; FREE leaves the eye where it is."""
+    labels = [view_label(state.spots, i) for i in range(len(state.spots))]
+    if label not in labels:
+        return replace(state, eye=replace(state.eye, view=None)) if state.eye else state
+    return actions.through(Turn(state, Desk()), labels.index(label)).state
+
+
+def target(text: str, written: Collection[Path]) -> Path:
+    """The model file that a page may write: a bare name, and nothing that was there before. ValueError otherwise."""
+    name = text.strip()
+    if not name or name != Path(name).name or "\\" in name or name.startswith("."):
+        raise ValueError(f"file {text!r}: wanted a name without folders")
+    path = Path.cwd() / (name if name.endswith(SUFFIX) else name + SUFFIX)
+    if path.exists() and path not in written:
+        raise ValueError(f"file {path.name}: there is one already; choose another name")
+    return path

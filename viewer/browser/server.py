@@ -1,0 +1,333 @@
+"""The browser: a session's picture, camera and main controls on one port, through viser (extra `web`).
+
+The picture lies behind viser's empty scene. Every browser shows the same one; the one that moved last says from where,
+and the others are brought along. viser's cameras look along +Z with Y down (OpenCV), ours along -Z with Y up.
+"""
+
+import errno
+import importlib.util
+import io
+import logging
+import math
+import operator
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from PIL import Image
+
+from viewer.browser.panel import Panel
+from viewer.browser.status import captioned
+from viewer.front import compare, navigation
+from viewer.front.navigation import Eye, Quaternion, Vector
+from viewer.front.session import SETTLE, Session
+
+LONGEST = 1280  # pixels along the longer side of a picture
+PRECISION = 1e-4  # radians, shares of the distance: cameras that differ by less are the same
+ECHO = 1.0  # seconds in which a browser may answer that its camera was moved
+COARSE, FINE = 60, 90  # JPEG quality while moving, and while a picture is being refined; a finished one is a PNG
+BUSY, CALM, ALONE = 0.008, 0.05, 0.25  # seconds between looks at the worker: being drawn, finished, nobody there
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A browser's camera as it reports it."""
+
+    position: Vector
+    wxyz: Quaternion  # camera to world, OpenCV axes
+    look_at: Vector
+    up: Vector
+    fov: float  # vertical
+    size: tuple[int, int]  # of the canvas in pixels
+
+    @staticmethod
+    def of(camera: Any) -> "Seen":
+        """What viser knows of a camera, as plain numbers."""
+        position, look_at, up = (_vector(v) for v in (camera.position, camera.look_at, camera.up_direction))
+        w, x, y, z = (float(v) for v in camera.wxyz)
+        size = int(camera.image_width), int(camera.image_height)
+        return Seen(position, (w, x, y, z), look_at, up, float(camera.fov), size)
+
+
+def eye_of(seen: Seen, eye: Eye) -> Eye:
+    """An eye moved to where a browser's camera is: its axes turned half around X, the rest of it kept."""
+    w, x, y, z = seen.wxyz
+    length = math.hypot(*seen.up)
+    return replace(
+        eye,
+        position=seen.position,
+        turn=(-x, w, z, -y),  # the product with (0, 1, 0, 0)
+        distance=max(math.dist(seen.position, seen.look_at), navigation.NEAREST),
+        up=(seen.up[0] / length, seen.up[1] / length, seen.up[2] / length) if length > 0 else eye.up,
+        fov=min(max(seen.fov, navigation.NARROWEST), navigation.WIDEST),
+        view=None,
+    )
+
+
+def alike(one: Eye, other: Eye) -> bool:
+    """Whether two eyes look from one point in one direction through one lens. Roll is not counted."""
+    backs = navigation.axes(one)[2], navigation.axes(other)[2]
+    near = math.dist(one.position, other.position) <= PRECISION * other.distance
+    return near and math.dist(*backs) <= PRECISION and abs(one.fov - other.fov) <= PRECISION
+
+
+def capped(size: tuple[int, int]) -> tuple[int, int]:
+    """The size of a picture for a canvas: its proportions, and no side longer than `LONGEST`."""
+    factor = min(1.0, LONGEST / max(*size, 1))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def require(host: str, port: int) -> None:
+    """ValueError, in one line, where viser is missing or nothing can listen there. Cheap; `serve` asks by itself."""
+    if importlib.util.find_spec("viser") is None:
+        raise ValueError('--web needs viser: pip install "polyfield[web]"')
+    require_free(host, port)
+
+
+def opened(host: str, port: int) -> Any:
+    """A viser server on exactly this port (0: any free one). ValueError where that cannot be."""
+    require(host, port)
+    import viser
+
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a browser that hangs up early is no traceback
+    with redirect_stdout(io.StringIO()):  # it has a banner of its own
+        server = viser.ViserServer(host=host, port=port, label="view-scene", verbose=False)
+    if port and server.get_port() != port:  # somebody was faster; viser then takes the next one
+        end(server)
+        raise ValueError(taken(port))
+    server.request_share_url = lambda *_, **__: None  # no page may ask for a tunnel through a stranger's server
+    server.gui.configure_theme(control_width="medium", dark_mode=True, show_logo=False, show_share_button=False)
+    server.gui.main_panel.dock_right()
+    return server
+
+
+def require_free(host: str, port: int) -> None:
+    """ValueError unless a server can be bound there. viser would look for another port, or for ever."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        busy = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        text = taken(port) if busy else f"--host {host} --port {port}: cannot listen there: {error}"
+        raise ValueError(text) from None
+
+
+def taken(port: int) -> str:
+    """What is said where a port is not free."""
+    return f"--port {port}: another program listens there already; choose another"
+
+
+def end(server: Any) -> None:
+    """End a server without its farewell."""
+    with redirect_stdout(io.StringIO()):
+        server.stop()
+
+
+@dataclass
+class Browser:
+    """One connected page."""
+
+    client: Any
+    size: tuple[int, int]
+    eye: Eye | None = None  # where its camera is, or was sent; None: not known in our terms yet
+    placed: float = -math.inf  # when it was last sent somewhere
+
+
+@final
+class Site:
+    """A session and the browsers that look at it. Everything but `post` happens in the thread that calls `tick`."""
+
+    def __init__(self, server: Any, session: Session, restart: Callable[[], None] | None = None) -> None:
+        self.server, self.session = server, session
+        self.events: deque[Callable[[], None]] = deque()
+        self.woken = threading.Event()
+        self.browsers: dict[int, Browser] = {}
+        self.leader: int | None = None  # the browser that moved last; its canvas sets the size
+        self.home: Eye | None = None  # where browsers begin
+        self.made: tuple[Any, ...] = ()  # frames and photograph of the picture that was sent last
+        self.how: tuple[Any, ...] = ()  # they were put together
+        self.panel = Panel(server, self.post, session, self.screenshot, restart)
+        server.on_client_connect(self.connected)
+        server.on_client_disconnect(self.disconnected)
+
+    def post(self, event: Callable[[], None]) -> None:
+        """Have something done by the next tick; from any thread."""
+        self.events.append(event)
+        self.woken.set()
+
+    async def connected(self, client: Any) -> None:
+        """A page was opened. (In viser's own thread, where things stay in order.)"""
+
+        async def moved(camera: Any) -> None:
+            seen = Seen.of(camera)
+            self.post(lambda: self.heard(client.client_id, seen))
+
+        seen = Seen.of(client.camera)
+        self.post(lambda: self.joined(client, seen))
+        client.camera.on_update(moved)
+
+    async def disconnected(self, client: Any) -> None:
+        """A page was closed."""
+        self.post(lambda: self.left(client.client_id))
+
+    def joined(self, client: Any, seen: Seen) -> None:
+        """Remember a page."""
+        eye = self.session.state.eye
+        self.browsers[client.client_id] = Browser(client, seen.size, eye_of(seen, eye) if eye else None)
+        if self.leader is None:
+            self.leader = client.client_id
+
+    def left(self, number: int) -> None:
+        """Forget a page."""
+        self.browsers.pop(number, None)
+        if self.leader == number:
+            self.leader = next(iter(self.browsers), None)
+
+    def heard(self, number: int, seen: Seen) -> None:
+        """A page says where its camera is: a person moved it, or it answers that we did, or its canvas changed."""
+        browser, eye = self.browsers.get(number), self.session.state.eye
+        if browser is None:
+            return
+        browser.size = seen.size
+        if eye is None or not all(map(math.isfinite, (*seen.position, *seen.wxyz, *seen.look_at, *seen.up, seen.fov))):
+            return
+        there = eye_of(seen, eye)
+        if alike(there, eye):
+            browser.eye, browser.placed = there, -math.inf
+        elif self.session.clock() - browser.placed > ECHO:
+            browser.eye, self.leader = there, number
+            self.session.change(replace(self.session.state, eye=there))
+
+    def tick(self) -> None:
+        """Obey what was clicked and dragged, ask for the picture that is wanted now, and send what there is."""
+        self.drain()
+        self.session.tick(self.room())
+        self.bring_along()
+        self.panel.refresh()
+        self.show()
+
+    def drain(self) -> None:
+        """Do all that was posted."""
+        self.woken.clear()
+        while self.events:
+            self.events.popleft()()
+
+    def wait(self) -> None:
+        """Sleep until something is posted, or until it is time to look at the worker."""
+        shown = self.session.state.shown
+        calm = all(p.frame is not None and p.frame.final for p in shown) and not self.moving()
+        seconds = ALONE if not self.browsers else CALM if calm else BUSY
+        self.woken.wait(seconds)
+
+    def size(self) -> tuple[int, int]:
+        """Pixels of the whole picture; 0 where nobody looks."""
+        browser = self.browsers.get(self.leader) if self.leader is not None else None
+        return capped(browser.size) if browser else (0, 0)
+
+    def room(self) -> tuple[int, int]:
+        """Pixels of a pane; 0 where nobody looks."""
+        size, state = self.size(), self.session.state
+        return compare.pane_size(state.look.layout, len(state.shown), size) if self.browsers else size
+
+    def moving(self) -> bool:
+        """Whether the eye has moved just now."""
+        return self.session.clock() - self.session.turned < SETTLE
+
+    def bring_along(self) -> None:
+        """Send every browser's camera to the eye that is not there."""
+        eye = self.session.state.eye
+        if eye is None:
+            return
+        if self.home is None:
+            self.home = eye
+            initial = self.server.initial_camera
+            initial.position, initial.look_at, initial.fov = eye.position, navigation.pivot(eye), eye.fov
+            self.server.scene.set_up_direction(eye.up)
+        for browser in self.browsers.values():
+            if browser.eye is None or not alike(browser.eye, eye):
+                browser.eye, browser.placed = eye, self.session.clock()
+                place(browser.client, eye)
+
+    def show(self) -> None:
+        """Send the picture, if it is another one than before, as finely as there is time for."""
+        state = self.session.state
+        final = all(p.frame is not None and p.frame.final for p in state.shown)
+        quality = COARSE if self.moving() else None if final else FINE
+        made = (*(p.frame for p in state.shown), state.photograph)
+        how = (state.look, state.eye and state.eye.view, self.size(), quality)
+        same = how == self.how and len(made) == len(self.made) and all(map(operator.is_, made, self.made))
+        if same or not self.browsers:
+            return
+        image = self.picture()
+        if image is None:
+            return
+        form = "png" if quality is None else "jpeg"
+        image = captioned(image, state)
+        self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
+        self.server.flush()
+        self.made, self.how = made, how
+
+    def picture(self) -> np.ndarray | None:
+        """The panes' pictures as one, (h, w, 3) uint8; None where there is nothing yet."""
+        return compare.composed(self.session.state, self.size())
+
+    def screenshot(self, client: Any) -> None:
+        """Send a page the picture as a file."""
+        image = self.picture()
+        if image is None:
+            return
+        data = io.BytesIO()
+        Image.fromarray(image).save(data, "PNG")
+        client.send_file_download("view-scene.png", data.getvalue(), save_immediately=True)
+
+
+def place(client: Any, eye: Eye) -> None:
+    """Send a browser's camera to an eye, without its roll."""
+    with client.atomic():
+        client.camera.up_direction = eye.up
+        client.camera.position = eye.position
+        client.camera.look_at = navigation.pivot(eye)
+        client.camera.fov = eye.fov
+
+
+def reached(host: str) -> str:
+    """How a browser on this machine names the host."""
+    if host in ("0.0.0.0", "::", ""):
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+def serve(
+    session: Session,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    restart: Callable[[], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> None:
+    """Serve a session to browsers until Ctrl-C, or until `stop()` says so.
+
+    ValueError in one line where viser is missing or nothing can listen at that host and port. `restart` starts a worker
+    again that has gone.
+    """
+    server = opened(host, port)
+    try:
+        site = Site(server, session, restart)
+        print(f"view-scene: open http://{reached(host)}:{server.get_port()} in a browser; Ctrl-C ends it", flush=True)
+        while not (stop and stop()):
+            site.tick()
+            site.wait()
+    finally:
+        end(server)
+
+
+def _vector(values: Any) -> Vector:
+    x, y, z = (float(v) for v in values)
+    return x, y, z

@@ -1,0 +1,1 @@
+"""What every front end remembers and decides, without a window: frozen state, pure updates."""

@@ -1,0 +1,193 @@
+"""What is written and drawn over the picture: lines, names of panes, the status line, messages, help. With ImGui."""
+
+import math
+from collections.abc import Sequence
+
+from imgui_bundle import imgui
+
+from viewer.front import keys
+from viewer.front.desk import Turn, called, duration
+from viewer.front.session import Pane, State
+from viewer.messages import Told
+from viewer.window import overlay, picture, widgets
+from viewer.window.gui import DIM, GROUND, TEXT_COLOR, rgba
+from viewer.window.overlay import Frusta, Line, Overlay
+from viewer.window.panel_fields import color
+from viewer.window.picture import Places
+from viewer.window.widgets import RED, scaled
+
+
+def outlines(turn: Turn, at: Places, cameras: Frusta | None, face: int | None) -> None:
+    """Scene box, axes, crop box and cameras, over every pane."""
+    state, look = turn.state, turn.state.look
+    camera = picture.camera(state, at)
+    if camera is None or not (look.show_box or look.crop or cameras):
+        return
+    view = state.eye.view if state.eye else None
+    box = state.panes[0].opened.box if look.show_box else None
+    found = overlay.lines(camera, Overlay(box, look.crop, face, cameras, view))
+    for pane in dict.fromkeys(picture.panes(state, at)):
+        drawn(found, picture.within(pane, camera.size), at)
+
+
+def drawn(lines: Sequence[Line], rectangle: picture.Rectangle, at: Places) -> None:
+    """Lines in one pane."""
+    pen = imgui.get_background_draw_list()
+    left, top = at.picture[0] + rectangle[0], at.picture[1] + rectangle[1]
+    corner = imgui.ImVec2(left / at.ratio, top / at.ratio)
+    end = imgui.ImVec2((left + rectangle[2]) / at.ratio, (top + rectangle[3]) / at.ratio)
+    pen.push_clip_rect(corner, end, True)
+    for line in lines:
+        (x0, y0), (x1, y1), (r, g, b) = line.start, line.end, line.rgb
+        ink = imgui.IM_COL32(r, g, b, 255)
+        begin = imgui.ImVec2((left + x0) / at.ratio, (top + y0) / at.ratio)
+        pen.add_line(begin, imgui.ImVec2((left + x1) / at.ratio, (top + y1) / at.ratio), ink, line.width * at.scale)
+    pen.pop_clip_rect()
+
+
+def names(state: State, at: Places) -> None:
+    """Each pane's name with its size, milliseconds and dB, where there are several."""
+    shown, camera = state.shown, picture.camera(state, at)
+    if len(shown) < 2 or camera is None:
+        return
+    left, top = at.picture[:2]
+    for i, (pane, place) in enumerate(zip(shown, picture.panes(state, at), strict=True)):
+        x, y, width, _ = picture.within(place, camera.size)
+        if state.look.layout == "split":
+            caption(pane, called(pane, state), (left + x, top + y, width), at)
+        elif i < 2:
+            half = width // 2
+            caption(pane, called(pane, state), (left + x + i * half, top + y, half), at, right=i == 1)
+    if state.look.layout == "wipe":
+        divider(at, picture.within((0, 0, *at.picture[2:]), camera.size), state.look.wipe)
+
+
+def divider(at: Places, place: picture.Rectangle, share: float) -> None:
+    """Dark edges of a wipe's divider, which is white, as backgrounds often are."""
+    pen, tint = imgui.get_background_draw_list(), imgui.get_color_u32(rgba(GROUND, 0.6))
+    top = (at.picture[1] + place[1]) / at.ratio
+    for side in (-2, 2):
+        x = (at.picture[0] + place[0] + round(share * place[2]) + side) / at.ratio
+        pen.add_line(imgui.ImVec2(x, top), imgui.ImVec2(x, top + place[3] / at.ratio), tint, 1 / at.ratio)
+
+
+def caption(pane: Pane, name: str, room: tuple[int, int, int], at: Places, *, right: bool = False) -> None:
+    """Two lines on a dark ground at the top of a pane; `room`: left, top, width in pixels of the framebuffer."""
+    x, y, width = room
+    first, second = name, described(pane)
+    pen, pad = imgui.get_background_draw_list(), scaled(6)
+    sizes = imgui.calc_text_size(first), imgui.calc_text_size(second)
+    wide, high = max(s.x for s in sizes) + 2 * pad, sizes[0].y + sizes[1].y + 2 * pad
+    begin = x / at.ratio + scaled(8) if not right else (x + width) / at.ratio - scaled(8) - wide
+    corner = imgui.ImVec2(begin, y / at.ratio + scaled(8))
+    end = imgui.ImVec2(corner.x + wide, corner.y + high)
+    pen.add_rect_filled(corner, end, imgui.get_color_u32(rgba(GROUND, 0.78)), scaled(4))
+    pen.add_text(imgui.ImVec2(corner.x + pad, corner.y + pad), ink(color(pane.opened.pane)), first)
+    pen.add_text(imgui.ImVec2(corner.x + pad, corner.y + pad + sizes[0].y), ink(TEXT_COLOR), second)
+
+
+def described(pane: Pane) -> str:
+    """Architecture, MB, milliseconds and dB."""
+    parts = [pane.opened.architecture, f"{pane.opened.model_bytes / 1e6:.2f} MB"]
+    if pane.frame:
+        parts.append(duration(pane.frame.milliseconds))
+    if pane.psnr is not None and math.isfinite(pane.psnr):
+        parts.append(f"{pane.psnr:.2f} dB")
+    return "  ".join(parts)
+
+
+def status(state: State, at: Places, rate: int) -> None:
+    """The line below the picture: rate, what a pass took, how far the picture is, where it is computed."""
+    left, top, width, height = at.picture
+    if at.window[1] - height < 2:
+        return
+    pen = imgui.get_background_draw_list()
+    y = (top + height) / at.ratio + scaled(3)
+    figures = measured(state, rate)
+    pen.add_text(imgui.ImVec2(left / at.ratio + scaled(10), y), ink(DIM), figures)
+    where = state.device if state.worker == "ready" else {"starting": "starting ...", "gone": "no worker"}[state.worker]
+    end = (left + width) / at.ratio - imgui.calc_text_size(where).x - scaled(10)
+    if end > left / at.ratio + imgui.calc_text_size(figures).x + scaled(30):
+        pen.add_text(imgui.ImVec2(end, y), ink(RED if state.worker == "gone" else DIM), where)
+
+
+def measured(state: State, rate: int) -> str:
+    """Figures of the frames that are shown."""
+    frames = [pane.frame for pane in state.shown if pane.frame]
+    if not frames:
+        return ""
+    (height, width), passes = frames[0].image.shape[:2], min(f.passes for f in frames)
+    parts = [
+        f"{rate} frames/s", duration(sum(f.milliseconds for f in frames)),
+        f"{sum(f.samples for f in frames) / 1e6:.2f} M samples", f"{width} x {height}",
+        f"pass {passes} of {state.look.passes}",
+    ]  # fmt: skip
+    found = [f"{p.psnr:.2f} dB" for p in state.shown if p.psnr is not None and math.isfinite(p.psnr)]
+    return "    ".join(parts + found[:4])
+
+
+def toasts(told: Sequence[Told], at: Places) -> None:
+    """The latest messages, above the status line."""
+    left, top, width, height = at.picture
+    pen, pad = imgui.get_background_draw_list(), scaled(7)
+    room = width / at.ratio - scaled(32)
+    y = (top + height) / at.ratio - scaled(10)
+    for message in reversed(told):
+        size = imgui.calc_text_size(message.text, wrap_width=room)
+        y -= size.y + 2 * pad
+        if y < 0:
+            return
+        corner = imgui.ImVec2(left / at.ratio + scaled(10), y)
+        end = imgui.ImVec2(corner.x + size.x + 2 * pad, y + size.y + 2 * pad)
+        pen.add_rect_filled(corner, end, imgui.get_color_u32(rgba(GROUND, 0.9)), scaled(4))
+        tint = ink(RED if message.trouble else TEXT_COLOR)
+        font, corner = imgui.get_font(), imgui.ImVec2(corner.x + pad, y + pad)
+        pen.add_text(font, imgui.get_font_size(), corner, tint, message.text, wrap_width=room)
+        y -= scaled(5)
+
+
+def empty(state: State, at: Places) -> None:
+    """What to do where there is nothing to see."""
+    if state.panes:
+        return
+    text = {
+        "starting": "starting ...", "gone": "the worker has ended",
+        "ready": "Drop a model, photographs, a mesh or a camera path here",
+    }[state.worker]  # fmt: skip
+    left, top, width, height = at.picture
+    size = imgui.calc_text_size(text)
+    middle = imgui.ImVec2((left + width / 2) / at.ratio - size.x / 2, (top + height / 2) / at.ratio - size.y / 2)
+    imgui.get_background_draw_list().add_text(middle, ink(DIM), text)
+
+
+def helped(at: Places) -> None:
+    """All keys, in two columns."""
+    kinds = imgui.WindowFlags_
+    flags = kinds.no_title_bar | kinds.no_resize | kinds.no_move | kinds.no_saved_settings | kinds.no_nav
+    left, top, width, height = (n / at.ratio for n in at.picture)
+    lines = keys.help_lines()
+    half = -(-len(lines) // 2)
+    high = imgui.get_text_line_height_with_spacing() * half + 2 * imgui.get_style().window_padding.y
+    size = imgui.ImVec2(min(scaled(860), width), min(high, height))
+    imgui.set_next_window_pos(imgui.ImVec2(left + (width - size.x) / 2, top + (height - size.y) / 2))
+    imgui.set_next_window_size(size)
+    imgui.push_style_color(imgui.Col_.window_bg, rgba(GROUND, 0.94))
+    imgui.begin("keys", None, flags)
+    if imgui.begin_table("keys", 4):
+        for share in (0.12, 0.38, 0.12, 0.38):
+            imgui.table_setup_column("", imgui.TableColumnFlags_.width_stretch, share)
+        for i in range(half):
+            imgui.table_next_row()
+            for pressed, does in lines[i::half]:
+                imgui.table_next_column()
+                imgui.text_unformatted(pressed)
+                imgui.table_next_column()
+                widgets.note(does)
+        imgui.end_table()
+    imgui.end()
+    imgui.pop_style_color()
+
+
+def ink(rgb: int) -> int:
+    """A colour as draw lists want it."""
+    return imgui.get_color_u32(rgba(rgb))

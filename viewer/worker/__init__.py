@@ -1,0 +1,1 @@
+"""The process that owns all fields, draws and learns."""

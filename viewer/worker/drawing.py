@@ -1,0 +1,196 @@
+"""A pane's picture: one pass over the pixels, in tiles that can be given up, and the mean over many passes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill.learning.run import Learning
+from fields.base import Field
+from render.camera import Camera, moved
+from render.model import LoadedModel
+from render.occupancy import OccupancyGrid
+from render.pictures import bytes_of, depth_span
+from render.rays import RayBatch
+from render.renderer import Frame, Pixels, Renderer, blank
+from viewer.messages import Shot
+from viewer.worker.lens_samples import passed
+from viewer.worker.modes import LOOKS, Background, Truth, cells, cropped, pictured, quality, shown
+
+PATIENCE = 0.07  # seconds that a tile should take, after which a pass can be given up
+FIRST, FEWEST, MOST = 1 << 13, 1 << 10, 1 << 15  # rays of a tile
+
+
+@dataclass(frozen=True)
+class World:
+    """The units that all panes share: scene units of whatever was opened first."""
+
+    transform: Tensor  # (4, 4) float64 similarity, input coordinates to world
+    box: Tensor  # (2, 3) float32; depth is shown over the distances that this box spans
+
+    @staticmethod
+    def of_model(model: LoadedModel) -> "World":
+        """The model's own scene units."""
+        return World(model.transform, model.grid.box.cpu())
+
+    @staticmethod
+    def of_learning(learning: Learning) -> "World":
+        """The run's own scene units."""
+        return World(learning.place.transform.double(), learning.place.box.cpu())
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a pane draws."""
+
+    field: Field
+    grid: OccupancyGrid
+    renderer: Renderer
+    background: Background
+    carry: Tensor  # (4, 4) float64 similarity, world to this subject's scene units; identity for the first
+    world: World
+
+    @property
+    def unit(self) -> float:
+        """Length of one world unit in this subject's scene units."""
+        return float(torch.linalg.det(self.carry[:3, :3]).abs() ** (1 / 3))
+
+    @staticmethod
+    def of_model(model: LoadedModel, world: World) -> "Subject":
+        """A model file, opened."""
+        r, g, b = model.header.background
+        carry = carried(world, model.transform)
+        return Subject(model.field, model.grid, model.renderer, (r, g, b), carry, world)
+
+    @staticmethod
+    def of_learning(learning: Learning, world: World) -> "Subject":
+        """A field as it stands while it learns. To be taken anew for every pass: shape and occupancy change."""
+        place = learning.place
+        carry = carried(world, place.transform)
+        return Subject(learning.field, learning.loss.grid, learning.renderer, place.background, carry, world)
+
+
+def carried(world: World, transform: Tensor) -> Tensor:
+    """World to the scene units that `transform` (4, 4) leads to from input coordinates: (4, 4) float64; exactly the
+    identity for the world's own."""
+    if torch.equal(world.transform, transform.double()):
+        return torch.eye(4, dtype=torch.float64)
+    return transform.double() @ torch.linalg.inv(world.transform)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over a picture, not yet exposed nor compared."""
+
+    picture: Tensor  # (H, W, 3) float32 in [0, 1], on the CPU
+    samples: int  # points at which the field was asked
+    seconds: float
+    psnr: float | None  # dB against the photograph: of pass 0 of colours or errors, at full size, with nothing cut away
+
+
+def draw_pass(
+    subject: Subject, shot: Shot, camera: Camera, number: int, truth: Truth | None, cancelled: Callable[[], bool]
+) -> Pass | None:
+    """Pass `number` of a picture, from `camera` (the shot's, or the same at a smaller size; world units). None once
+    `cancelled()`, which is asked about every PATIENCE seconds.
+
+    Pass 0 goes through pixel centres and is the picture that `render-scene` draws; later ones go through other points
+    of pixels and lens. `truth`: the photograph of the shot's view, at the shot's size.
+    """
+    begin = time.perf_counter()
+    own = passed(camera, number, shot.aperture, shot.focus)
+    own = Camera(moved(own.pose, subject.carry), own.intrinsics, own.size)
+    frame = tiled(tracer(subject, shot), own, subject.grid.bits.device, cancelled)
+    if frame is None:
+        return None
+    frame = in_world(frame, subject, shot.mode == "normal")
+    background = shot.background or subject.background
+    if shot.mode == "error" and truth is not None:
+        background = truth.background
+    picture = pictured(shot.mode, frame, background, depth_span(subject.world.box, camera))
+    whole = shot.mode in ("color", "error") and number == 0 and camera.size == shot.camera.size
+    comparable = whole and shot.crop is None and shot.near == 0
+    score = quality(frame.pixels, truth) if comparable and truth is not None else None
+    return Pass(picture, frame.samples, time.perf_counter() - begin, score)
+
+
+def tracer(subject: Subject, shot: Shot) -> Callable[[RayBatch], Frame]:
+    """What draws rays (R,), in the subject's units."""
+    near, grid = shot.near * subject.unit, subject.grid
+    if shot.crop is not None:
+        grid = cropped(grid, carried_box(torch.tensor(shot.crop).view(2, 3), subject.carry))
+    if shot.mode == "occupancy":
+        return lambda rays: cells(grid, rays, near)
+    look = LOOKS.get(shot.mode, blank)
+    return lambda rays: subject.renderer.bunch(subject.field, grid, rays, look, near)
+
+
+def carried_box(box: Tensor, carry: Tensor) -> Tensor:
+    """Bounds (2, 3) float32 of a box (2, 3) carried by a similarity. Exact where that turns by quarters or not at all;
+    the same box where it does nothing."""
+    if torch.equal(carry, torch.eye(4, dtype=carry.dtype)):
+        return box
+    pick = torch.cartesian_prod(*[torch.arange(2)] * 3)  # (8, 3)
+    corners = box.double()[pick, torch.arange(3)] @ carry[:3, :3].T + carry[:3, 3]
+    return torch.stack([corners.amin(0), corners.amax(0)]).float()
+
+
+def in_world(frame: Frame, subject: Subject, normals: bool) -> Frame:
+    """The frame with depths in world units, and, where its rgb holds normals, those in world axes."""
+    pixels, rgb = frame.pixels, frame.pixels.rgb
+    if normals:
+        rgb = rgb @ (subject.carry[:3, :3] / subject.unit).float()  # the inverse of a rotation is its transpose
+    return Frame(Pixels(rgb, pixels.opacity, pixels.depth / subject.unit), frame.counts)
+
+
+def tiled(
+    trace: Callable[[RayBatch], Frame], camera: Camera, device: torch.device, cancelled: Callable[[], bool]
+) -> Frame | None:
+    """A frame (H, W) on the CPU, or None once cancelled. Tiles are stretches of rows, whose rays read the same parts of
+    a field, and grow or shrink so that each takes about PATIENCE seconds."""
+    width, height = camera.size
+    rays, parts = camera.rays(), list[Frame]()
+    start, size = 0, FIRST
+    while start < len(rays):
+        if cancelled():
+            return None
+        begin = time.perf_counter()
+        parts.append(trace(rays[start : start + size].to(device)))
+        start += size
+        size = following(size, time.perf_counter() - begin)
+    rgb = torch.cat([p.pixels.rgb for p in parts]).cpu().view(height, width, 3)
+    opacity = torch.cat([p.pixels.opacity for p in parts]).cpu().view(height, width)
+    depth = torch.cat([p.pixels.depth for p in parts]).cpu().view(height, width)
+    counts = torch.cat([p.counts for p in parts]).cpu().view(height, width)
+    return Frame(Pixels(rgb, opacity, depth), counts)
+
+
+def following(size: int, seconds: float) -> int:
+    """Rays of the next tile, after one of `size` rays took so long; at most twice as many, as what comes may cost
+    more."""
+    fits = size * min(PATIENCE / max(seconds, 1e-9), 2.0)
+    return min(max(int(fits), FEWEST), MOST)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The sum of passes over one picture: as large after a thousand as after one."""
+
+    total: Tensor  # (H, W, 3) float32
+    passes: int  # >= 1
+
+    @staticmethod
+    def of(one: Pass) -> "Stack":
+        """A stack of one."""
+        return Stack(one.picture, 1)
+
+    def plus(self, one: Pass) -> "Stack":
+        """With one pass more, of the same size."""
+        return Stack(self.total + one.picture, self.passes + 1)
+
+    def image(self, shot: Shot, truth: Truth | None = None) -> np.ndarray:
+        """The mean as it is shown, (H, W, 3) uint8: exposed, or compared with the photograph of the shot's view."""
+        return bytes_of(shown(shot.mode, self.total / self.passes, shot.exposure, truth))

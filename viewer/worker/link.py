@@ -1,0 +1,146 @@
+"""The way to the worker: a process of its own, joined to the front end by messages only.
+
+Bytes pass through a pipe; a thread on either side reads it, so that neither the front end nor the worker ever waits for
+the other. Messages are pickled plainly: both ends are ours, and tensors must not be handed over as shared memory.
+"""
+
+import contextlib
+import multiprocessing
+import pickle
+import queue
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+from viewer.messages import Command, Quit, Report, Shot, Told
+
+PATIENCE = 60.0  # seconds in which a worker that was asked to quit may save
+LOST = "the worker ended"  # begins the line that tells of it
+
+
+class Inbox:
+    """What has come in from the front end, on the worker's side."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.commands: deque[Command] = deque()
+        self.arrived = threading.Event()
+        self.closed = False  # the front end is gone
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self) -> None:
+        """Take everything off the pipe, until it ends."""
+        try:
+            while True:
+                self.commands.append(pickle.loads(self.connection.recv_bytes()))
+                self.arrived.set()
+        except (EOFError, OSError):
+            self.closed = True
+            self.arrived.set()
+
+    def take(self) -> Iterator[Command]:
+        """All commands so far, but of several shots in a row only the last."""
+        self.arrived.clear()
+        while self.commands:
+            command = self.commands.popleft()
+            if not (isinstance(command, Shot) and self.commands and isinstance(self.commands[0], Shot)):
+                yield command
+
+    def interrupts(self) -> bool:
+        """Whether something has come that a picture in the making must give way to."""
+        return self.closed or bool(self.commands)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until something comes, at most so long."""
+        self.arrived.wait(seconds)
+
+    def report(self, report: Report) -> None:
+        """Send a report; a front end that is gone is noticed."""
+        try:
+            self.connection.send_bytes(pickle.dumps(report, pickle.HIGHEST_PROTOCOL))
+        except (BrokenPipeError, OSError):
+            self.closed = True
+
+
+def work(connection: Connection, device: str) -> None:
+    """The worker's process, from its first to its last line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the front end, which then asks us to save and quit
+    inbox = Inbox(connection)
+    from viewer.worker.engine import Engine  # late: the window shall open before kernels and fields are imported
+
+    Engine(device, inbox).run()
+
+
+class Worker:
+    """A worker's process, as a front end sees it (viewer.front.session.Link)."""
+
+    def __init__(self, device: str = "auto") -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=work, args=(theirs, device), daemon=True, name="polyfield-worker")
+        self.process.start()
+        theirs.close()
+        self.outgoing: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self.incoming: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self.ended = threading.Event()
+        self.quitting = False
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self.write, self.read)]
+        for thread in self.threads:
+            thread.start()
+
+    def write(self) -> None:
+        """Put what is queued on the pipe."""
+        with contextlib.suppress(BrokenPipeError, OSError):
+            while (command := self.outgoing.get()) is not None:
+                self.connection.send_bytes(pickle.dumps(command, pickle.HIGHEST_PROTOCOL))
+
+    def read(self) -> None:
+        """Queue what comes off the pipe, until it ends."""
+        try:
+            while True:
+                self.incoming.put(pickle.loads(self.connection.recv_bytes()))
+        except (EOFError, OSError):
+            self.process.join(5)
+            if not self.quitting:
+                self.incoming.put(Told(f"{LOST}: {fate(self.process.exitcode)}; what it had saved is kept", True))
+            self.ended.set()
+
+    def send(self, command: Command) -> None:
+        """Queue a command."""
+        self.outgoing.put(command)
+
+    def reports(self) -> Iterator[Report]:
+        """All that has come in."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self.incoming.get_nowait()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is still a worker."""
+        return not self.ended.is_set()
+
+    def close(self) -> list[str]:
+        """Ask it to save and quit, and wait for that; what it said meanwhile. Ctrl-C ends the waiting."""
+        self.quitting = True
+        self.send(Quit())
+        self.outgoing.put(None)
+        until = time.monotonic() + PATIENCE
+        try:
+            while self.alive and time.monotonic() < until:
+                self.ended.wait(0.1)
+        finally:
+            self.process.kill()
+        return [report.text for report in self.reports() if isinstance(report, Told)]
+
+
+def fate(status: int | None) -> str:
+    """Why a process ended, for a person."""
+    if status is None:
+        return "it does not answer"
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}" + (" (out of memory?)" if status == -9 else "")
+    return f"exit status {status}"

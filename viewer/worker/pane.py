@@ -1,0 +1,87 @@
+"""One field that is open in the worker: read from a file, or learning."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from distill.learning.run import Learning
+from fields.base import Field
+from fields.files import stored
+from render.model import LoadedModel
+from viewer.messages import Opened
+from viewer.worker.drawing import Subject, World, carried, carried_box
+from viewer.worker.learner import Learner
+
+
+@dataclass
+class Pane:
+    """One field that is open: read from a file, or learning."""
+
+    number: int
+    name: str
+    path: str  # model file, or the data that it learns from
+    world: World
+    model: LoadedModel | None = None
+    learner: Learner | None = None
+
+    @property
+    def learning(self) -> Learning:
+        """What it learns by. ValueError where it was read from a file."""
+        if self.learner is None:
+            raise ValueError(f"{self.name}: was read from a file, and learns nothing")
+        return self.learner.job.learning
+
+    @property
+    def busy(self) -> bool:
+        """Whether it learns just now."""
+        return self.learner is not None and self.learner.busy
+
+    @property
+    def subject(self) -> Subject:
+        """What is drawn, as it stands."""
+        if self.model is not None:
+            return Subject.of_model(self.model, self.world)
+        return Subject.of_learning(self.learning, self.world)
+
+    @property
+    def field(self) -> Field:
+        """The field itself."""
+        return self.model.field if self.model is not None else self.learning.field
+
+    @property
+    def transform(self) -> Tensor:
+        """(4, 4) float64 similarity, input coordinates to its own scene units."""
+        return self.model.transform if self.model is not None else self.learning.place.transform
+
+    @property
+    def background(self) -> tuple[float, float, float]:
+        """What its metrics are taken on."""
+        if self.model is None:
+            return self.learning.place.background
+        r, g, b = self.model.header.background
+        return r, g, b
+
+    @property
+    def carry(self) -> Tensor:
+        """(4, 4) float64 similarity, world to its own scene units."""
+        return carried(self.world, self.transform)
+
+    def described(self) -> Opened:
+        """What a front end has to know of it."""
+        if self.model is not None:
+            header, size = self.model.header, Path(self.path).stat().st_size
+            recipe = header.provenance.get("recipe")
+            preset = str(recipe.get("preset", "")) if isinstance(recipe, dict) else ""
+            architecture, metrics = header.architecture, header.metrics
+        else:
+            run = self.learning
+            size = sum(t.numel() * t.itemsize for t in stored(run.field).values())
+            architecture, preset, metrics = run.recipe.architecture, run.recipe.preset, {}
+        (x0, y0, z0), (x1, y1, z1) = carried_box(self.field.box.cpu(), torch.linalg.inv(self.carry)).tolist()
+        back = tuple(tuple(row) for row in torch.linalg.inv(self.world.transform).tolist())
+        return Opened(
+            self.number, self.name, self.path, architecture, preset, self.field.parameter_count(), size,
+            (x0, y0, z0, x1, y1, z1), back, self.background, metrics,
+        )  # fmt: skip
