@@ -13,7 +13,7 @@ from PIL import Image
 
 pytest.importorskip("pyglet", reason="pyglet is missing; the extra `viewer` brings it")
 pytest.importorskip("imgui_bundle", reason="imgui-bundle is missing; the extra `viewer` brings it")
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
