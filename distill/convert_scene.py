@@ -31,8 +31,7 @@ from distill.train_scene import finish as finish_training
 from fields.files import Header
 from render.command import pick_device, run
 from render.model import LoadedModel, open_model
-from scenes.eval_scene import in_model_units
-from scenes.scene import ReadOptions, Scene, SceneError, format_of, load
+from scenes.scene import ReadOptions, Scene, SceneError, carry_views, format_of, load
 
 OVERHEAD = 100_000  # bytes of a model file besides its weights, before there is one
 STEPS = {"cpu": 2000, "cuda": 20_000}  # without --steps and --max-seconds
@@ -243,7 +242,7 @@ def held_out(flags: Flags, teacher: LoadedModel) -> Photographs | None:
         return None
     scene = load(flags.data, flags.pictures())
     split = "test" if scene.test else "train"
-    return Photographs(in_model_units(scene, teacher, split), scene.background, split, flags.downscale)
+    return Photographs(carry_views(scene, teacher.transform, split), scene.background, split, flags.downscale)
 
 
 def header_of(scene: Scene) -> Header:

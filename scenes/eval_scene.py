@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 from rich.console import Console
 from rich.markup import escape
@@ -15,12 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from fields.files import write_beside
-from render.camera import Camera, moved
 from render.command import pick_device, run
 from render.model import LoadedModel, open_model
 from render.pictures import encode_png
 from scenes.evaluate import Scored, report, score_views
-from scenes.scene import ReadOptions, Scene, View, load
+from scenes.scene import ReadOptions, carry_views, load
 from scenes.sheet import save_sheet
 
 
@@ -58,7 +56,7 @@ def evaluate(flags: Flags) -> None:
     console = Console(stderr=flags.json)
     model = open_model(flags.model, pick_device(flags.device))
     scene = load(flags.data or trained_on(model, flags), options(flags))
-    views = in_model_units(scene, model, flags.split)
+    views = carry_views(scene, model.transform, flags.split)
     out = flags.out or flags.model.parent / "eval"
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
@@ -104,19 +102,6 @@ def trained_on(model: LoadedModel, flags: Flags) -> str:
 def picture_name(name: str) -> str:
     """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names."""
     return "_".join(part for part in PurePosixPath(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
-
-
-def in_model_units(scene: Scene, model: LoadedModel, split: str) -> tuple[View, ...]:
-    """The split's views, their cameras carried into the model's scene units: a data set read again, or another copy of
-    it, may have found another box."""
-    views = scene.test if split == "test" else scene.train
-    if not views:
-        raise ValueError(f"{scene.name}: has no {split} pictures")
-    carry = model.transform @ torch.linalg.inv(scene.transform)
-    return tuple(
-        View(Camera(moved(v.camera.pose, carry), v.camera.intrinsics, v.camera.size), v.image, v.valid, v.name)
-        for v in views
-    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """A scene: photographs with their cameras, and the box they show. `load` opens any format that a reader knows."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from render.camera import Camera
+from render.camera import Camera, moved
 
 READERS = ("builtin", "blender", "transforms", "mesh")  # asked in this order; the file name is the reader's name
 
@@ -63,6 +63,17 @@ class Scene:
 def load(data: str, options: ReadOptions) -> Scene:
     """Read a data set: a folder, a JSON file, a mesh, or `builtin[:SIZE]`. SceneError where it cannot be used."""
     return importlib.import_module(f"scenes.formats.{format_of(data)}").read(data, options)
+
+
+def carry_views(scene: Scene, transform: Tensor, split: str) -> tuple[View, ...]:
+    """The views of a split, "train" or "test", with their cameras in the scene units that `transform` (4, 4) leads to,
+    as a model has them: a data set read again, or another copy of it, may have found another box. ValueError for none.
+    """
+    views = scene.test if split == "test" else scene.train
+    if not views:
+        raise ValueError(f"{scene.name}: has no {split} pictures")
+    carry = transform @ torch.linalg.inv(scene.transform)
+    return tuple(replace(v, camera=replace(v.camera, pose=moved(v.camera.pose, carry))) for v in views)
 
 
 def format_of(data: str) -> str:

@@ -11,8 +11,8 @@ from PIL import Image
 from render.camera import Camera, moved
 from render.renderer import Renderer
 from scenes import eval_scene
-from scenes.eval_scene import Flags, in_model_units, picture_name, trained_on
-from scenes.scene import Scene, SceneError, View
+from scenes.eval_scene import Flags, picture_name, trained_on
+from scenes.scene import Scene, SceneError, View, carry_views
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -54,7 +54,7 @@ def drawing(monkeypatch, scene):
 
 def test_cameras_of_another_copy_are_carried_into_the_models_units():
     model, scene = loaded(Ball()), copy_of_the_data(3.0, [5.0, -2.0, 1.0])
-    views = in_model_units(scene, model, "test")
+    views = carry_views(scene, model.transform, "test")
     for i, view in enumerate(views):
         assert not torch.allclose(scene.test[i].camera.pose, camera(azimuth=0.4 + i).pose, atol=0.1)
         torch.testing.assert_close(view.camera.pose, camera(azimuth=0.4 + i).pose, atol=1e-5, rtol=0)  # float32 near 9
