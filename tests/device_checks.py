@@ -41,7 +41,7 @@ def test_training_drawing_and_files(name, scene, tmp_path):
     with remote() as device:
         recipe = Recipe("builtin", name, "tiny", 0, 5, 1024, 8, "cpu", 6 * UNIT_STEP)
         training = Training(scene, recipe, device)
-        steps = list(fit(training.run, training.stages(), Schedule(5)))
+        steps = list(fit(training.run, training.phases(), Schedule(5)))
         assert not any(step.trouble for step in steps)
         assert all(p.device == device for p in training.field.parameters())
         camera = scene.test[0].camera.resized(12, 12)
@@ -66,7 +66,7 @@ def test_conversion_through_all_its_phases(tmp_path):
                                 active=("poses", "rays", "points"))  # fmt: skip
     with chosen() as device:
         run = convert_scene.begin(flags, teacher, device, lambda lines: None)
-        steps = list(fit(run.conversion.run, run.conversion.stages(), Schedule(9)))
+        steps = list(fit(run.conversion.run, run.conversion.phases(), Schedule(9)))
         assert not any(step.trouble for step in steps)
-        assert len({step.stage for step in steps}) > 2
+        assert len({step.phase for step in steps}) > 2
         assert run.conversion.field.box.device == device

@@ -10,7 +10,7 @@ import fields
 from distill.device import captured
 from distill.device.captured import Captured
 from distill.device.optimizer import DeviceOptimizer
-from distill.learning.fit import Optimization, Schedule, Stage, fit
+from distill.learning.fit import Optimization, Phase, Schedule, fit
 from distill.learning.run import preset
 from distill.photographs.loss import Config
 from fields.base import build
@@ -30,7 +30,7 @@ def run(steps):
     occupancy = OccupancyEstimate(scene.box, renderer.step, allowed, CELLS)
     source = Captured(scene, field, renderer, occupancy, Config(batch=1024), 0)
     learning = Optimization(field, DeviceOptimizer)
-    taken = list(fit(learning, (Stage("photographs", 1.0, source, None, source),), Schedule(steps)))
+    taken = list(fit(learning, (Phase("photographs", 1.0, source, queue=source),), Schedule(steps)))
     return [step.loss for step in taken], (field, renderer, source.grid, scene)
 
 

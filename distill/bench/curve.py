@@ -67,7 +67,7 @@ def curve(training: Training, course: Course) -> dict[str, Any]:
     """Train, and score on the way. The clock stands while views are scored; the device has finished its steps then."""
     held, shares, points = Held(training, course.views), course.shares(), list[dict[str, float]]()
     spent, begin, steps = 0.0, time.perf_counter(), 0
-    for step in fit(training.run, training.stages(), course.schedule):
+    for step in fit(training.run, training.phases(), course.schedule):
         steps = step.index + 1
         if step.progress >= shares[len(points)] and len(points) < course.scores - 1:
             synchronise(training.device)

@@ -153,7 +153,7 @@ def first_steps(plan: Plan, device: torch.device) -> dict[str, Any]:
     scene = read(plan.wish(20))
     pictures = time.perf_counter() - begin
     training = begun(plan.wish(20), scene, device)
-    for _ in fit(training.run, training.stages(), Schedule(20)):
+    for _ in fit(training.run, training.phases(), Schedule(20)):
         pass
     synchronise(device)
     return {"pictures_seconds": round(pictures, 2), "steps_seconds": round(time.perf_counter() - begin - pictures, 2)}
@@ -196,7 +196,7 @@ def course(plan: Plan, device: torch.device) -> dict[str, Any]:
     wish = plan.wish(plan.curve_steps)
     scene = read(wish)
     warm = begun(replace(wish, steps=60), scene, device)
-    for _ in fit(warm.run, warm.stages(), Schedule(60)):
+    for _ in fit(warm.run, warm.phases(), Schedule(60)):
         pass
     del warm
     run = begun(wish, scene, device)
@@ -224,7 +224,7 @@ def agreement(plan: Plan, device: torch.device) -> dict[str, Any]:
 def agreeing(wish: Wish, scene: Any, device: torch.device) -> float:
     """Of one architecture."""
     run = begun(wish, scene, device)
-    for _ in fit(run.run, run.stages(), Schedule(wish.steps)):
+    for _ in fit(run.run, run.phases(), Schedule(wish.steps)):
         pass
     camera = (scene.test or scene.train)[0].camera
     there = run.renderer.image(run.field, run.loss.grid, camera).pixels.rgb.cpu().clamp(0, 1)

@@ -57,7 +57,7 @@ def train_steps(training: Training) -> dict[str, Any]:
     steps, device = training.recipe.steps, training.device
     forget_peak(device)
     before, spent, begin, counted = 0.0, 0.0, 0.0, []
-    for step in fit(training.run, training.stages(), Schedule(steps)):
+    for step in fit(training.run, training.phases(), Schedule(steps)):
         if step.index == steps // 3:
             synchronise(device)
             begin = time.perf_counter()

@@ -15,8 +15,7 @@ from torch.nn import functional
 from distill.conversion.active import HARD, HARD_RAYS, Active, hardest, newest
 from distill.conversion.poses import Poses
 from distill.learning.budget import FIRST_RAYS, next_rays
-from distill.learning.fit import Loss
-from distill.learning.run import Phase
+from distill.learning.fit import Loss, Phase
 from distill.photographs.loss import HUBER
 from fields.base import Field
 from render.kernels.composite import composite, transmittance

@@ -16,8 +16,7 @@ from torch import Tensor
 from distill.device.pixels import pixels_of
 from distill.device.replay import Mailbox, Replay
 from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS
-from distill.learning.fit import Loss, Mover, Optimization, Taken
-from distill.learning.run import Phase
+from distill.learning.fit import Loss, Mover, Optimization, Phase, Taken
 from distill.photographs.loss import Config, difference, due
 from fields.base import Field
 from render import buffers as fixed
@@ -92,7 +91,7 @@ class Captured:
 
     def phases(self) -> tuple[Phase, ...]:
         """One, for the whole run."""
-        return (Phase("photographs", 1.0, self, self, self.halve),)
+        return (Phase("photographs", 1.0, self, queue=self, halve=self.halve),)
 
     def __call__(self, index: int) -> Loss:
         """The loss of a step that someone else takes: the host waits for it."""
@@ -137,7 +136,7 @@ class Captured:
             self.lay_out()
 
     def halve(self) -> int:
-        """See Stage."""
+        """See Phase."""
         self.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -9,27 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from distill.device import adam_cuda
-from distill.learning.optimizer import MATCH, MOMENTUM, adam_rates, copied, fitting, grouped, matrices, quintics
-from fields.base import Field
+from distill.learning.learnables import Learnables
+from distill.learning.optimizer import MATCH, MOMENTUM, copied, fitting, quintics
 
 SIDE = 64  # matrices are made orthogonal together where their sides, rounded up to a multiple of it, are equal
 
 
 class DeviceOptimizer:
-    """All that moves a field's parameters, float32, as one; the counterpart of `Optimizer` with the same state.
+    """All that moves what is to be learnt, float32, as one; the counterpart of `Optimizer` with the same state.
 
     The buffers stay where they are as long as the optimiser lives, whatever is restored.
     """
 
-    def __init__(self, field: Field, half: torch.dtype | None = None) -> None:
-        turned = matrices(field)
-        rest = [rated for rated in adam_rates(field) if not any(rated[1] is matrix for matrix in turned)]
-        device = next(field.parameters()).device
+    def __init__(self, learnables: Learnables, half: torch.dtype | None = None) -> None:
+        device = learnables.groups[0].parameters[0].device
         self.counts = torch.zeros(4, dtype=torch.int64, device=device)  # see distill/device/adam_cuda.py
         self.skipped = self.counts[2]  # () int64, steps that changed nothing
         self.row = self.counts[3]  # () int64, of those, in a row up to now
-        self.adam = DeviceAdam(grouped(rest), half, device)
-        self.muon = DeviceMuon(grouped([(field.architecture.matrix_rate, matrix) for matrix in turned]), half)
+        self.adam = DeviceAdam(learnables.moved(matrices=False), half, device)
+        self.muon = DeviceMuon(learnables.moved(matrices=True), half)
         self.halves = self.muon.halves | self.adam.halves  # of every parameter where a type is given, else empty
         self.copy()
 

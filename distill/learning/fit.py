@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from distill.learning.learnables import Learnables, of_field
 from distill.learning.optimizer import Optimizer, copied
 from fields.base import Field
 
@@ -17,6 +18,7 @@ WARMUP = 50  # steps over which the learning rate rises
 PATIENCE = 4  # non-finite steps in a row after which the last good state comes back
 KEEP = 256  # steps between good states
 RETURNS = 5  # times the good state may come back before the run is given up
+NOTHING = Learnables()
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,13 @@ class Queue(Protocol):
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Part of a run. Its length is a share of the run, so that runs bounded by time pass through all stages too."""
+class Phase:
+    """Part of a run. Its length is a share of the run, so that runs bounded by time pass through all phases too."""
 
     name: str
-    share: float  # of the run, > 0; the shares of all stages sum to 1
+    share: float  # of the run, > 0; the shares of all phases sum to 1
     loss: Callable[[int], Loss]  # called with the step's index within the run
-    begin: Callable[[], None] | None = None  # called as the run enters, never for its first stage; may change the field
+    begin: Callable[[], None] | None = None  # called as the run enters, never for its first phase; may change the field
     queue: Queue | None = None  # takes the steps in place of `loss`
     halve: Callable[[], int] | None = None  # halves the batch and returns its samples, 0 where it cannot
 
@@ -72,7 +74,7 @@ class Step:
     """One optimiser step, done or skipped. Where a queue takes the steps, what is known of the latest."""
 
     index: int  # steps done before this one
-    stage: str
+    phase: str
     loss: float
     mse: float
     rays: int
@@ -102,7 +104,7 @@ class Schedule:
 
 
 class Mover(Protocol):
-    """What moves a field's parameters: see Optimizer, and DeviceOptimizer."""
+    """What moves parameters: see Optimizer, and DeviceOptimizer."""
 
     def groups(self) -> list[dict]: ...
     def clear(self) -> None: ...
@@ -112,36 +114,43 @@ class Mover(Protocol):
 
 
 class Optimization:
-    """Field, optimiser and counters: all of a run's state that is not the loss's own."""
+    """Field, all that is learnt beside it, optimiser and counters: all of a run's state that is not the loss's own."""
 
-    def __init__(self, field: Field, mover: Callable[[Field], Mover] = Optimizer) -> None:
-        """`mover` makes the optimiser, whenever the field has new parameters."""
-        self.field, self.mover = field, mover
-        self.optimizer = mover(field)
+    def __init__(
+        self, field: Field, mover: Callable[[Learnables], Mover] = Optimizer, others: Learnables = NOTHING
+    ) -> None:
+        """`mover` makes the optimiser, whenever the field has new parameters; `others` are learnt beside the field's,
+        and saved in a run's state, but belong to no model."""
+        self.field, self.mover, self.others = field, mover, others
+        self.optimizer = mover(of_field(field) + others)
         self.index = 0  # steps taken, skipped ones too
-        self.stage = 0  # number of the stage that the field has the shape of
+        self.phase = 0  # number of the phase that the field has the shape of
         self.samples = 0  # points that went through the field with gradients
         self.seconds = 0.0  # spent training
 
     def renew(self) -> None:
         """Begin the optimiser anew: the field's parameters are no longer those that it knows."""
-        self.optimizer = self.mover(self.field)
+        self.optimizer = self.mover(of_field(self.field) + self.others)
 
     def state(self, device: torch.device | None = None) -> dict[str, Tensor]:
         """Everything that an exact continuation needs, as tensors that share no memory with the run; on `device`, one
         after the other, or where they lie."""
         tensors = {f"weights.{k}": copied(v, device) for k, v in self.field.state_dict().items()}
+        tensors |= {f"learnt.{name}": copied(p, device) for name, p in self.others.named()}
         tensors |= self.optimizer.state(device)
-        tensors["run.counts"] = torch.tensor([self.index, self.samples, self.stage])
+        tensors["run.counts"] = torch.tensor([self.index, self.samples, self.phase])
         tensors["run.seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Inverse of `state`."""
+        """Inverse of `state`. ValueError, KeyError or RuntimeError where it is another run's."""
         weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
         self.field.load_state_dict(weights)
+        with torch.no_grad():
+            for name, parameter in self.others.named():
+                parameter.copy_(tensors[f"learnt.{name}"])
         self.optimizer.restore(tensors)
-        self.index, self.samples, self.stage = tensors["run.counts"].tolist()
+        self.index, self.samples, self.phase = tensors["run.counts"].tolist()
         self.seconds = float(tensors["run.seconds"])
 
 
@@ -189,7 +198,7 @@ class Guard:
         return f"; went back to the state of step {int(self.good['run.counts'][0])}"
 
 
-def fit(run: Optimization, stages: tuple[Stage, ...], schedule: Schedule) -> Iterator[Step]:
+def fit(run: Optimization, phases: tuple[Phase, ...], schedule: Schedule) -> Iterator[Step]:
     """Optimise until the schedule's steps or seconds are over; continues where `run` stands.
 
     A step whose loss or gradient is not finite is skipped and says so; after several in a row the last good state
@@ -199,65 +208,65 @@ def fit(run: Optimization, stages: tuple[Stage, ...], schedule: Schedule) -> Ite
     while run.index < schedule.steps and run.seconds < schedule.seconds:
         begin = time.perf_counter()
         progress = min(1.0, max(run.index / schedule.steps, run.seconds / schedule.seconds))
-        if enter(run, stages, progress):
+        if enter(run, phases, progress):
             guard.renew()
-        stage, news, trouble = stages[run.stage], list[Taken](), ""
+        phase, news, trouble = phases[run.phase], list[Taken](), ""
         try:
-            news = take(run, stage, schedule.factor_at(run.index, progress), guard)
+            news = take(run, phase, schedule.factor_at(run.index, progress), guard)
         except torch.OutOfMemoryError:
-            trouble, halved = halve(run, stage, halved=halved), True
+            trouble, halved = halve(run, phase, halved=halved), True
         trouble = guard.judge(news) or trouble
         known, samples = news[-1] if news else known, sum(step.samples for step in news)
         run.index, run.samples = run.index + 1, run.samples + samples
         run.seconds += time.perf_counter() - begin
         yield Step(
-            run.index - 1, stage.name, known.loss, known.mse, known.rays, samples, run.seconds, progress, trouble
+            run.index - 1, phase.name, known.loss, known.mse, known.rays, samples, run.seconds, progress, trouble
         )  # fmt: skip
-    finish(run, stages[run.stage], guard)
+    finish(run, phases[run.phase], guard)
 
 
-def take(run: Optimization, stage: Stage, factor: float, guard: Guard) -> list[Taken]:
+def take(run: Optimization, phase: Phase, factor: float, guard: Guard) -> list[Taken]:
     """One step at `factor` times the rates. Returns what is known: of this step, or of earlier ones."""
-    if stage.queue is not None:
-        stage.queue.take(run, factor)
+    if phase.queue is not None:
+        phase.queue.take(run, factor)
         guard.keep()
-        return stage.queue.taken(run)
-    loss = stage.loss(run.index)
+        return phase.queue.taken(run)
+    loss = phase.loss(run.index)
     trouble = advance(run, loss, factor)
     if not trouble:
         guard.keep()
     return [Taken(run.index, float(loss.value.detach()), loss.mse, loss.rays, loss.samples, trouble)]
 
 
-def finish(run: Optimization, stage: Stage, guard: Guard) -> None:
+def finish(run: Optimization, phase: Phase, guard: Guard) -> None:
     """Wait for steps that are still under way."""
-    if stage.queue is not None:
+    if phase.queue is not None:
         begin = time.perf_counter()
-        news = stage.queue.taken(run, all_of_them=True)
+        news = phase.queue.taken(run, all_of_them=True)
         guard.judge(news)
         run.samples += sum(step.samples for step in news)
         run.seconds += time.perf_counter() - begin
 
 
-def halve(run: Optimization, stage: Stage, *, halved: bool) -> str:
+def halve(run: Optimization, phase: Phase, *, halved: bool) -> str:
     """Go on with half the batch after memory ran out; says so. ValueError where that was done before or cannot be."""
     run.optimizer.clear()
-    samples = 0 if halved or stage.halve is None else stage.halve()
+    samples = 0 if halved or phase.halve is None else phase.halve()
     if not samples:
         again = " again, with half the batch" if halved else ""
         raise ValueError(f"out of memory{again} at step {run.index}: take a smaller --batch or a smaller preset")
     return f"out of memory: the batch is halved, to {samples} samples"
 
 
-def enter(run: Optimization, stages: tuple[Stage, ...], progress: float) -> bool:
-    """Bring the run into the stage that `progress` belongs to; a stage that was jumped over begins too. True where
+def enter(run: Optimization, phases: tuple[Phase, ...], progress: float) -> bool:
+    """Bring the run into the phase that `progress` belongs to; a phase that was jumped over begins too. True where
     the field may have changed."""
-    ends = [end - 1e-9 for end in accumulate(stage.share for stage in stages)]
-    now = min(sum(progress >= end for end in ends), len(stages) - 1)
+    ends = [end - 1e-9 for end in accumulate(phase.share for phase in phases)]
+    now = min(sum(progress >= end for end in ends), len(phases) - 1)
     changed = False
-    while run.stage < now:
-        run.stage += 1
-        prepare = stages[run.stage].begin
+    while run.phase < now:
+        run.phase += 1
+        prepare = phases[run.phase].begin
         if prepare is not None:
             prepare()
             run.renew()

@@ -104,7 +104,7 @@ def fit_with_progress(learning: Learning, schedule: Schedule, files: Files, cons
     previous = signal.signal(signal.SIGINT, stop)
     try:
         with Monitor(learning, files, console, every) as monitor:
-            for step in fit(learning.run, learning.stages(), schedule):
+            for step in fit(learning.run, learning.phases(), schedule):
                 monitor.saw(step)
                 if stopped:
                     break
@@ -162,11 +162,11 @@ class Monitor:
         rate = self.samples / max(step.seconds - self.seconds, 1e-9)
         self.samples, self.seconds = 0, step.seconds
         quality = "" if decibel is None else f"{decibel:.2f} dB  "
-        text = f"step {step.index + 1}  {step.stage}  {quality}{rate / 1e6:.2f} M samples/s"
+        text = f"step {step.index + 1}  {step.phase}  {quality}{rate / 1e6:.2f} M samples/s"
         self.bar.update(self.task, completed=step.progress, description=text)
         record = {
             "step": step.index + 1,
-            "stage": step.stage,
+            "stage": step.phase,
             "seconds": round(step.seconds, 3),
             "loss": step.loss,
             "batch_psnr": decibel,

@@ -1,5 +1,4 @@
-"""What moves a field's parameters: orthogonalised momentum for the matrices that its architecture says, Adam for all
-others."""
+"""What moves parameters: orthogonalised momentum for groups of matrices, Adam for all others."""
 
 from collections.abc import Callable
 from typing import Any, final
@@ -7,9 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from fields.base import Field
-from fields.dense import Dense
-from fields.perceptron import Perceptron
+from distill.learning.learnables import Learnables
 
 MOMENTUM = 0.9  # of the gradients of matrices, as Adam's first
 QUINTIC = (3.4445, -4.7750, 2.0315)  # a, b, c: they take singular values from 0 to 1 towards 1 (Jordan et al. 2024)
@@ -62,16 +59,15 @@ class Muon(torch.optim.Optimizer):
 
 
 class Optimizer:
-    """All that moves a field's parameters, as one."""
+    """All that moves what is to be learnt, as one."""
 
-    def __init__(self, field: Field) -> None:
-        turned = matrices(field)
-        rest = [rated for rated in adam_rates(field) if not any(rated[1] is matrix for matrix in turned)]
+    def __init__(self, learnables: Learnables) -> None:
+        turned, rest = learnables.moved(matrices=True), learnables.moved(matrices=False)
         self.parts: dict[str, torch.optim.Optimizer] = {}
         if turned:
-            self.parts["muon"] = Muon(grouped([(field.architecture.matrix_rate, matrix) for matrix in turned]))
+            self.parts["muon"] = Muon(turned)
         if rest:
-            self.parts["adam"] = torch.optim.Adam(grouped(rest), betas=(0.9, 0.99), eps=1e-15, fused=True)
+            self.parts["adam"] = torch.optim.Adam(rest, betas=(0.9, 0.99), eps=1e-15, fused=True)
 
     def groups(self) -> list[dict]:
         """Parameters under `params`, their rate after warm-up under `initial_lr`, and that of the last step."""
@@ -120,29 +116,3 @@ def fitting(key: str, value: Tensor, parameters: list[nn.Parameter]) -> Tensor:
         found = parameters[number].shape if number < len(parameters) else None
         raise ValueError(f"{key}: {tuple(value.shape)} kept of a parameter that is {found and tuple(found)} now")
     return value
-
-
-def matrices(field: Field) -> list[nn.Parameter]:
-    """Weights of fully connected layers, where the architecture gives them a rate; none where it does not."""
-    if not field.architecture.matrix_rate:
-        return []
-    layers = [layer for layer in field.modules() if isinstance(layer, Dense | Perceptron)]
-    return [weight for layer in layers for weight in layer.parameters() if weight.dim() == 2]
-
-
-def adam_rates(field: Field) -> list[tuple[float, nn.Parameter]]:
-    """Every parameter with the rate that its architecture gives it under Adam."""
-    network, rated = field.architecture, []
-    for name, parameter in field.named_parameters():
-        own, inner = name.startswith("architecture."), name.removeprefix("architecture.")
-        named = [rate for prefix, rate in network.rates.items() if own and inner.startswith(prefix)]
-        rated.append((named[0] if named else network.rate, parameter))
-    return rated
-
-
-def grouped(rated: list[tuple[float, nn.Parameter]]) -> list[dict]:
-    """Parameters by rate, as PyTorch's optimisers want them."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    for rate, parameter in rated:
-        groups.setdefault(rate, []).append(parameter)
-    return [{"params": parameters, "lr": rate, "initial_lr": rate} for rate, parameters in groups.items()]

@@ -5,8 +5,7 @@ import json
 import platform
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import accumulate, pairwise
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 import fields
-from distill.learning.fit import Loss, Optimization, Queue, Stage
+from distill.learning.fit import Optimization, Phase
 from fields.base import Field
 from fields.files import Header, Model, ModelError, config_record, round_to_half, save, write_beside
 from render.camera import Camera
@@ -40,17 +39,6 @@ class Place:
     background: tuple[float, float, float]  # that metrics are taken on
     train: tuple[Camera, ...]
     test: tuple[Camera, ...]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Part of a run that has its own loss."""
-
-    name: str
-    share: float  # of the run, > 0; the shares of all phases sum to 1
-    loss: Callable[[int], Loss]  # called with the step's index
-    queue: Queue | None = None  # see Stage
-    halve: Callable[[], int] | None = None  # see Stage
 
 
 class Source(Protocol):
@@ -109,7 +97,7 @@ class Learning(ABC):
     def opacity(self, x: Tensor) -> Tensor:
         """(M, 3) unit box of the architecture -> (M,) in [0, 1], of one sampling step; 0 in cells that rays skip."""
 
-    def stages(self) -> tuple[Stage, ...]:
+    def phases(self) -> tuple[Phase, ...]:
         """The run: the source's phases, cut where the architecture takes its next shape."""
         phases = self.loss.phases()
         ends = list(accumulate(phase.share for phase in phases))
@@ -119,12 +107,12 @@ class Learning(ABC):
             phase = phases[min(sum(start >= e - 1e-9 for e in ends), len(phases) - 1)]
             name = phase.name + (f", growth {self.growth.index(start) + 1}" if start in self.growth else "")
             grow = self.grow if start in self.growth else None
-            result.append(Stage(name, end - start, phase.loss, grow, phase.queue, phase.halve))
+            result.append(replace(phase, name=name, share=end - start, begin=grow))
         return tuple(result)
 
     def grow(self) -> None:
         """Put the architecture's next shape in its place."""
-        generator = torch.Generator().manual_seed(self.recipe.seed + self.run.stage)
+        generator = torch.Generator().manual_seed(self.recipe.seed + self.run.phase)
         with torch.no_grad():
             self.field.architecture = self.field.architecture.grown(self.opacity, generator).to(self.device)
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS, next_rays
-from distill.learning.fit import Loss
-from distill.learning.run import Phase
+from distill.learning.fit import Loss, Phase
 from distill.photographs.pixels import PixelBatch, PixelPool
 from fields.base import Field
 from render.occupancy import OccupancyEstimate, OccupancyGrid
@@ -80,7 +79,7 @@ class Photographs:
         return (Phase("photographs", 1.0, self, halve=self.halve),)
 
     def halve(self) -> int:
-        """See Stage."""
+        """See Phase."""
         if self.config.batch < 2 << 10:
             return 0
         self.config, self.rays = replace(self.config, batch=self.config.batch // 2), max(self.rays // 2, FEWEST_RAYS)

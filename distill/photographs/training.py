@@ -61,7 +61,9 @@ class Training(Learning):
         if captured:
             from distill.device.optimizer import DeviceOptimizer  # asks for Triton
 
-            self.run = Optimization(field, lambda f: DeviceOptimizer(f, torch.float16 if fusible(f) else None))
+            self.run = Optimization(
+                field, lambda ls: DeviceOptimizer(ls, torch.float16 if fusible(self.field) else None)
+            )
 
     def opacity(self, x: Tensor) -> Tensor:
         """See Learning: by the field as it stands."""

@@ -106,7 +106,7 @@ class Learner:
         """The run from here on, in slices."""
         run, quiet = self.job.learning, Console(quiet=True)
         with Monitor(run, self.job.files, quiet, self.job.save_every) as monitor:
-            for step in fit(run.run, run.stages(), self.job.schedule):
+            for step in fit(run.run, run.phases(), self.job.schedule):
                 monitor.saw(step)
                 self.saw(step)
                 yield
@@ -155,7 +155,7 @@ class Learner:
         rate = (run.samples - samples) / (run.seconds - seconds) if run.seconds > seconds else 0.0
         self.rate = run.seconds, run.samples
         psnr = -10 * math.log10(max(self.mse, 1e-10)) if math.isfinite(self.mse) else math.nan
-        stage = self.scored or (step.stage if step else "")
+        stage = self.scored or (step.phase if step else "")
         bounded = schedule.steps if schedule.steps < settings.UNBOUNDED else 0
         share = min(1.0, max(run.index / schedule.steps, run.seconds / schedule.seconds))
         loss = step.loss if step else math.nan

@@ -34,13 +34,13 @@ def conversion(teacher, architecture, **changes):
 
 
 def walked(conversion, until=STEPS):
-    """The same conversion after so many steps; the names of its stages in order."""
-    stages = []
-    for step in fit(conversion.run, conversion.stages(), Schedule(STEPS)):
-        stages += [step.stage] if not stages or stages[-1] != step.stage else []
+    """The same conversion after so many steps; the names of its phases in order."""
+    names = []
+    for step in fit(conversion.run, conversion.phases(), Schedule(STEPS)):
+        names += [step.phase] if not names or names[-1] != step.phase else []
         if step.index + 1 == until:
             break
-    return stages
+    return names
 
 
 def state(conversion):
@@ -85,10 +85,10 @@ def test_opacity_is_that_of_the_teacher_from_the_first_step(teacher):
 def test_a_student_grows_on_its_way(teacher, architecture):
     one = conversion(teacher, architecture)
     begun, count = one.field.architecture.config, len(one.growth)
-    stages = walked(one)
+    names = walked(one)
     assert count > 0
-    assert sum("growth" in name for name in stages) == count
-    phases = [name.partition(",")[0] for name in stages]
+    assert sum("growth" in name for name in names) == count
+    phases = [name.partition(",")[0] for name in names]
     assert phases == sorted(phases, key=list(SHARES).index)
     final = one.field.architecture.config
     assert final != begun
@@ -101,7 +101,7 @@ def test_a_student_grows_on_its_way(teacher, architecture):
 )
 def test_a_resumed_conversion_ends_as_if_it_had_never_stopped(teacher, tmp_path, architecture, stop):
     whole = conversion(teacher, architecture)
-    for step in fit(whole.run, whole.stages(), Schedule(STEPS)):
+    for step in fit(whole.run, whole.phases(), Schedule(STEPS)):
         if step.index + 1 == stop:
             whole.save_checkpoint(tmp_path / "c.safetensors")
             shape = whole.field.architecture.config

@@ -15,7 +15,7 @@ from distill.conversion import distillation as convert
 from distill.conversion.active import HARD, HARD_RAYS, Active
 from distill.conversion.distillation import DENSITY, Distillation, Lesson, inherit
 from distill.learning.budget import FIRST_RAYS
-from distill.learning.fit import Optimization, Schedule, Stage, fit
+from distill.learning.fit import Optimization, Schedule, fit
 from fields.base import Architecture, Field, build
 from fields.heads import FEATURES, RadianceHead
 from render.occupancy import OccupancyGrid, pack
@@ -69,14 +69,10 @@ def distillation(field, active=OFF, seed=0):
     return Distillation(one, field, one.grid, BATCH, seed, active)
 
 
-def stages(source):
-    return tuple(Stage(p.name, p.share, p.loss) for p in source.phases())
-
-
 def advance(run, source, steps, whole):
     """Take steps of a run of `whole` steps, up to number `steps`; what each gave."""
     done = []
-    for step in fit(run, stages(source), Schedule(whole)):
+    for step in fit(run, source.phases(), Schedule(whole)):
         done.append(step)
         if step.index + 1 == steps:
             break

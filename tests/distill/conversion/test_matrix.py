@@ -20,8 +20,8 @@ from torch.nn import functional
 import fields
 from distill.conversion.conversion import Conversion, Recipe
 from distill.conversion.distillation import SHARES
-from distill.learning.fit import Loss, Schedule, fit
-from distill.learning.run import Learning, Phase, Place, preset
+from distill.learning.fit import Loss, Phase, Schedule, fit
+from distill.learning.run import Learning, Place, preset
 from fields.base import build
 from render.metrics import psnr
 from render.model import LoadedModel
@@ -98,7 +98,7 @@ def teacher(name):
     place = Place(UNIT_BOX, torch.eye(4, dtype=torch.float64), (1.0, 1.0, 1.0), SEEN, SCORED)
     telling = Telling(field)
     lecture = Lecture(place, recipe(name, TEACHING), field, Renderer(1 / 64), telling)
-    for _ in fit(lecture.run, lecture.stages(), Schedule(TEACHING)):
+    for _ in fit(lecture.run, lecture.phases(), Schedule(TEACHING)):
         pass
     return LoadedModel(lecture.field.eval(), telling.grid, lecture.renderer, block_header(), SEEN, SCORED)
 
@@ -121,22 +121,22 @@ def quality(conversion, name):
     return sum(psnr(g, w) for g, w in zip(got, taught(name), strict=True)) / len(SCORED)
 
 
-def weighed(stage, weight):
-    """The same stage with its loss times a weight."""
+def weighed(phase, weight):
+    """The same phase with its loss times a weight."""
 
     def loss(index):
-        one = stage.loss(index)
+        one = phase.loss(index)
         return replace(one, value=weight * one.value)
 
-    return replace(stage, loss=loss)
+    return replace(phase, loss=loss)
 
 
 def gain(name, student, weight=1.0):
     """dB of an untrained student, and after its run."""
     conversion = Conversion(teacher(name), recipe(student, STEPS), preset(student, "tiny"), CPU)
     before = quality(conversion, name)
-    stages = tuple(weighed(stage, weight) for stage in conversion.stages())
-    for _ in fit(conversion.run, stages, Schedule(STEPS, last=1.0)):
+    phases = tuple(weighed(phase, weight) for phase in conversion.phases())
+    for _ in fit(conversion.run, phases, Schedule(STEPS, last=1.0)):
         pass
     return before, quality(conversion, name)
 

@@ -39,7 +39,7 @@ def conversion(teacher):
         seed=0, steps=6, batch=1024, device="cpu", phases=tuple(SHARES), active=(),
     )  # fmt: skip
     result = Conversion(teacher, recipe, preset("voxels", "tiny"), CPU)
-    for _ in fit(result.run, result.stages(), Schedule(6)):
+    for _ in fit(result.run, result.phases(), Schedule(6)):
         pass
     return result
 
@@ -154,7 +154,7 @@ def test_a_model_without_cameras_is_converted_and_drawn(tmp_path):
         seed=0, steps=2, batch=1024, device="cpu", phases=tuple(SHARES), active=(),
     )  # fmt: skip
     one = Conversion(open_model(path, CPU), recipe, preset("vm", "tiny"), CPU)
-    for _ in fit(one.run, one.stages(), Schedule(2)):
+    for _ in fit(one.run, one.phases(), Schedule(2)):
         pass
     files = Files.within(tmp_path)
     metrics = finish(one, None, 1, files, quiet())

@@ -44,9 +44,9 @@ def cells():
 class Plain(Optimizer):
     """Answers as DeviceOptimizer does; that one's kernels run in Python where there is no GPU."""
 
-    def __init__(self, field):
-        super().__init__(field)
-        self.row = torch.zeros((), dtype=torch.int64, device=field.box.device)
+    def __init__(self, learnables):
+        super().__init__(learnables)
+        self.row = torch.zeros((), dtype=torch.int64, device=learnables.groups[0].parameters[0].device)
         self.halves = {}
 
     def step(self, factor):
@@ -80,7 +80,7 @@ def captured(device, *args, **kwargs):
 
 
 def advance(run, until):
-    steps = fit(run.run, run.stages(), Schedule(run.recipe.steps))
+    steps = fit(run.run, run.phases(), Schedule(run.recipe.steps))
     return list(itertools.islice(steps, until - run.run.index))
 
 
@@ -168,7 +168,7 @@ def test_growth_begins_the_queue_anew(device):
         > Training(run.scene, run.recipe, device).field.architecture.config.resolution
     )
     assert run.loss.mover is run.run.optimizer
-    assert {step.stage for step in steps if step.index > 24 * share} == {"photographs, growth 1"}
+    assert {step.phase for step in steps if step.index > 24 * share} == {"photographs, growth 1"}
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_it_learns_as_the_eager_loop_does(device):
 
 def test_an_interrupted_run_continues_bit_for_bit(device, tmp_path):
     whole, first = captured(device, steps=22, batch=1024), tmp_path / "checkpoint.safetensors"
-    for step in fit(whole.run, whole.stages(), Schedule(22)):
+    for step in fit(whole.run, whole.phases(), Schedule(22)):
         if step.index == 17:
             whole.save_checkpoint(first)
     second = captured(device, steps=22, batch=1024)
@@ -242,7 +242,7 @@ def test_what_is_known_late_still_brings_the_good_state_back(device, monkeypatch
 
     monkeypatch.setattr(run.loss.mailbox, "fetch", late)
     notes = []
-    for step in fit(run.run, run.stages(), Schedule(30)):
+    for step in fit(run.run, run.phases(), Schedule(30)):
         if step.index == 8:
             with torch.no_grad():
                 next(run.field.parameters()).fill_(math.nan)
@@ -268,14 +268,14 @@ def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
         monkeypatch.setattr(module.fixed, "shade", fail)
 
     short({4})
-    notes = [(s.index, s.trouble) for s in fit(run.run, run.stages(), Schedule(8)) if s.trouble]
+    notes = [(s.index, s.trouble) for s in fit(run.run, run.phases(), Schedule(8)) if s.trouble]
     assert notes == [(3, "out of memory: the batch is halved, to 1024 samples")]
     assert run.loss.sizes == Sizes.of(1024, run.loss.room)
     calls.clear()
     short({2, 3})
     other = captured(device, steps=12)
     with pytest.raises(ValueError, match="out of memory again, with half the batch at step 2: take a smaller --batch"):
-        list(fit(other.run, other.stages(), Schedule(8)))
+        list(fit(other.run, other.phases(), Schedule(8)))
 
 
 @pytest.mark.parametrize("make", [eager, captured])

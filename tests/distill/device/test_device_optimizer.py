@@ -6,6 +6,7 @@ from hostfree import hostfree
 
 import fields
 from distill.device.optimizer import DeviceOptimizer, inner, stacked_orthogonal
+from distill.learning.learnables import of_field
 from distill.learning.optimizer import Optimizer, orthogonal, quintics
 from fields.base import build
 
@@ -46,7 +47,7 @@ def apart(one, two):
 @pytest.mark.parametrize(("name", "changes", "rate"), FIELDS)
 def test_steps_are_those_of_the_cpu_and_bad_ones_change_nothing(name, changes, rate, device):
     one, two = (field_of(name, changes, rate, device) for _ in range(2))
-    ours, theirs = DeviceOptimizer(one, torch.float16), Optimizer(two)
+    ours, theirs = DeviceOptimizer(of_field(one), torch.float16), Optimizer(of_field(two))
     bad = (2, 3, 7)
     for seed in range(9):
         spoil(one, seed, seed in bad)
@@ -64,12 +65,12 @@ def test_steps_are_those_of_the_cpu_and_bad_ones_change_nothing(name, changes, r
 @pytest.mark.parametrize(("name", "changes", "rate"), FIELDS[:2])
 def test_a_state_moves_both_ways(name, changes, rate, device):
     one, two = (field_of(name, changes, rate, device) for _ in range(2))
-    first = Optimizer(one)
+    first = Optimizer(of_field(one))
     for seed in range(2):
         spoil(one, seed)
         first.step(1.0)
     two.load_state_dict(one.state_dict())
-    second = DeviceOptimizer(two, torch.bfloat16)
+    second = DeviceOptimizer(of_field(two), torch.bfloat16)
     places = [value.data_ptr() for _, value in second.kept()]
     second.restore(first.state() | {"weights.architecture.table": torch.zeros(1), "run.counts": torch.zeros(3)})
     assert [value.data_ptr() for _, value in second.kept()] == places  # a captured step goes on with them
@@ -85,14 +86,14 @@ def test_a_state_moves_both_ways(name, changes, rate, device):
     second.step(factor_of(1.0, device))
     assert apart(one, two) < (1e-3 if device.type == "cuda" else 2e-6)
     assert not any(torch.equal(kept[k], v) for k, v in second.state().items())  # what was kept was a copy
-    back = Optimizer(one)
+    back = Optimizer(of_field(one))
     back.restore(second.state())
     assert all(torch.equal(value, second.state()[key]) for key, value in back.state().items())
 
 
 def test_what_a_state_does_not_have_begins_at_zero_and_the_row_ends(device):
     field = field_of(*FIELDS[0], device)
-    optimizer = DeviceOptimizer(field)
+    optimizer = DeviceOptimizer(of_field(field))
     assert not optimizer.halves
     for seed, bad in ((0, False), (1, True)):
         spoil(field, seed, bad)
@@ -105,14 +106,14 @@ def test_what_a_state_does_not_have_begins_at_zero_and_the_row_ends(device):
 
 @pytest.mark.parametrize("other", [("mlp", {}, 0.0), ("mlp", {}, 0.03), ("hashgrid", GRID, 0.03)])
 def test_the_state_of_other_parameters_is_refused(other, device):
-    state = DeviceOptimizer(field_of("mlp", {"width": 40}, 0.03, device)).state()
+    state = DeviceOptimizer(of_field(field_of("mlp", {"width": 40}, 0.03, device))).state()
     with pytest.raises(ValueError, match=r"\.\d+\.\w+: \(.*\) kept of a parameter that is"):
-        DeviceOptimizer(field_of(*other, device)).restore(state)
+        DeviceOptimizer(of_field(field_of(*other, device))).restore(state)
 
 
 def test_a_loss_that_is_not_finite_skips_the_step_too(device):
     field = field_of(*FIELDS[0], device)
-    optimizer, before = DeviceOptimizer(field), [p.detach().clone() for p in field.parameters()]
+    optimizer, before = DeviceOptimizer(of_field(field)), [p.detach().clone() for p in field.parameters()]
     for loss in (1.0, float("inf")):
         spoil(field, 0)
         optimizer.step(factor_of(0.0 if loss == 1 else 1.0, device), torch.tensor(loss, device=device))
@@ -125,7 +126,7 @@ def test_a_loss_that_is_not_finite_skips_the_step_too(device):
 def test_the_fused_field_reads_the_copies_that_the_optimiser_keeps(device, generator, monkeypatch):
     monkeypatch.setattr("fields.fused.suits", lambda *_: True)  # as on a GPU, under autocast
     field = field_of(*FIELDS[0], device)
-    optimizer = DeviceOptimizer(field, torch.float16)
+    optimizer = DeviceOptimizer(of_field(field), torch.float16)
     x, d = torch.rand(20, 3, generator=generator).to(device), torch.ones(20, 3, device=device) / 3**0.5
     spoil(field, 0)
     optimizer.step(factor_of(1.0, device))
@@ -145,7 +146,11 @@ def test_the_fused_field_reads_the_copies_that_the_optimiser_keeps(device, gener
 @pytest.mark.parametrize("seed", [0, 2])  # all gradients, and none of the head
 def test_the_host_waits_for_nothing(name, changes, rate, seed, device):
     field = field_of(name, changes, rate, device)
-    optimizer, factor, loss = DeviceOptimizer(field, torch.float16), factor_of(1.0, device), factor_of(2.0, device)
+    optimizer, factor, loss = (
+        DeviceOptimizer(of_field(field), torch.float16),
+        factor_of(1.0, device),
+        factor_of(2.0, device),
+    )
     spoil(field, seed)
     before = [p.detach().clone() for p in field.parameters() if p.grad is not None]
     with hostfree():
@@ -157,7 +162,7 @@ def test_the_host_waits_for_nothing(name, changes, rate, seed, device):
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_groups_and_state_are_those_of_the_cpu(name, device):
     field = field_of(name, {}, fields.module(name).Network.matrix_rate, device)
-    ours, theirs = DeviceOptimizer(field), Optimizer(field)
+    ours, theirs = DeviceOptimizer(of_field(field)), Optimizer(of_field(field))
     for mine, other in zip(ours.groups(), theirs.groups(), strict=True):
         assert [id(p) for p in mine["params"]] == [id(p) for p in other["params"]]
         assert mine["initial_lr"] == other["initial_lr"]

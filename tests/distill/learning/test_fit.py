@@ -1,4 +1,4 @@
-"""The loop: schedule, stages, skipping of bad steps, return to a good state, exact continuation."""
+"""The loop: schedule, phases, skipping of bad steps, return to a good state, exact continuation."""
 
 import math
 from itertools import count
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import fields
-from distill.learning.fit import KEEP, PATIENCE, RETURNS, WARMUP, Loss, Optimization, Schedule, Stage, Taken, fit
+from distill.learning.fit import KEEP, PATIENCE, RETURNS, WARMUP, Loss, Optimization, Phase, Schedule, Taken, fit
 from fields.base import build
 
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
@@ -40,7 +40,7 @@ def regression(run, spoil=lambda index: 1.0):
 
 def test_the_loss_falls_and_steps_are_counted():
     run = new_run()
-    steps = list(fit(run, (Stage("a", 1.0, regression(run)),), Schedule(150)))
+    steps = list(fit(run, (Phase("a", 1.0, regression(run)),), Schedule(150)))
     assert [s.index for s in steps] == list(range(150))
     assert steps[-1].mse < steps[0].mse / 10
     assert run.index == 150
@@ -51,10 +51,10 @@ def test_the_loss_falls_and_steps_are_counted():
 
 def test_stages_follow_each_other(clock):
     run = new_run()
-    stages = (Stage("a", 0.4, regression(run)), Stage("b", 0.6, regression(run)))
-    assert [s.stage for s in fit(run, stages, Schedule(5))] == ["a", "a", "b", "b", "b"]
+    phases = (Phase("a", 0.4, regression(run)), Phase("b", 0.6, regression(run)))
+    assert [s.phase for s in fit(run, phases, Schedule(5))] == ["a", "a", "b", "b", "b"]
     run = new_run()
-    assert [s.stage for s in fit(run, stages, Schedule(10**9, seconds=2.5))] == ["a", "a", "b", "b", "b"]
+    assert [s.phase for s in fit(run, phases, Schedule(10**9, seconds=2.5))] == ["a", "a", "b", "b", "b"]
 
 
 def test_a_stage_may_change_the_field_and_the_optimiser_begins_anew():
@@ -66,8 +66,8 @@ def test_a_stage_may_change_the_field_and_the_optimiser_begins_anew():
         config = fields.module("hashgrid").Config(levels=3, table_bits=10, finest=64)
         run.field.architecture = fields.module("hashgrid").Network(config, 3, torch.Generator().manual_seed(1))
 
-    stages = (Stage("a", 0.5, regression(run)), Stage("b", 0.5, regression(run), swap))
-    assert not [s.trouble for s in fit(run, stages, Schedule(60)) if s.trouble]
+    phases = (Phase("a", 0.5, regression(run)), Phase("b", 0.5, regression(run), swap))
+    assert not [s.trouble for s in fit(run, phases, Schedule(60)) if s.trouble]
     assert entered == [30]
     known = {id(p) for group in run.optimizer.groups() for p in group["params"]}
     assert known == {id(p) for p in run.field.parameters()}
@@ -77,15 +77,15 @@ def test_a_stage_may_change_the_field_and_the_optimiser_begins_anew():
 def test_a_stage_that_is_jumped_over_begins_all_the_same():
     run = new_run()
     entered = []
-    stages = (
-        Stage("a", 0.5, regression(run)),
-        Stage("b", 0.1, regression(run), lambda: entered.append("b")),
-        Stage("c", 0.4, regression(run), lambda: entered.append("c")),
+    phases = (
+        Phase("a", 0.5, regression(run)),
+        Phase("b", 0.1, regression(run), lambda: entered.append("b")),
+        Phase("c", 0.4, regression(run), lambda: entered.append("c")),
     )
-    assert [s.stage for s in fit(run, stages, Schedule(2))] == ["a", "b"]
+    assert [s.phase for s in fit(run, phases, Schedule(2))] == ["a", "b"]
     assert entered == ["b"]
     run.index = 5
-    assert [s.stage for s in fit(run, stages, Schedule(6))] == ["c"]
+    assert [s.phase for s in fit(run, phases, Schedule(6))] == ["c"]
     assert entered == ["b", "c"]
 
 
@@ -99,7 +99,7 @@ def test_every_parameter_learns_at_its_own_rate():
         wanted = 0.25 if name.startswith("architecture.decoder") else network.rate
         assert rates[id(parameter)] == wanted, name
     before = {n: p.detach().clone() for n, p in run.field.named_parameters()}
-    next(iter(fit(run, (Stage("a", 1.0, regression(run)),), Schedule(10))))
+    next(iter(fit(run, (Phase("a", 1.0, regression(run)),), Schedule(10))))
     moved = {n: float((p.detach() - before[n]).abs().max()) for n, p in run.field.named_parameters()}
     assert moved["architecture.decoder.layers.1"] == pytest.approx(0.25 / WARMUP, rel=1e-3)
     assert moved["architecture.table"] == pytest.approx(network.rate / WARMUP, rel=1e-3)
@@ -107,7 +107,7 @@ def test_every_parameter_learns_at_its_own_rate():
 
 def test_time_ends_a_run_and_moves_its_progress(clock):
     run = new_run()
-    steps = list(fit(run, (Stage("a", 1.0, regression(run)),), Schedule(10**9, seconds=2.0)))
+    steps = list(fit(run, (Phase("a", 1.0, regression(run)),), Schedule(10**9, seconds=2.0)))
     assert [step.seconds for step in steps] == [0.5, 1.0, 1.5, 2.0]
     assert [step.progress for step in steps] == [0.0, 0.25, 0.5, 0.75]
     assert run.seconds == 2.0
@@ -136,7 +136,7 @@ def test_a_bad_step_is_skipped_and_told():
             before.append(run.state())
         return math.nan if index == 5 else 1.0
 
-    for step in fit(run, (Stage("a", 1.0, regression(run, spoil)),), Schedule(8)):
+    for step in fit(run, (Phase("a", 1.0, regression(run, spoil)),), Schedule(8)):
         assert bool(step.trouble) == (step.index == 5)
         if step.index == 5:
             assert step.trouble == "loss is not finite"
@@ -163,7 +163,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_too(name):
         error = run.field.density(torch.rand(9, 3))[0].mean()
         return Loss(Poison.apply(error), 1.0, 1, 9)
 
-    steps = list(fit(run, (Stage("a", 1.0, loss),), Schedule(2)))
+    steps = list(fit(run, (Phase("a", 1.0, loss),), Schedule(2)))
     assert [s.trouble for s in steps] == ["gradient is not finite"] * 2
     assert all(torch.equal(v, before[k]) for k, v in run.state().items() if not k.startswith("run."))
 
@@ -179,7 +179,7 @@ def test_poisoned_weights_return_to_the_last_good_state():
 
     good = {}
     notes = []
-    for step in fit(run, (Stage("a", 1.0, regression(run, poison)),), Schedule(KEEP + 40)):
+    for step in fit(run, (Phase("a", 1.0, regression(run, poison)),), Schedule(KEEP + 40)):
         if step.index == KEEP:
             good = run.state()
         if step.trouble:
@@ -195,25 +195,25 @@ def test_poisoned_weights_return_to_the_last_good_state():
 
 def test_a_hopeless_run_ends_with_its_reason():
     run = new_run()
-    stages = (Stage("a", 1.0, regression(run, lambda index: math.nan)),)
+    phases = (Phase("a", 1.0, regression(run, lambda index: math.nan)),)
     with pytest.raises(ValueError, match=r"training diverged at step .*: loss is not finite"):
-        list(fit(run, stages, Schedule(10**4)))
+        list(fit(run, phases, Schedule(10**4)))
     assert run.index == (PATIENCE + 1) * (RETURNS + 1) - 1
 
 
 @pytest.mark.parametrize("name", ["hashgrid", "mlp"])  # the second has matrices
 def test_state_and_restore_continue_bit_for_bit(name):
     whole = new_run(name=name)
-    for _ in fit(whole, (Stage("a", 1.0, regression(whole)),), Schedule(30)):
+    for _ in fit(whole, (Phase("a", 1.0, regression(whole)),), Schedule(30)):
         pass
     first = new_run(name=name)
-    for step in fit(first, (Stage("a", 1.0, regression(first)),), Schedule(30)):
+    for step in fit(first, (Phase("a", 1.0, regression(first)),), Schedule(30)):
         if step.index == 11:
             break
     second = new_run(seed=9, name=name)
     second.restore(first.state())
     assert second.index == 12
-    for _ in fit(second, (Stage("a", 1.0, regression(second)),), Schedule(30)):
+    for _ in fit(second, (Phase("a", 1.0, regression(second)),), Schedule(30)):
         pass
     for a, b in zip(whole.field.parameters(), second.field.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -233,22 +233,22 @@ def short_of_memory(run, when):
 
 def test_a_step_without_memory_halves_the_batch_once_and_says_so():
     run, sizes = new_run(), [512, 256]
-    stage = Stage("a", 1.0, short_of_memory(run, {3}), halve=lambda: sizes.pop())
-    steps = list(fit(run, (stage,), Schedule(8)))
+    phase = Phase("a", 1.0, short_of_memory(run, {3}), halve=lambda: sizes.pop())
+    steps = list(fit(run, (phase,), Schedule(8)))
     assert [s.index for s in steps] == list(range(8))
     assert {s.index: s.trouble for s in steps if s.trouble} == {3: "out of memory: the batch is halved, to 256 samples"}
     assert run.samples == 7 * 64
-    stage = Stage("a", 1.0, short_of_memory(run, {1, 3}), halve=lambda: sizes.pop())
+    phase = Phase("a", 1.0, short_of_memory(run, {1, 3}), halve=lambda: sizes.pop())
     with pytest.raises(ValueError, match="out of memory again, with half the batch at step 11: take a smaller --batch"):
-        list(fit(run, (stage,), Schedule(20)))
+        list(fit(run, (phase,), Schedule(20)))
 
 
 @pytest.mark.parametrize("halve", [None, lambda: 0])
 def test_a_batch_that_cannot_be_halved_ends_the_run(halve):
     run = new_run()
-    stage = Stage("a", 1.0, short_of_memory(run, {2}), halve=halve)
+    phase = Phase("a", 1.0, short_of_memory(run, {2}), halve=halve)
     with pytest.raises(ValueError, match="out of memory at step 2: take a smaller --batch or a smaller preset"):
-        list(fit(run, (stage,), Schedule(8)))
+        list(fit(run, (phase,), Schedule(8)))
 
 
 class Slow:
@@ -270,7 +270,7 @@ class Slow:
 
 def test_a_queue_takes_the_steps_and_is_known_later():
     run, queue = new_run(), Slow(3)
-    steps = list(fit(run, (Stage("a", 1.0, regression(run), queue=queue),), Schedule(10)))
+    steps = list(fit(run, (Phase("a", 1.0, regression(run), queue=queue),), Schedule(10)))
     assert [s.index for s in steps] == list(range(10))
     assert [s.loss for s in steps[3:]] == pytest.approx([n / 10 for n in range(7)])
     assert math.isnan(steps[2].loss)
@@ -281,7 +281,7 @@ def test_a_queue_takes_the_steps_and_is_known_later():
 
 def test_a_queue_that_was_sent_back_is_not_sent_back_for_the_same_steps_again():
     run, bad = new_run(), range(20, 20 + PATIENCE + 1 + 4)  # those under way are bad as well
-    steps = list(fit(run, (Stage("a", 1.0, regression(run), queue=Slow(4, bad)),), Schedule(60)))
+    steps = list(fit(run, (Phase("a", 1.0, regression(run), queue=Slow(4, bad)),), Schedule(60)))
     notes = {s.index: s.trouble for s in steps if s.trouble}
     assert [n for n, text in notes.items() if "went back to the state of step 0" in text] == [20 + PATIENCE + 4]
     assert not [n for n in notes if n > 20 + PATIENCE + 4]
@@ -290,7 +290,7 @@ def test_a_queue_that_was_sent_back_is_not_sent_back_for_the_same_steps_again():
 def test_only_a_state_that_turns_out_well_is_kept():
     run = new_run()
     bad = range(KEEP, KEEP + PATIENCE + 1)
-    steps = list(fit(run, (Stage("a", 1.0, regression(run), queue=Slow(4, bad)),), Schedule(KEEP + 30)))
+    steps = list(fit(run, (Phase("a", 1.0, regression(run), queue=Slow(4, bad)),), Schedule(KEEP + 30)))
     assert [s.trouble for s in steps if "state" in s.trouble] == [
         "gradient is not finite; went back to the state of step 0"
     ]

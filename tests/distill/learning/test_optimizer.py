@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import fields
-from distill.learning.optimizer import MATCH, MOMENTUM, Muon, Optimizer, grouped, matrices, orthogonal
+from distill.learning.learnables import Group, Learnables, matrices, of_field
+from distill.learning.optimizer import MATCH, MOMENTUM, Muon, Optimizer, orthogonal
 from fields.base import build
 from fields.dense import Dense
 
@@ -17,6 +18,11 @@ def field_of(name, rate, **changes):
     field = build(name, module.Config(**vars(module.PRESETS["tiny"]) | changes), BOX, torch.Generator().manual_seed(0))
     field.architecture.matrix_rate = rate
     return field
+
+
+def turned(matrix):
+    """One matrix, as Muon wants it."""
+    return Learnables((Group("one", (matrix,), 0.1, matrices=True),)).moved(matrices=True)
 
 
 def spoil(field, seed):
@@ -46,7 +52,7 @@ def test_zeros_stay_zeros():
 def test_steps_are_those_of_the_library_but_for_its_bfloat16(shape, generator):
     start = torch.randn(shape, generator=generator)
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
-    muon = Muon(grouped([(0.1, ours)]))
+    muon = Muon(turned(ours))
     settings = {"lr": 0.1, "weight_decay": 0.0, "momentum": MOMENTUM, "adjust_lr_fn": "match_rms_adamw"}
     library = torch.optim.Muon([theirs], **settings)
     for _ in range(4):
@@ -62,7 +68,7 @@ def test_a_step_is_as_large_as_one_of_adam(generator):
     for shape in ((64, 64), (64, 16), (16, 64)):
         matrix = torch.nn.Parameter(torch.zeros(shape))
         matrix.grad = torch.randn(shape, generator=generator)
-        Muon(grouped([(0.1, matrix)])).step()
+        Muon(turned(matrix)).step()
         size = float(matrix.detach().square().mean().sqrt())
         assert 0.6 * MATCH * 0.1 < size < 1.21 * MATCH * 0.1, shape  # singular values of 0.68 to 1.2, and few at 0
 
@@ -76,7 +82,7 @@ def test_the_rate_of_matrices_is_a_rate(name):
 @pytest.mark.parametrize("rate", [0.0, 0.03])
 def test_every_parameter_is_moved_by_one_rule(name, rate):
     field = field_of(name, rate)
-    optimizer = Optimizer(field)
+    optimizer = Optimizer(of_field(field))
     known = [id(p) for group in optimizer.groups() for p in group["params"]]
     assert sorted(known) == sorted(id(p) for p in field.parameters())
     assert ("muon" in optimizer.parts) == bool(matrices(field))
@@ -88,7 +94,7 @@ def test_every_parameter_is_moved_by_one_rule(name, rate):
 
 def test_matrices_are_weights_of_full_layers_and_nothing_else():
     field = field_of("mlp", 0.03, activation="sine", skip=0)
-    turned = {id(p) for p in Optimizer(field).parts["muon"].param_groups[0]["params"]}
+    turned = {id(p) for p in Optimizer(of_field(field)).parts["muon"].param_groups[0]["params"]}
     body = [layer.weight for layer in field.architecture.modules() if isinstance(layer, Dense)]
     assert turned == {id(p) for p in (*body, *field.head.parameters())}
     ridges = field.architecture.get_parameter("read.weight")
@@ -101,7 +107,7 @@ def test_layers_that_are_not_learnt_are_left_alone():
     assert {id(p) for p in matrices(field)} <= {id(p) for p in field.parameters()}
     spoil(field, 0)
     before = field.architecture.get_buffer("lift.weight").clone()
-    Optimizer(field).step(1.0)
+    Optimizer(of_field(field)).step(1.0)
     assert torch.equal(field.architecture.get_buffer("lift.weight"), before)
 
 
@@ -111,14 +117,14 @@ def test_the_factor_holds_for_both():
         field = field_of("mlp", 0.03)
         before = [p.detach().clone() for p in field.parameters()]
         spoil(field, 0)
-        Optimizer(field).step(factor)
+        Optimizer(of_field(field)).step(factor)
         moved[factor] = [float((p.detach() - old).norm()) for p, old in zip(field.parameters(), before, strict=True)]
     assert moved[0.25] == pytest.approx([0.25 * size for size in moved[1.0]], rel=1e-3)  # differences of float32
 
 
 def test_a_parameter_without_gradient_stays():
     field = field_of("mlp", 0.03)
-    optimizer = Optimizer(field)
+    optimizer = Optimizer(of_field(field))
     for seed in (0, 1):
         spoil(field, seed)
         for parameter in field.head.parameters():
@@ -133,14 +139,14 @@ def test_a_parameter_without_gradient_stays():
 @pytest.mark.parametrize("name", ["hashgrid", "mlp"])
 def test_a_restored_optimiser_goes_on_bit_for_bit(name):
     one, two = field_of(name, 0.03), field_of(name, 0.03)
-    whole = Optimizer(one)
+    whole = Optimizer(of_field(one))
     for seed in range(3):
         spoil(one, seed)
         whole.step(1.0)
     two.load_state_dict(one.state_dict())
     kept = whole.state()
     assert {key.split(".")[0] for key in kept} == {"muon", "adam"}
-    again = Optimizer(two)
+    again = Optimizer(of_field(two))
     again.restore(kept | {"weights.architecture.table": torch.zeros(1), "run.counts": torch.zeros(3)})
     for seed in range(3, 6):
         for field, optimizer in ((one, whole), (two, again)):
@@ -154,7 +160,7 @@ def test_a_restored_optimiser_goes_on_bit_for_bit(name):
 def test_the_state_of_other_parameters_is_refused(other):
     field = field_of("mlp", 0.03, width=40)
     spoil(field, 0)
-    optimizer = Optimizer(field)
+    optimizer = Optimizer(of_field(field))
     optimizer.step(1.0)
     with pytest.raises(ValueError, match=r"\.\d+\.\w+: \(.*\) kept of a parameter that is"):
-        Optimizer(field_of(*other)).restore(optimizer.state())
+        Optimizer(of_field(field_of(*other))).restore(optimizer.state())

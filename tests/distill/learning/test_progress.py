@@ -47,17 +47,17 @@ def whole(teacher, tmp_path_factory):
 
 
 def interrupted_after(monkeypatch, steps):
-    """From now on, Ctrl-C is pressed after so many steps; returns a list that will hold the stage of the last."""
-    saw, stages = progress.Monitor.saw, []
+    """From now on, Ctrl-C is pressed after so many steps; returns a list that will hold the phase of the last."""
+    saw, phases = progress.Monitor.saw, []
 
     def pressed(monitor, step):
         saw(monitor, step)
         if step.index + 1 == steps:
-            stages.append(step.stage)
+            phases.append(step.phase)
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(progress.Monitor, "saw", pressed)
-    return stages
+    return phases
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def training(scene, steps=40, seed=0, batch=4096):
 
 
 def advance(run, until):
-    for step in fit(run.run, run.stages(), Schedule(run.recipe.steps)):
+    for step in fit(run.run, run.phases(), Schedule(run.recipe.steps)):
         if step.index == until - 1:
             return
 
@@ -44,7 +44,7 @@ def advance(run, until):
 def learnt():
     """A run of 60 steps, and the samples of each; no test changes it."""
     run = training(pictures(), steps=60, batch=8192)
-    return run, [step.samples for step in fit(run.run, run.stages(), Schedule(60))]
+    return run, [step.samples for step in fit(run.run, run.phases(), Schedule(60))]
 
 
 def same(one, two):
@@ -95,7 +95,7 @@ def test_a_mesh_of_seeds_gives_the_same_run_and_another_seed_another(scene):
 
 def test_an_interrupted_run_continues_bit_for_bit(scene, tmp_path):
     whole = training(scene, steps=22)
-    for step in fit(whole.run, whole.stages(), Schedule(22)):
+    for step in fit(whole.run, whole.phases(), Schedule(22)):
         if step.index == 12:
             whole.save_checkpoint(tmp_path / "checkpoint.safetensors")
     second = training(scene, steps=22)
@@ -164,7 +164,7 @@ def test_config_and_preset_errors():
 def test_weights_that_are_not_finite_are_noticed_and_the_run_recovers(scene):
     run = training(scene, steps=40)
     notes = []
-    for step in fit(run.run, run.stages(), Schedule(40)):
+    for step in fit(run.run, run.phases(), Schedule(40)):
         if step.index == 12:
             with torch.no_grad():
                 for parameter in run.field.parameters():
