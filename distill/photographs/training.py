@@ -62,7 +62,7 @@ class Training(Learning):
             from distill.device.optimizer import DeviceOptimizer  # asks for Triton
 
             self.run = Optimization(
-                field, lambda ls: DeviceOptimizer(ls, torch.float16 if fusible(self.field) else None)
+                field, lambda learnables: DeviceOptimizer(learnables, torch.float16 if fusible(field) else None)
             )
 
     def opacity(self, x: Tensor) -> Tensor:
