@@ -20,6 +20,7 @@ from distill.conversion.edits import Edits, edited, require_something
 from distill.conversion.report import Photographs, finish
 from distill.learning import memory
 from distill.learning.fit import Schedule
+from distill.learning.metrics import Metrics
 from distill.learning.monitor import SUFFIX, Files, fit_with_progress
 from distill.learning.run import Learning
 from distill.photographs.settings import BATCH as PICTURE_BATCH
@@ -142,7 +143,7 @@ def convert(flags: Flags) -> None:
     for line in missed(flags.wanted(), metrics):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if flags.json:
-        sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(metrics.to_record(), allow_nan=False) + "\n")
 
 
 def is_picture_source(source: str) -> bool:
@@ -193,14 +194,14 @@ def begin(flags: Flags, path: Path, device: torch.device, tell: Tell) -> Begun:
     return Begun(conversion, choice.config, photographs, files, Schedule(recipe.steps, flags.max_seconds))
 
 
-def from_model(flags: Flags, path: Path, device: torch.device, console: Console) -> dict[str, Any]:
+def from_model(flags: Flags, path: Path, device: torch.device, console: Console) -> Metrics:
     """Progressive volume distillation; returns the report."""
     run = begin(flags, path, device, lambda lines: tell(console, lines))
     fit_with_progress(run.conversion, run.schedule, run.files, console, flags.save_every)
     return finish(run.conversion, run.photographs, path.stat().st_size, run.files, console)
 
 
-def from_pictures(flags: Flags, device: torch.device, console: Console) -> dict[str, Any]:
+def from_pictures(flags: Flags, device: torch.device, console: Console) -> Metrics:
     """Training as `train-scene` does it, for a mesh or a data set; returns its metrics."""
     if flags.edits():
         raise ValueError(f"{flags.model}: only a model can be cropped or erased from; convert it without, then again")
@@ -253,14 +254,15 @@ def header_of(scene: Scene) -> Header:
     )
 
 
-def missed(wanted: Wanted, metrics: dict[str, Any]) -> Iterator[str]:
+def missed(wanted: Wanted, metrics: Metrics) -> Iterator[str]:
     """Limits that the result does not keep, one line each."""
-    if wanted.max_bytes is not None and metrics["model_bytes"] > wanted.max_bytes:
-        yield f"the file has {size(metrics['model_bytes'])}, more than --max-bytes {size(wanted.max_bytes)}"
-    if wanted.min_psnr is not None and float(metrics["psnr"]) < wanted.min_psnr:
-        yield f"{float(metrics['psnr']):.2f} dB ({metrics['scored_on']}) is less than --min-psnr {wanted.min_psnr:g}"
-    if wanted.max_frame_ms is not None and metrics["frame_ms_median"] > wanted.max_frame_ms:
-        yield f"a frame took {metrics['frame_ms_median']:.0f} ms, more than --max-frame-ms {wanted.max_frame_ms:g}"
+    quality, bytes_taken = metrics.quality, metrics.effort.model_bytes
+    if wanted.max_bytes is not None and bytes_taken > wanted.max_bytes:
+        yield f"the file has {size(bytes_taken)}, more than --max-bytes {size(wanted.max_bytes)}"
+    if wanted.min_psnr is not None and quality.psnr < wanted.min_psnr:
+        yield f"{quality.psnr:.2f} dB ({quality.protocol}) is less than --min-psnr {wanted.min_psnr:g}"
+    if wanted.max_frame_ms is not None and metrics.frame_ms > wanted.max_frame_ms:
+        yield f"a frame took {metrics.frame_ms:.0f} ms, more than --max-frame-ms {wanted.max_frame_ms:g}"
 
 
 def tell(console: Console, lines: Iterable[str]) -> None:

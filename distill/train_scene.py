@@ -2,23 +2,22 @@
 
 import json
 import os
-import statistics
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
+from distill.learning.metrics import Metrics, table
 from distill.learning.monitor import Files, Finishing, Scoring, effort, finish_with_progress, fit_with_progress, preview
 from distill.learning.profiles import listing
 from distill.photographs.settings import Settings, begin
 from distill.photographs.training import Training
-from fields.files import write_beside
+from fields.files import write_json
 from render.command import run
-from scenes.evaluate import Scored, report, score_views
+from scenes.evaluate import Scored, median_frame_ms, score_views, summarise
 from scenes.scene import Scene
 from scenes.sheet import save_sheet
 
@@ -68,7 +67,7 @@ def train(flags: Flags) -> None:
     fit_with_progress(run.training, run.schedule, run.files, console, flags.settings.save_every)
     metrics = finish(run.training, run.scene, run.files, console)
     if flags.json:
-        sys.stdout.write(json.dumps(metrics, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(metrics.to_record(), allow_nan=False) + "\n")
 
 
 def open_viewer(data: str, arguments: list[str]) -> None:
@@ -78,7 +77,7 @@ def open_viewer(data: str, arguments: list[str]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "viewer.view_scene", *named, *rest])
 
 
-def finish(training: Training, scene: Scene, files: Files, console: Console) -> dict[str, Any]:
+def finish(training: Training, scene: Scene, files: Files, console: Console) -> Metrics:
     """Score the held-out views, write everything, show what it got; returns the metrics."""
     metrics = finish_with_progress(finishing(training, scene, files), console)
     console.print(table(metrics))
@@ -96,47 +95,18 @@ def finishing(training: Training, scene: Scene, files: Files) -> Finishing:
         scores.append(one)
         yield Scoring("scoring the field", len(scores), len(views))
     metrics = measured(training, scene, scores)
-    metrics["model_bytes"] = training.save_model(files.model, summary(metrics), preview(training))
-    write_beside(files.metrics, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
+    metrics = metrics.written(training.save_model(files.model, metrics.summary(), preview(training)))
+    write_json(files.metrics, metrics.to_record())
     save_sheet(files.sheet, scores)
     files.checkpoint.unlink(missing_ok=True)
     return metrics
 
 
-def measured(training: Training, scene: Scene, scores: list[Scored]) -> dict[str, Any]:
-    """metrics.json, but for the model's bytes."""
-    result = report(scores, scene.background, "test" if scene.test else "train", training.recipe.downscale)
+def measured(training: Training, scene: Scene, scores: list[Scored]) -> Metrics:
+    """What the run gave, but for the model's bytes."""
+    quality = summarise(scores, scene.background, "test" if scene.test else "train", training.recipe.downscale)
     drawn, spent = sum(s.frame.samples for s in scores), sum(s.seconds for s in scores)
-    return result.to_record() | {
-        "scored_on": str(result.protocol),
-        **effort(training),
-        "frame_ms_median": round(statistics.median(s.seconds for s in scores) * 1e3, 1),
-        "frame_samples_per_second": round(drawn / max(spent, 1e-9)),
-    }
-
-
-def summary(metrics: dict[str, Any]) -> dict[str, Any]:
-    """What of the metrics goes into the model file."""
-    return {k: v for k, v in metrics.items() if k not in ("images", "model_bytes")}
-
-
-def table(metrics: dict[str, Any]) -> Table:
-    """The end of a run, for a person."""
-    result = Table(title=f"{metrics['architecture']} {metrics['preset']}", show_header=False)
-    rows = {
-        "PSNR": f"{float(metrics['psnr']):.2f} dB",
-        "SSIM": f"{float(metrics['ssim']):.4f}",
-        "scored on": metrics["scored_on"],
-        "trained": f"{metrics['train_seconds']:.0f} s, {metrics['steps']} steps",
-        "throughput": f"{metrics['samples_per_second'] / 1e6:.2f} M samples/s in training",
-        "frame": f"{metrics['frame_ms_median']:.0f} ms",
-        "model": f"{metrics['model_bytes'] / 1e6:.1f} MB, {metrics['parameters'] / 1e6:.2f} M parameters",
-        "peak memory": f"{metrics['peak_memory_bytes'] / 1e9:.2f} GB",
-        "device": metrics["device"],
-    }
-    for name, value in rows.items():
-        result.add_row(name, value)
-    return result
+    return Metrics(quality, effort(training), median_frame_ms(scores), round(drawn / max(spent, 1e-9)))
 
 
 if __name__ == "__main__":

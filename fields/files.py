@@ -88,6 +88,11 @@ def write_beside(path: Path, content: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
+def write_json(path: Path, record: Any) -> None:
+    """Write plain JSON values as `write_beside` does. ValueError for a number that JSON has not."""
+    write_beside(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+
+
 def umask() -> int:
     """The process's file mode mask, which can only be read by setting it."""
     mask = os.umask(0)

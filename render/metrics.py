@@ -41,7 +41,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Report:
+class Quality:
     """Scores of a split."""
 
     scores: tuple[Score, ...]  # at least one
@@ -63,13 +63,13 @@ class Report:
         return {"psnr": plain(self.psnr), "ssim": plain(self.ssim), "images": scores, "protocol": asdict(self.protocol)}
 
     @staticmethod
-    def from_record(record: dict[str, Any]) -> "Report":
+    def from_record(record: dict[str, Any]) -> "Quality":
         """Inverse of `to_record`. ValueError where an entry is missing or has the wrong form."""
         try:
             scores = [Score(str(s["name"]), float(s["psnr"]), float(s["ssim"])) for s in record["images"]]
             protocol = Protocol(**record["protocol"])
             size, background = tuple(protocol.size), tuple(protocol.background)
-            return Report(tuple(scores), replace(protocol, size=size, background=background))
+            return Quality(tuple(scores), replace(protocol, size=size, background=background))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"metrics record is damaged: {error}") from None
 

@@ -1,7 +1,6 @@
 """`eval-scene MODEL [DATA]`: metrics of a model on photographs, with the protocol they were taken under."""
 
 import json
-import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,11 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from fields.files import write_beside
+from fields.files import write_beside, write_json
 from render.command import pick_device, run
 from render.model import LoadedModel, open_model
 from render.pictures import encode_png
-from scenes.evaluate import Scored, report, score_views
+from scenes.evaluate import Scored, median_frame_ms, score_views, summarise
 from scenes.scene import ReadOptions, carry_views, load
 from scenes.sheet import save_sheet
 
@@ -68,10 +67,9 @@ def evaluate(flags: Flags) -> None:
             write_beside(out / "images" / picture_name(one.view.name), encode_png(one.render))
             scores.append(one)
             bar.advance(task)
-    result = report(scores, background, flags.split, flags.downscale)
-    frame = statistics.median(s.seconds for s in scores) * 1e3
-    record = result.to_record() | {"scored_on": str(result.protocol), "frame_ms_median": round(frame, 1)}
-    write_beside(out / "metrics.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    result = summarise(scores, background, flags.split, flags.downscale)
+    record = result.to_record() | {"scored_on": str(result.protocol), "frame_ms_median": median_frame_ms(scores)}
+    write_json(out / "metrics.json", record)
     save_sheet(out / "test_sheet.png", scores)
     if flags.json:
         sys.stdout.write(json.dumps(record, allow_nan=False) + "\n")

@@ -1,15 +1,16 @@
 """Score a field against photographs it has not seen."""
 
 import math
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from render.camera import Camera
-from render.metrics import Protocol, Report, Score, score
+from render.metrics import Protocol, Quality, Score, score
 from render.renderer import Frame
 from scenes.scene import View
 
@@ -50,9 +51,14 @@ def score_views(
         yield Scored(view, frame, truth, render, result, seconds)
 
 
-def report(scores: list[Scored], background: tuple[float, float, float], split: str, downscale: int) -> Report:
+def median_frame_ms(scores: Sequence[Scored]) -> float:
+    """Milliseconds of a frame, to a tenth. ValueError where there are none."""
+    return round(statistics.median(s.seconds for s in scores) * 1e3, 1)
+
+
+def summarise(scores: list[Scored], background: tuple[float, float, float], split: str, downscale: int) -> Quality:
     """Scores with the protocol they were taken under. ValueError where there are none."""
     if not scores:
         raise ValueError(f"no {split} pictures were scored")
     size = max((s.view.camera.size for s in scores), key=math.prod)
-    return Report(tuple(s.score for s in scores), Protocol(split, background, size, len(scores), downscale))
+    return Quality(tuple(s.score for s in scores), Protocol(split, background, size, len(scores), downscale))

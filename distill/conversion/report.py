@@ -1,25 +1,23 @@
 """What a conversion gave: against the teacher, against photographs, in bytes, milliseconds and seconds."""
 
-import json
 import statistics
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from distill.conversion.conversion import Conversion
 from distill.conversion.poses import surrounding
+from distill.learning.metrics import Metrics, Teacher, table
 from distill.learning.monitor import Files, Finishing, Scoring, effort, finish_with_progress, preview
-from fields.files import write_beside
+from fields.files import write_json
 from render.camera import Camera
-from render.metrics import plain
+from render.metrics import Quality, Score
 from render.model import LoadedModel
 from render.pictures import bytes_of
 from render.renderer import Frame
-from scenes.evaluate import Scored, report, score_views
+from scenes.evaluate import Scored, median_frame_ms, score_views, summarise
 from scenes.scene import View
 from scenes.sheet import save_sheet
 
@@ -40,7 +38,7 @@ class Photographs:
 
 def finish(
     conversion: Conversion, photographs: Photographs | None, teacher_bytes: int, files: Files, console: Console
-) -> dict[str, Any]:
+) -> Metrics:
     """Score, write everything, show what it got; returns the report."""
     metrics = finish_with_progress(finishing(conversion, photographs, teacher_bytes, files), console)
     console.print(table(metrics))
@@ -62,25 +60,16 @@ def finishing(conversion: Conversion, photographs: Photographs | None, teacher_b
         yield Scoring("drawing the teacher", len(drawn), len(places))
     pictures = tuple(view for view, _ in drawn)
     scores = yield from scored(pictures, background, drawing(conversion), "scoring the student")
-    result = report(scores, background, "teacher's", 1)
-    metrics = {
-        **result.to_record(),
-        "scored_on": str(result.protocol),
-        "psnr_teacher": plain(result.psnr),
-        **effort(conversion),
-        "frame_ms_median": milliseconds([s.seconds for s in scores]),
-        "teacher": {
-            "file": conversion.recipe.teacher,
-            "architecture": teacher.header.architecture,
-            "model_bytes": teacher_bytes,
-            "frame_ms_median": milliseconds([seconds for _, seconds in drawn]),
-        },
-    }
+    quality, own = summarise(scores, background, "teacher's", 1), None
+    likeness, took = quality.psnr, effort(conversion)
     if photographs:
-        metrics |= yield from against(photographs, conversion)
-    kept = {k: v for k, v in metrics.items() if k not in ("images", "model_bytes")}
-    metrics["model_bytes"] = conversion.save_model(files.model, kept, preview(conversion))
-    write_beside(files.metrics, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
+        quality, own = yield from against(photographs, conversion)
+    spent = milliseconds([seconds for _, seconds in drawn])
+    architecture = teacher.header.architecture
+    taught = Teacher(conversion.recipe.teacher, architecture, teacher_bytes, spent, likeness, own)
+    metrics = Metrics(quality, took, median_frame_ms(scores), None, taught)
+    metrics = metrics.written(conversion.save_model(files.model, metrics.summary(), preview(conversion)))
+    write_json(files.metrics, metrics.to_record())
     save_sheet(files.sheet, scores, NAMES)
     files.checkpoint.unlink(missing_ok=True)
     return metrics
@@ -127,35 +116,16 @@ def scored(
     return scores
 
 
-def against(photographs: Photographs, conversion: Conversion) -> Finishing:
-    """Student and teacher against photographs."""
+def against(photographs: Photographs, conversion: Conversion) -> Generator[Scoring, None, tuple[Quality, Score]]:
+    """The student against photographs, and the teacher's mean over them."""
     views, background = photographs.views, photographs.background
     student = yield from scored(views, background, drawing(conversion), "scoring the student on photographs")
     teacher = yield from scored(views, background, conversion.teacher.image, "scoring the teacher on photographs")
-    both = [report(one, background, photographs.split, photographs.downscale) for one in (student, teacher)]
-    record = both[0].to_record()
-    return record | {
-        "scored_on": str(both[0].protocol),
-        "photographs": {"teacher_psnr": plain(both[1].psnr), "teacher_ssim": plain(both[1].ssim)},
-    }
+    split, downscale = photographs.split, photographs.downscale
+    ours, theirs = (summarise(one, background, split, downscale) for one in (student, teacher))
+    return ours, Score(conversion.recipe.teacher, theirs.psnr, theirs.ssim)
 
 
 def milliseconds(seconds: list[float]) -> float:
     """The median."""
     return round(statistics.median(seconds) * 1e3, 1)
-
-
-def table(metrics: dict[str, Any]) -> Table:
-    """The end of a conversion, for a person."""
-    teacher, photographs = metrics["teacher"], metrics.get("photographs")
-    title = f"{teacher['architecture']} into {metrics['architecture']} {metrics['preset']}"
-    result = Table("", "student", "teacher", title=title)
-    result.add_row("against the teacher", f"{float(metrics['psnr_teacher']):.2f} dB", "")
-    if photographs:
-        own, theirs = float(metrics["psnr"]), float(photographs["teacher_psnr"])
-        result.add_row("against photographs", f"{own:.2f} dB ({own - theirs:+.2f})", f"{theirs:.2f} dB")
-    result.add_row("file", f"{metrics['model_bytes'] / 1e6:.2f} MB", f"{teacher['model_bytes'] / 1e6:.2f} MB")
-    result.add_row("frame", f"{metrics['frame_ms_median']:.0f} ms", f"{teacher['frame_ms_median']:.0f} ms")
-    result.add_row("took", f"{metrics['train_seconds']:.0f} s, {metrics['steps']} steps", "")
-    result.caption = metrics["scored_on"]
-    return result

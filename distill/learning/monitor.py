@@ -8,7 +8,6 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from distill.conversion.poses import surrounding
 from distill.learning.fit import Schedule, Step, fit
+from distill.learning.metrics import Effort, Metrics
 from distill.learning.run import Learning
 from fields.files import write_beside
 from render.pictures import encode_png
@@ -76,10 +76,10 @@ class Scoring:
     views: int
 
 
-Finishing = Generator[Scoring, None, dict[str, Any]]  # scores view by view, writes all, returns the metrics
+Finishing = Generator[Scoring, None, Metrics]  # scores view by view, writes all, returns the metrics
 
 
-def finish_with_progress(work: Finishing, console: Console) -> dict[str, Any]:
+def finish_with_progress(work: Finishing, console: Console) -> Metrics:
     """Run the end of a run under a bar; returns its metrics."""
     with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as bar:
         task = bar.add_task("scoring ...", total=1)
@@ -187,19 +187,19 @@ def preview(learning: Learning) -> bytes:
     return encode_png(frame.pixels.over(background).cpu())
 
 
-def effort(learning: Learning) -> dict[str, Any]:
+def effort(learning: Learning) -> Effort:
     """What a run took, for its metrics."""
     device, run = learning.device, learning.run
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "train_seconds": round(run.seconds, 2),
-        "steps": run.index,
-        "samples": run.samples,
-        "samples_per_second": round(run.samples / max(run.seconds, 1e-9)),
-        "parameters": learning.field.parameter_count(),
-        "model_bytes": 0,
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else peak,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
-        "architecture": learning.recipe.architecture,
-        "preset": learning.recipe.preset,
-    }
+    return Effort(
+        seconds=round(run.seconds, 2),
+        steps=run.index,
+        samples=run.samples,
+        samples_per_second=round(run.samples / max(run.seconds, 1e-9)),
+        parameters=learning.field.parameter_count(),
+        model_bytes=0,
+        peak_memory_bytes=torch.cuda.max_memory_allocated() if device.type == "cuda" else peak,
+        device=torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+        architecture=learning.recipe.architecture,
+        preset=learning.recipe.preset,
+    )

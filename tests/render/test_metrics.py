@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from render.metrics import Protocol, Report, Score, psnr, score, ssim
+from render.metrics import Protocol, Quality, Score, psnr, score, ssim
 
 PROTOCOL = Protocol("test", (1.0, 1.0, 1.0), (20, 16), 2)
 
@@ -97,21 +97,21 @@ def test_a_picture_too_small_for_ssim_still_has_a_psnr():
 
 
 def test_report_takes_means_and_survives_json():
-    report = Report((Score("a.png", 30.0, 0.9), Score("b.png", 20.0, 0.7)), PROTOCOL)
-    assert (report.psnr, report.ssim) == (25.0, pytest.approx(0.8))
-    assert Report.from_record(json.loads(json.dumps(report.to_record(), allow_nan=False))) == report
+    quality = Quality((Score("a.png", 30.0, 0.9), Score("b.png", 20.0, 0.7)), PROTOCOL)
+    assert (quality.psnr, quality.ssim) == (25.0, pytest.approx(0.8))
+    assert Quality.from_record(json.loads(json.dumps(quality.to_record(), allow_nan=False))) == quality
     assert str(PROTOCOL) == "2 test pictures, 20 x 16, on background 1 1 1, sRGB values"
 
 
 def test_equal_pictures_leave_no_infinity_in_json():
-    report = Report((Score("a.png", math.inf, 1.0), Score("b.png", 20.0, math.nan)), PROTOCOL)
-    record = json.loads(json.dumps(report.to_record(), allow_nan=False))
+    quality = Quality((Score("a.png", math.inf, 1.0), Score("b.png", 20.0, math.nan)), PROTOCOL)
+    record = json.loads(json.dumps(quality.to_record(), allow_nan=False))
     assert (record["psnr"], record["ssim"], record["images"][0]["psnr"]) == ("inf", "nan", "inf")
-    assert Report.from_record(record).psnr == math.inf
+    assert Quality.from_record(record).psnr == math.inf
 
 
 def test_damaged_records_and_empty_reports_are_refused():
     with pytest.raises(ValueError, match="metrics record is damaged"):
-        Report.from_record({"images": []})
+        Quality.from_record({"images": []})
     with pytest.raises(ValueError, match="no pictures"):
-        _ = Report((), PROTOCOL).psnr
+        _ = Quality((), PROTOCOL).psnr

@@ -8,7 +8,7 @@ from analytic import MIDDLE, Ball, camera, full_grid
 
 from render.camera import Camera
 from render.renderer import Frame, Pixels, Renderer
-from scenes.evaluate import over_background, report, score_views
+from scenes.evaluate import over_background, score_views, summarise
 from scenes.scene import View
 
 GREY = (0.25, 0.5, 0.75)
@@ -91,10 +91,10 @@ def test_a_ball_scores_against_its_own_photographs():
 def test_a_report_tells_the_largest_picture_by_its_area():
     views = (photograph(camera((30, 20)), (0, 0, 0), 255, "a"), photograph(camera((24, 40)), (0, 0, 0), 255, "b"))
     scores = list(score_views(views, GREY, drawn((0.1, 0.1, 0.1), 1.0)))
-    result = report(scores, GREY, "test", 2)
+    result = summarise(scores, GREY, "test", 2)
     assert result.protocol.size == (24, 40)
     assert (result.protocol.count, result.protocol.downscale, result.protocol.split) == (2, 2, "test")
     assert result.protocol.background == GREY
     assert result.psnr == pytest.approx(20, abs=1e-4)
     with pytest.raises(ValueError, match="no train pictures were scored"):
-        report([], GREY, "train", 1)
+        summarise([], GREY, "train", 1)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from distill.conversion.conversion import Conversion, Recipe
 from distill.conversion.distillation import SHARES
-from distill.conversion.report import VIEWS, Photographs, blank, cameras, finish, milliseconds, table, view_of
+from distill.conversion.report import VIEWS, Photographs, blank, cameras, finish, milliseconds, view_of
 from distill.learning.fit import Schedule, fit
 from distill.learning.monitor import Files
 from distill.learning.run import preset
@@ -81,7 +81,7 @@ def test_a_blank_view_has_the_camera_s_size():
 
 def test_against_the_teacher_alone(teacher, conversion, tmp_path):
     files = Files.within(tmp_path)
-    got = finish(conversion, None, 1234, files, quiet())
+    got = finish(conversion, None, 1234, files, quiet()).to_record()
     assert json.loads(json.dumps(got)) == json.loads(files.metrics.read_text())
     assert "photographs" not in got
     assert got["teacher"]["model_bytes"] == 1234
@@ -102,7 +102,7 @@ def test_against_the_teacher_alone(teacher, conversion, tmp_path):
 def test_against_photographs_as_well(teacher, conversion, tmp_path):
     """Photographs that are the teacher's own pictures: the teacher is as good as bytes can be."""
     views = tuple(view_of(teacher, one, n, WHITE)[0] for n, one in enumerate(teacher.train_cameras))
-    got = finish(conversion, Photographs(views, WHITE, "test", 2), 1234, Files.within(tmp_path), quiet())
+    got = finish(conversion, Photographs(views, WHITE, "test", 2), 1234, Files.within(tmp_path), quiet()).to_record()
     assert got["protocol"]["count"] == 3
     assert got["protocol"]["downscale"] == 2
     assert "3 test pictures" in got["scored_on"]
@@ -121,26 +121,11 @@ def test_numbers_that_json_has_not_are_told_in_words(conversion, tmp_path, side,
     white = torch.full((side, side, 4), 255, dtype=torch.uint8)
     view = View(type(one)(away, one.intrinsics, one.size), white, torch.ones(side, side, dtype=torch.bool), "white")
     files, console = Files.within(tmp_path), quiet()
-    got = finish(conversion, Photographs((view,), WHITE, "test", 1), 1234, files, console)
+    got = finish(conversion, Photographs((view,), WHITE, "test", 1), 1234, files, console).to_record()
     assert got["psnr"] == got["photographs"]["teacher_psnr"] == "inf"
     assert got["ssim"] == got["photographs"]["teacher_ssim"] == ssim
     json.loads(files.metrics.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert "inf dB" in console.file.getvalue()
-
-
-def test_the_table_shows_both_and_the_difference():
-    metrics = {
-        "architecture": "cam", "preset": "small", "psnr": 30.0, "psnr_teacher": 35.0, "model_bytes": 500_000,
-        "frame_ms_median": 80.4, "train_seconds": 61.2, "steps": 700, "scored_on": "somewhere",
-        "teacher": {"architecture": "vm", "model_bytes": 2_000_000, "frame_ms_median": 41.0},
-        "photographs": {"teacher_psnr": 31.5},
-    }  # fmt: skip
-    console = quiet()
-    console.print(table(metrics))
-    shown = console.file.getvalue()
-    words = ("vm into cam small", "35.00 dB", "30.00 dB (-1.50)", "31.50 dB", "0.50 MB", "2.00 MB", "80 ms", "41 ms")
-    for word in (*words, "61 s, 700 steps", "somewhere"):
-        assert word in shown
 
 
 def test_milliseconds_are_the_median():
@@ -158,5 +143,5 @@ def test_a_model_without_cameras_is_converted_and_drawn(tmp_path):
         pass
     files = Files.within(tmp_path)
     metrics = finish(one, None, 1, files, quiet())
-    assert len(metrics["images"]) == VIEWS
+    assert len(metrics.quality.scores) == VIEWS
     assert load(files.model).header.thumbnail
