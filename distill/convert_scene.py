@@ -30,6 +30,7 @@ from distill.photographs.training import Recipe as TrainingRecipe
 from distill.photographs.training import Training
 from distill.train_scene import finish as finish_training
 from fields.files import Header
+from fields.shape import Shape
 from render.command import pick_device, run
 from render.model import LoadedModel, open_model
 from scenes.scene import ReadOptions, Scene, SceneError, carry_views, format_of, load
@@ -178,7 +179,7 @@ def begin(flags: Flags, path: Path, device: torch.device, tell: Tell) -> Begun:
     teacher, rest = edited(model, edits), overhead(path, model.header)
     choice = choose(flags.wanted(), model.header, rest, device.type, edited=bool(edits), path=path)
     tell(choice.why)
-    memory.check(choice.architecture, choice.preset, choice.config, device)
+    memory.check(Shape(choice.architecture, choice.config), choice.preset, device)
     files = Files.at(flags.out or Path("runs") / f"{path.stem}_{choice.architecture}")
     if files.model.exists() and files.model.samefile(path):
         raise ValueError(f"{path}: is the teacher itself; --out wants another file")
@@ -211,7 +212,7 @@ def from_pictures(flags: Flags, device: torch.device, console: Console) -> Metri
     tell(console, scene.facts)
     choice = choose(flags.wanted(), header_of(scene), OVERHEAD, device.type)
     tell(console, choice.why)
-    memory.check(choice.architecture, choice.preset, choice.config, device)
+    memory.check(Shape(choice.architecture, choice.config), choice.preset, device)
     files = Files.at(flags.out or Path("runs") / f"{Path(flags.model).stem.replace(':', '_')}_{choice.architecture}")
     recipe = TrainingRecipe(
         flags.model, choice.architecture, choice.preset, flags.seed, steps(flags, PICTURE_STEPS[device.type]),

@@ -1,16 +1,13 @@
-"""The two types everything else speaks of: an architecture, and the field made of one."""
+"""Architecture: what every file of fields/arch gives, a map from points to features."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import fields
-from fields import fused
 from fields.heads import Head, RadianceHead
 from fields.operands import Operands
 
@@ -67,74 +64,3 @@ class Architecture(nn.Module, ABC):
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `stored`."""
         self.load_state_dict(tensors)
-
-
-@final
-class Field(nn.Module):
-    """An architecture under a head, in a box of the scene."""
-
-    box: Tensor  # (2, 3) float32, low and high corner in scene units
-    center: Tensor  # (3,) float32
-    side: Tensor  # () float32, longest side
-
-    def __init__(self, architecture: Architecture, head: Head, box: Tensor) -> None:
-        super().__init__()
-        if box.shape != (2, 3) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"box must be a low and a higher corner, (2, 3); found {box.tolist()}")
-        self.architecture = architecture
-        self.head = head
-        self.register_buffer("box", box.float(), persistent=False)
-        self.register_buffer("center", box.float().mean(0), persistent=False)
-        self.register_buffer("side", (box[1] - box[0]).float().max(), persistent=False)
-        self.copies: fused.Copies = {}  # see `copied`
-
-    def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (N, 3) scene units -> sigma (N,) >= 0 per scene unit, features (N, F). The box's longest side fills the
-        architecture's unit box; points outside get the density of the nearest point of that unit box."""
-        features = self.architecture.features((x - self.center) / self.side + 0.5)
-        return self.head.density(features), features
-
-    def color(self, features: Tensor, d: Tensor) -> Tensor:
-        """Features (N, F), unit directions (N, 3) -> RGB (N, 3) in [0, 1]."""
-        return self.head.color(features, d)
-
-    def radiance(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3). In one kernel
-        where the field has one and autocast allows half precision."""
-        if fused.suits(self, x, d):
-            return fused.radiance(self, x, d, fused.Asking(copies=self.copies))
-        sigma, features = self.density(x)
-        return sigma, self.color(features, d)
-
-    def thickness(self, x: Tensor) -> Tensor:
-        """Density alone, sigma (N,) per scene unit, at x (N, 3) scene units. As `radiance`, unless gradients count."""
-        if not torch.is_grad_enabled() and fused.suits(self, x):
-            return fused.thickness(self, x, fused.Asking(copies=self.copies))
-        return self.density(x)[0]
-
-    @contextmanager
-    def copied(self, copies: fused.Copies) -> Iterator[None]:
-        """Inside, the one kernel reads these copies of parameters in float16, which whoever gives them keeps up to
-        date, in place of converting parameters every time."""
-        before, self.copies = self.copies, copies
-        try:
-            yield
-        finally:
-            self.copies = before
-
-    def parameter_count(self) -> int:
-        """Trainable numbers."""
-        return sum(p.numel() for p in self.parameters())
-
-
-def build(name: str, config: Any, box: Tensor, generator: torch.Generator) -> Field:
-    """A new field of architecture `name`, its weights drawn from the generator."""
-    network = fields.module(name).Network(config, 3, generator)
-    return Field(network, network.head(generator), box)
-
-
-def parameter_count(name: str, config: Any) -> int:
-    """Trainable numbers of a field of this shape, without taking memory for it."""
-    with torch.device("meta"):
-        network = fields.module(name).Network(config, 3, None)
-        return sum(p.numel() for part in (network, network.head(None)) for p in part.parameters())

@@ -20,8 +20,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-import fields
-from fields.base import Field
+from fields.field import Field
+from fields.shape import Shape
+from fields.space import Space
 
 VERSION = 2  # 2: occupancy through zlib
 KEY = "polyfield"
@@ -56,6 +57,16 @@ class Header:
     half: bool = False  # float32 parameters are float16 in the file; left out of the JSON where False
     version: int = VERSION
 
+    @property
+    def shape(self) -> Shape:
+        """The field's. ValueError or TypeError where there is no such shape."""
+        return Shape.from_record({"architecture": self.architecture, "config": self.config})
+
+    @property
+    def space(self) -> Space:
+        """The field's. ValueError where there is no such space."""
+        return Space(torch.tensor(self.box, device="cpu"))
+
 
 @dataclass(frozen=True)
 class Model:
@@ -64,11 +75,6 @@ class Model:
     field: Field
     occupancy: Tensor  # (K, G^3 / 8) uint8
     header: Header
-
-
-def config_record(config: Any) -> dict[str, Any]:
-    """An architecture's Config as JSON values."""
-    return asdict(config)
 
 
 def write_beside(path: Path, content: bytes) -> None:
@@ -212,7 +218,7 @@ def load(path: Path) -> Model:
         occupancy = unpacked(path, file.get_tensor("occupancy"), header)
     if not all(bool(torch.isfinite(w).all()) for w in weights.values() if w.is_floating_point()):
         raise ModelError(f"{path}: weights are not all finite numbers")
-    result = build_unset(header)
+    result = header.shape.build(header.space, None)
     try:
         for part, module in (("architecture", result.architecture), ("head", result.head)):
             start = f"weights.{part}."
@@ -225,7 +231,7 @@ def load(path: Path) -> Model:
 def widened(header: Header, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Inverse of `halved`."""
     with torch.device("meta"):
-        field = build_unset(header)
+        field = header.shape.build(header.space, None)
         names = learnt(field, stored(field)).keys()
     return {name: value.float() if name in names else value for name, value in weights.items()}
 
@@ -268,16 +274,9 @@ def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
         if not isinstance(header.half, bool):
             raise ValueError(f"half must be true or false, found {header.half!r}")
         with torch.device("meta"):
-            field = build_unset(header)
+            field = header.shape.build(header.space, None)
             return halved(path, field, stored(field)) if header.half else stored(field)
     except TypeError as error:
         raise ModelError(f"{path}: config does not fit architecture {header.architecture}: {error}") from None
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: {error}") from None
-
-
-def build_unset(header: Header) -> Field:
-    """A field of the header's architecture and config, its weights about to be overwritten."""
-    module = fields.module(header.architecture)
-    network = module.Network(module.Config(**header.config), 3, None)
-    return Field(network, network.head(None), torch.tensor(header.box, device="cpu"))

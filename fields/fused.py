@@ -5,20 +5,20 @@ Gradients need no scaling of the loss: see `power` in fields/kernels/tiles_cuda.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fields.backend import TRITON, repeats
+from fields.base import Architecture
+from fields.heads import Head
 from fields.operands import Operands
-
-if TYPE_CHECKING:  # it asks this file
-    from fields.base import Field
+from fields.space import Space
 
 Copies = Mapping[Tensor, Tensor]  # parameter -> the same in half precision, kept up to date by whoever trains
 
@@ -30,6 +30,16 @@ class Asking:
     half: torch.dtype = torch.float16  # of products; float32 is exact, and slow
     copies: Copies | None = None  # of the parameters in `half`; None: converted anew
     limit: Tensor | None = None  # () integer on the field's device: points from there on get zeros; None: none do
+
+
+class Asked(Protocol):
+    """What these kernels have to know of a field."""
+
+    architecture: Architecture
+    head: Head
+    space: Space
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 @cache
@@ -44,13 +54,15 @@ def functions(kind: type) -> ModuleType | None:
         return None
 
 
-def fusible(field: "Field") -> bool:
+def fusible(field: Asked) -> bool:
     """Whether the field's architecture and head have what the kernels need."""
     parts = (field.architecture, field.head)
+    if field.space.dims != 3 or field.space.contraction != "none":
+        return False
     return all(functions(type(part)) is not None and part.operands() is not None for part in parts)
 
 
-def suits(field: "Field", *points: Tensor) -> bool:
+def suits(field: Asked, *points: Tensor) -> bool:
     """Whether the renderer may ask this field by `radiance` and `thickness`: on a GPU, where autocast allows half
     precision, and nobody wants the gradient of a point or that sums of gradients repeat bit for bit."""
     if not TRITON or not all(p.is_cuda and p.dtype == torch.float32 for p in points):
@@ -62,7 +74,7 @@ def suits(field: "Field", *points: Tensor) -> bool:
     return all(p.dtype == torch.float32 for p in field.parameters()) and fusible(field)
 
 
-def radiance(field: "Field", x: Tensor, d: Tensor, asking: Asking | None = None) -> tuple[Tensor, Tensor]:
+def radiance(field: Asked, x: Tensor, d: Tensor, asking: Asking | None = None) -> tuple[Tensor, Tensor]:
     """Field.radiance in one kernel: x (N, 3) float32 scene units, unit d (N, 3) -> sigma (N,), RGB (N, 3), with the
     gradients of all parameters that want one. May be captured in a CUDA graph."""
     parameters, parts = converted(field, asking or Asking())
@@ -74,7 +86,7 @@ def radiance(field: "Field", x: Tensor, d: Tensor, asking: Asking | None = None)
 
 
 @torch.no_grad()
-def thickness(field: "Field", x: Tensor, asking: Asking | None = None) -> Tensor:
+def thickness(field: Asked, x: Tensor, asking: Asking | None = None) -> Tensor:
     """Field.thickness in one kernel, without gradients: x (N, 3) float32 scene units -> sigma (N,)."""
     _, parts = converted(field, asking or Asking())
     return kernels().thickness(placed(field, x, x, asking or Asking()), parts)
@@ -85,12 +97,12 @@ def kernels() -> Any:
     return importlib.import_module("fields.kernels.fused_cuda")
 
 
-def placed(field: "Field", x: Tensor, d: Tensor, asking: Asking) -> Any:
+def placed(field: Asked, x: Tensor, d: Tensor, asking: Asking) -> Any:
     """The kernels' Points."""
-    return kernels().Points(x.contiguous(), d.contiguous(), field.center, field.side, asking.limit)
+    return kernels().Points(x.contiguous(), d.contiguous(), field.space.center, field.space.side, asking.limit)
 
 
-def converted(field: "Field", asking: Asking) -> tuple[list[Tensor], Any]:
+def converted(field: Asked, asking: Asking) -> tuple[list[Tensor], Any]:
     """Parameters in the order of the kernels' gradients, and the kernels' Parts. ValueError if it has no such form."""
     network, head = field.architecture.operands(), field.head.operands()
     asks, shows = functions(type(field.architecture)), functions(type(field.head))

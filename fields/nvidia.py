@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from fields.arch import hashgrid
-from fields.base import Architecture, Field
+from fields.base import Architecture
+from fields.field import Field
 from fields.heads import FEATURES, Head, RadianceHead
 from fields.kernels.grid import PRIMES
 
@@ -41,7 +42,8 @@ def peer(field: Field) -> Field:
     own, head = field.architecture, field.head
     if not isinstance(own, hashgrid.Network) or not isinstance(head, RadianceHead):
         raise ValueError("the NVIDIA peer is a hash grid under a radiance head: take --arch hashgrid")
-    return Field(Network(own), ColorHead(head), field.box.cpu()).to(field.box.device)
+    device = field.space.box.device
+    return Field(Network(own), ColorHead(head), field.space.to("cpu")).to(device)
 
 
 @final

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fields.base import Field
+from fields.field import Field
 from render.kernels.composite import reach
 from render.kernels.march import march_count, march_fill
 from render.occupancy import OccupancyGrid

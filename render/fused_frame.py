@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fields import fused
 from fields.backend import TRITON
-from fields.base import Field
+from fields.field import Field
 from render.camera import Camera
 from render.kernels.gather import FAINT
 from render.occupancy import OccupancyGrid
@@ -86,7 +86,7 @@ def draw(
     kernels.frame_kernel[(programs(rays.count, tile[0], bits.device),)](
         rays.count, places(rays), *rays.size, origins, directions, rays.lens, sampling.near, opaque, queue,
         bits, march.blocks_of(bits, resolution), grid.box,
-        march.lattice_of(len(bits), resolution, sampling.step, sampling.cone), field.center, field.side,
+        march.lattice_of(len(bits), resolution, sampling.step, sampling.cone), field.space.center, field.space.side,
         network.tables, network.weights, network.fixed, head.weights, rgb, opacity, distance, counts,
         parts.asks.features, parts.shows.color if sampling.colored else None, network.shape, head.shape,
         resolution, len(bits), march.has_blocks(resolution), sampling.cone > 0, FAINT, *tile, WINDOW,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fields.base import Field
+from fields.field import Field
 from fields.files import Header, ModelError, load
 from render.camera import Camera
 from render.occupancy import OccupancyGrid, cascades_for

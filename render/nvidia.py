@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import render.renderer
-from fields.base import Field
+from fields.field import Field
 from render.camera import Camera
 from render.kernels.march import cross_box
 from render.occupancy import OccupancyGrid, unpack

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 import torch
 from torch import Tensor
 
-from fields.base import Field
+from fields.field import Field
 from render import fused_frame
 from render.camera import Camera
 from render.kernels.composite import composite, reach
@@ -53,7 +53,7 @@ def normal(field: Field, points: Tensor, features: Tensor, directions: Tensor, *
 
     Differences instead of the exact gradient: that of a fine grid is constant in cells smaller than a surface is thick.
     """
-    offsets = torch.eye(3, device=points.device) * (reach * field.side)
+    offsets = torch.eye(3, device=points.device) * (reach * field.space.side)
     sides = [field.density(torch.cat([points + o, points - o]))[0].clamp(min=1e-3).log().view(2, -1) for o in offsets]
     return torch.nn.functional.normalize(-torch.stack([s[0] - s[1] for s in sides], -1), dim=-1)
 

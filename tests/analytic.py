@@ -1,15 +1,16 @@
 """Fields whose pictures are known in closed form: a ball, and a model file that holds a block of constant density."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
 
 from fields.arch.hashgrid import Config
-from fields.base import build
 from fields.encodings import spherical_harmonics
-from fields.files import Header, Model, config_record, save
+from fields.files import Header, Model, save
+from fields.shape import Shape
+from fields.space import CUBE
 from render.camera import Camera, Intrinsics, look_at
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid, cascades_for, pack
@@ -39,7 +40,7 @@ class Ball(nn.Module):
         self.sigma = nn.Parameter(torch.tensor(sigma))
         self.rgb = nn.Parameter(torch.tensor(rgb))
         self.middle, self.radius = torch.tensor(center), radius
-        self.box, self.side = UNIT_BOX, torch.tensor(1.0)
+        self.space = CUBE
         self.asked = 0
 
     def density(self, x):
@@ -100,7 +101,7 @@ def block_bounds():
 def block_header(cameras=None, **changes):
     """Header of the block's file."""
     cameras = [camera(azimuth=0.3 + 0.9 * i) for i in range(3)] if cameras is None else cameras
-    config = config_record(Config(levels=1, channels=1, table_bits=8, coarsest=4, finest=4, width=16))
+    config = asdict(Config(levels=1, channels=1, table_bits=8, coarsest=4, finest=4, width=16))
     records = [c.to_record() for c in cameras]
     header = Header("hashgrid", config, UNIT_BOX.tolist(), 1 / 1024, 0.0, G, TRANSFORM.tolist(), [1.0, 0.0, 1.0])
     return replace(header, train_cameras=records, test_cameras=records[:1], **changes)
@@ -109,7 +110,7 @@ def block_header(cameras=None, **changes):
 def block_field():
     """A hash grid whose weights are set by hand: BLOCK_SIGMA and BLOCK_RGB everywhere."""
     header = block_header()
-    field = build("hashgrid", Config(**header.config), UNIT_BOX, torch.Generator().manual_seed(0))
+    field = Shape("hashgrid", Config(**header.config)).build(CUBE, torch.Generator().manual_seed(0))
     constant = float(spherical_harmonics(UP[None])[0, 0])  # the first harmonic is the same in all directions
     with torch.no_grad():
         for parameter in field.parameters():

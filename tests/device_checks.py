@@ -55,7 +55,7 @@ def test_training_drawing_and_files(name, scene, tmp_path):
         training.save_model(tmp_path / "model.safetensors", {}, b"")
         there = training.renderer.image(training.field, grid, camera).pixels.rgb.cpu()
     model = load(tmp_path / "model.safetensors")
-    bits = OccupancyGrid(model.occupancy, model.field.box, model.header.resolution)
+    bits = OccupancyGrid(model.occupancy, model.field.space.box, model.header.resolution)
     here = training.renderer.image(model.field, bits, camera).pixels.rgb
     torch.testing.assert_close(there, here, atol=2e-2 if name == "cam" else 1e-2, rtol=0)  # decoders in bf16, 8 bits
 
@@ -69,4 +69,4 @@ def test_conversion_through_all_its_phases(tmp_path):
         steps = list(fit(run.conversion.run, run.conversion.phases(), Schedule(9)))
         assert not any(step.trouble for step in steps)
         assert len({step.phase for step in steps}) > 2
-        assert run.conversion.field.box.device == device
+        assert run.conversion.field.space.box.device == device

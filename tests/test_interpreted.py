@@ -11,9 +11,9 @@ from distill.device import captured
 from distill.device.captured import Captured
 from distill.device.optimizer import DeviceOptimizer
 from distill.learning.fit import Optimization, Phase, Schedule, fit
-from distill.learning.run import preset
 from distill.photographs.loss import Config
-from fields.base import build
+from fields.shape import Shape, preset
+from fields.space import Space
 from render.occupancy import OccupancyEstimate, cascades_for
 from render.renderer import UNIT_STEP, Renderer
 from scenes.scene import ReadOptions, load
@@ -24,7 +24,8 @@ CELLS = 8  # per axis of the occupancy: interpreted, a point takes a tenth of a 
 def run(steps):
     """Losses of a small run, and what it leaves."""
     scene, generator = load("builtin", ReadOptions(10)), torch.Generator().manual_seed(0)
-    field = build("hashgrid", replace(preset("hashgrid", "tiny"), levels=4, table_bits=10), scene.box, generator)
+    shape = Shape("hashgrid", replace(preset("hashgrid", "tiny").config, levels=4, table_bits=10))
+    field = shape.build(Space(scene.box), generator)
     renderer = Renderer(12 * UNIT_STEP)
     allowed = torch.rand(cascades_for(scene.box), CELLS**3, generator=generator) < 0.3
     occupancy = OccupancyEstimate(scene.box, renderer.step, allowed, CELLS)
@@ -61,7 +62,7 @@ def test_two_steps_and_a_frame(small):
 def asked(name):
     """Density, colour and all gradients of a tiny field at some points, op by op."""
     generator = torch.Generator().manual_seed(1)
-    field = build(name, preset(name, "tiny"), torch.tensor([[0.0, 0, 0], [1, 1, 1]]), generator)
+    field = preset(name, "tiny").build(Space(torch.tensor([[0.0, 0, 0], [1, 1, 1]])), generator)
     x, push = torch.rand(12, 3, generator=generator), torch.randn(12, 4, generator=generator)
     d = torch.nn.functional.normalize(torch.randn(12, 3, generator=generator), dim=-1)
     sigma, features = field.density(x)

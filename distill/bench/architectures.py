@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import fields
-from distill.learning.run import preset
 from fields.files import write_beside
+from fields.shape import preset
 
 COLUMNS = {
     "psnr": "dB",

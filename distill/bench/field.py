@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from distill.bench.ops import Bench, Entry, bytes_of, measured
-from distill.learning.run import preset
 from fields import fused
-from fields.base import Field, build
+from fields.field import Field
+from fields.shape import preset
+from fields.space import CUBE
 from render.precision import precision
 from render.renderer import UNIT_STEP
 
@@ -22,8 +23,7 @@ Ask = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 def field_rows(architecture: str, size: str, points: int, bench: Bench) -> list[dict[str, Any]]:
     """Six rows. Halves of the parameters are made beforehand, as training keeps them."""
     generator = torch.Generator().manual_seed(0)
-    box = torch.tensor([[0.0] * 3, [1.0] * 3])
-    field = build(architecture, preset(architecture, size), box, generator).to(bench.device)
+    field = preset(architecture, size).build(CUBE, generator).to(bench.device)
     rows = []
     for layout, place in (("random", scattered), ("along rays", along_rays)):
         x, d = (value.to(bench.device) for value in place(points, generator))

@@ -17,7 +17,7 @@ from distill.bench.timing import median_ms
 from distill.learning.fit import Optimization
 from distill.photographs.loss import Config, Photographs
 from distill.photographs.training import Training
-from fields.base import Field
+from fields.field import Field
 from render.metrics import psnr
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.precision import precision
@@ -73,7 +73,7 @@ def values(ours: Field, peer: Field, device: torch.device) -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     x, d = scattered(1 << 14, generator)
     x = (x * fields.nvidia.same_up_to(ours.architecture)).to(device)  # type: ignore[arg-type]
-    x, d = (x - 0.5) * ours.side + ours.center, d.to(device)
+    x, d = ours.space.scene(x), d.to(device)
     with torch.no_grad(), precision(device):
         (sigma, rgb), (theirs, other) = ours.radiance(x, d), peer.radiance(x, d)
     off = (sigma.log() - theirs.log()).abs().max(), (rgb - other).abs().max()
@@ -85,7 +85,7 @@ def field_times(ours: Field, peer: Field, device: torch.device, points: int, rep
     generator, rows = torch.Generator().manual_seed(0), dict[str, Any]()
     for layout, place in (("random", scattered), ("along rays", along_rays)):
         x, d = (value.to(device) for value in place(points, generator))
-        x = (x - 0.5) * ours.side + ours.center
+        x = ours.space.scene(x)
         pair = timed(ours, x, d, repeats), timed(peer, x, d, repeats)
         rows |= {f"{points} points, {layout}: {what}, ms": (pair[0][what], pair[1][what]) for what in pair[0]}
     return rows

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import fields
-from distill.learning.profiles import measured, same, weight_bytes
-from distill.learning.run import preset as config_of
+from distill.learning.profiles import measured, same
 from distill.photographs.settings import PRESET
-from fields.base import parameter_count
 from fields.files import Header, skeleton
+from fields.shape import Shape
+from fields.shape import preset as preset_of
 
 AUTO = "auto"
 TIE = 0.3  # dB; of presets that are nearer to the best than this, the smallest file wins
@@ -124,7 +124,7 @@ def choose(
     shapes = {(n, p): c for n in names for p, c in fields.module(n).PRESETS.items() if fits_name(wanted, n, p)}
     if not shapes:
         if wanted.to != AUTO:
-            config_of(wanted.to, wanted.preset)  # says which there are
+            preset_of(wanted.to, wanted.preset)  # says which there are
         raise ValueError(f"--preset: no architecture has {wanted.preset!r} (there are: {', '.join(SIZES)}, {HEAVY})")
     tables = measured()
     table = nearest_table(tables, teacher, device)
@@ -155,8 +155,7 @@ def is_of(teacher: Header, name: str, config: Any) -> bool:
     """Whether a teacher has the shape that this preset ends in."""
     if teacher.architecture != name:
         return False
-    module = fields.module(name)
-    return module.Network.final(module.Config(**teacher.config)) == module.Network.final(config)
+    return teacher.shape.final == Shape(name, config).final
 
 
 def nearest_table(tables: list[dict[str, Any]], teacher: Header, device: str) -> dict[str, Any]:
@@ -196,9 +195,8 @@ def candidate(name: str, preset: str, table: dict[str, Any], overhead: int, prun
 @functools.cache
 def counted(name: str, preset: str) -> tuple[int, int]:
     """Parameters of a preset and bytes of its weights in a file, after all growth and before pruning."""
-    module = fields.module(name)
-    final = module.Network.final(module.PRESETS[preset])
-    return parameter_count(name, final), weight_bytes(module, final)
+    final = preset_of(name, preset).final
+    return final.parameters, final.stored_bytes
 
 
 def prunes(name: str, tables: list[dict[str, Any]]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from distill.conversion.active import Active
 from distill.conversion.distillation import Distillation, inherit
 from distill.learning.run import Learning, Place, opacity
-from fields.base import build
+from fields.shape import Shape
 from render.model import LoadedModel
 
 
@@ -47,7 +47,8 @@ class Conversion(Learning):
         """A new field of shape `config` in the teacher's box, with the teacher's head where it fits and the teacher's
         occupancy."""
         generator = torch.Generator().manual_seed(recipe.seed)
-        field = build(recipe.architecture, config, teacher.field.box.cpu(), generator).to(device)
+        space = teacher.field.space.to("cpu")
+        field = Shape(recipe.architecture, config).build(space, generator).to(device)
         self.inherited = inherit(field, teacher.field)
         active = Active(**{level: level in recipe.active for level in LEVELS})
         loss = Distillation(teacher, field, teacher.grid, recipe.batch, recipe.seed, active)
@@ -60,14 +61,13 @@ class Conversion(Learning):
         header = teacher.header
         background = (header.background[0], header.background[1], header.background[2])
         cameras = teacher.train_cameras, teacher.test_cameras
-        place = Place(teacher.field.box.cpu(), teacher.transform, background, *cameras)
+        place = Place(space.box, teacher.transform, background, *cameras)
         super().__init__(place, recipe, field, teacher.renderer, loss)
         self.teacher = teacher
 
     def opacity(self, x: Tensor) -> Tensor:
         """See Learning: by the teacher, who knows it from the start."""
-        points = (x - 0.5) * self.field.side + self.field.center
-        return opacity(self.teacher.field, self.teacher.grid, self.renderer.step, points)
+        return opacity(self.teacher.field, self.teacher.grid, self.renderer.step, self.field.space.scene(x))
 
     def taken_over(self) -> str:
         """What the student begins with, for a person."""

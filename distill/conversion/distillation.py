@@ -17,7 +17,7 @@ from distill.conversion.poses import Poses
 from distill.learning.budget import FIRST_RAYS, next_rays
 from distill.learning.fit import Loss, Phase
 from distill.photographs.loss import HUBER
-from fields.base import Field
+from fields.field import Field
 from render.kernels.composite import composite, transmittance
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid
@@ -72,7 +72,7 @@ class Distillation:
         device = grid.bits.device
         self.host = torch.Generator().manual_seed(seed)  # draws cameras and pixels
         self.generator = torch.Generator(device).manual_seed(seed)  # draws jitter and backgrounds
-        self.poses = Poses(teacher.train_cameras, teacher.field.box.cpu(), POSES, self.host)
+        self.poses = Poses(teacher.train_cameras, teacher.field.space.box.cpu(), POSES, self.host)
         self.named = tuple(SHARES)  # phases that the run goes through, where it can
         self.rays = FIRST_RAYS
         self.hard = RayBatch(torch.zeros(0, 3, device=device), torch.zeros(0, 3, device=device))

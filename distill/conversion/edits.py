@@ -8,8 +8,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fields.base import Architecture, Field
+from fields.base import Architecture
+from fields.field import Field
 from fields.files import ModelError
+from fields.space import Space
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid, cascades_for, coarsen, pack, unpack
 from render.precision import precision
@@ -74,33 +76,29 @@ class Edited(Architecture):
     Places are worked out in float64 and without matrix products: autocast would take those in 8 bits.
     """
 
-    linear: Tensor  # (3, 3) float64, from offsets in the new unit box to offsets in input coordinates
-    middle: Tensor  # (3,) float64, input coordinates of the new unit box's centre
-    shift: Tensor  # (3,) float64, from the teacher's centre to the new one, in sides of the teacher
+    linear: Tensor  # (3, 3) float64, from offsets in scene units to offsets in input coordinates
+    shift: Tensor  # (3,) float64, input coordinates of the scene's origin
     crop: Tensor  # (0 or 1, 2, 3) float64, input coordinates
     erased: Tensor  # (E, 2, 3)
 
-    def __init__(self, teacher: Field, box: Tensor, transform: Tensor, edits: Edits) -> None:
-        """`box` (2, 3) scene units, of the field that this is for; transform (4, 4) float64, input to scene units."""
+    def __init__(self, teacher: Field, space: Space, transform: Tensor, edits: Edits) -> None:
+        """`space` is that of the field that this is for; transform (4, 4) float64, input to scene units."""
         super().__init__()
-        self.inner = teacher.architecture
+        self.inner, device = teacher.architecture, transform.device
         self.config, self.rate = self.inner.config, self.inner.rate
-        shell, device = Field(self.inner, teacher.head, box), box.device
-        center, side = shell.center.double(), shell.side.double()  # as a field rounds them
-        self.scale = float(side) / float(teacher.side)  # length of the new unit box's side in the teacher's
+        self.outer, self.within = space.to(torch.float64), teacher.space.to(torch.float64)
         self.faintest = math.log(edits.min_density) if edits.min_density else -math.inf
         back = torch.linalg.inv(transform)
-        self.register_buffer("shift", (center - teacher.center.double()) / teacher.side.double(), persistent=False)
-        self.register_buffer("linear", back[:3, :3] * side, persistent=False)
-        self.register_buffer("middle", back[:3, :3] @ center + back[:3, 3], persistent=False)
+        self.register_buffer("linear", back[:3, :3], persistent=False)
+        self.register_buffer("shift", back[:3, 3], persistent=False)
         self.register_buffer("crop", corners([edits.crop] if edits.crop else [], device), persistent=False)
         self.register_buffer("erased", corners(list(edits.erase), device), persistent=False)
 
     def features(self, x: Tensor) -> Tensor:
         """See Architecture."""
-        offset = x.double() - 0.5
-        features = self.inner.features((offset * self.scale + self.shift + 0.5).to(x.dtype))
-        removed = self.removed((offset[:, None] * self.linear).sum(-1) + self.middle)
+        place = self.outer.scene(x.double())
+        features = self.inner.features(self.within.unit(place).to(x.dtype))
+        removed = self.removed((place[:, None] * self.linear).sum(-1) + self.shift)
         removed |= features[:, 0].float() < self.faintest
         return torch.cat([features[:, :1].masked_fill(removed[:, None], GONE), features[:, 1:]], -1)
 
@@ -126,17 +124,18 @@ def edited(model: LoadedModel, edits: Edits) -> LoadedModel:
     for flag, numbers in edits.boxes():
         check_inside(spelled(flag, numbers), corners([numbers], transform.device), model)
     box = cropped(model.grid.box, edits, transform)
+    space = replace(model.field.space, box=box)
     kept = remaining(model.grid, edits, transform)[: cascades_for(box)]
     largest = math.inf
     if edits.min_density:
-        boxes_only = Edited(model.field, box, transform, replace(edits, min_density=0.0))
-        highest = densest(Field(boxes_only, model.field.head, box), kept, model.grid.resolution)
+        boxes_only = Edited(model.field, space, transform, replace(edits, min_density=0.0))
+        highest = densest(Field(boxes_only, model.field.head, space), kept, model.grid.resolution)
         largest = float(highest.max().exp())
         kept = coarsen(highest >= math.log(edits.min_density), model.grid.resolution) & kept
     if not bool(kept.any()):
         found = f"; the densest point that was found has {largest:.3g} per scene unit" if 0 < largest < math.inf else ""
         raise ValueError(f"{edits}: nothing of the model is left{found}")
-    field = Field(Edited(model.field, box, transform, edits), model.field.head, box)
+    field = Field(Edited(model.field, space, transform, edits), model.field.head, space)
     grid = OccupancyGrid(pack(kept), box, model.grid.resolution)
     header = replace(model.header, box=box.tolist())
     return replace(model, field=field.train(model.field.training), grid=grid, header=header)

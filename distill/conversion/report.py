@@ -79,7 +79,7 @@ def cameras(teacher: LoadedModel) -> tuple[Camera, ...]:
     """Where student and teacher are compared: test cameras, or some of the training ones, or some all around."""
     if teacher.test_cameras:
         return teacher.test_cameras
-    others = teacher.train_cameras or surrounding(teacher.field.box.cpu())
+    others = teacher.train_cameras or surrounding(teacher.field.space.box.cpu())
     return others[:: max(1, len(others) // VIEWS)][:VIEWS]
 
 

@@ -18,7 +18,7 @@ from distill.device.replay import Mailbox, Replay
 from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS
 from distill.learning.fit import Loss, Mover, Optimization, Phase, Taken
 from distill.photographs.loss import Config, difference, due
-from fields.base import Field
+from fields.field import Field
 from render import buffers as fixed
 from render.occupancy import EVERYWHERE_UPDATES, OccupancyEstimate, coarsen, pack
 from render.renderer import Renderer

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distill.learning.learnables import Learnables, of_field
 from distill.learning.optimizer import Optimizer, copied
-from fields.base import Field
+from fields.field import Field
 
 WARMUP = 50  # steps over which the learning rate rises
 PATIENCE = 4  # non-finite steps in a row after which the last good state comes back

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fields.base import Field
 from fields.dense import Dense
+from fields.field import Field
 from fields.perceptron import Perceptron
 
 FIELD = "field"  # name of a field's own groups

@@ -1,16 +1,11 @@
 """What training a preset takes in memory, told before it begins."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 import torch
-from torch import nn
 
-import fields
-from fields.backend import TRITON
-from fields.base import parameter_count
-from fields.fused import functions
+from fields.shape import Shape
 
 COPIES = 13  # float32: weights, gradient, Adam's two; three kept to return to; three copied and three packed at a save
 PROGRAM = 1 << 30  # bytes: libraries, a batch's activations, occupancy
@@ -18,13 +13,12 @@ PROGRAM = 1 << 30  # bytes: libraries, a batch's activations, occupancy
 # On a GPU, where buffers are of a fixed size: bytes, those of a step as measured on the CPU with tensors counted
 LEARNT = 18  # for each parameter: float32 weight, gradient and Adam's two, and a copy in half precision
 STATES = 2  # at once, of three float32 for each parameter: to return to, and about to be that
-RAY, MARCHED, KEPT = 216, 92, 48  # for each ray, and each sample before and after those are dropped that nobody sees
-FUSED = 80  # for each sample of a fused field: features in float32, sigma and RGB; 120 were measured with KEPT
+RAY, MARCHED, KEPT = 216, 92, 48  # for each ray, and each sample before and after those are dropped that nobody sees;
+# with what a fused field keeps of a sample, 120 were measured
 OCCUPANCY = 64 << 20  # of 128^3 cells
 LIBRARIES = 256 << 20  # kernels, work spaces of matrix products
 SHARE = 0.25  # of what is free that photographs may take
 BATCH = 1 << 18  # samples of a step, where nobody says
-LAYER = 1024  # longest side of a matrix that is taken for a layer's, not for a table
 
 
 @dataclass(frozen=True)
@@ -48,29 +42,14 @@ class Demand:
         return self.tensors + self.step + LIBRARIES
 
 
-def demand(architecture: str, config: Any, batch: int = BATCH, pictures: int = 0) -> Demand:
+def demand(shape: Shape, batch: int = BATCH, pictures: int = 0) -> Demand:
     """What a field of this final shape takes with `batch` samples a step and `pictures` bytes on the device."""
-    parameters = parameter_count(architecture, config)
+    parameters = shape.parameters
     rays, marched, kept = min(batch, 1 << 17), 4 * batch, batch * 9 // 8  # as distill/device/captured.py begins
-    asked, learnt = activations(architecture, config)
+    asked, learnt = shape.activation_bytes
     first = rays * RAY + marched * max(MARCHED, 28 + asked)  # 28: position, and sample that it is of
     second = rays * RAY + marched * 16 + kept * (KEPT + learnt)  # 16: samples, which are not forgotten in between
     return Demand(parameters * LEARNT, parameters * 12 * STATES, max(first, second) + OCCUPANCY, pictures)
-
-
-def activations(architecture: str, config: Any) -> tuple[int, int]:
-    """Bytes for each sample between field and pixels, upper bounds: asked for density alone, and with gradients.
-
-    Op by op they are about proportional to the widths of the layers, in half precision. Measured on all presets of up
-    to 40 M parameters: 33 to 99 % of this.
-    """
-    with torch.device("meta"):
-        network = fields.module(architecture).Network(config, 3, None)
-        parts: tuple[nn.Module, ...] = (network, network.head(None))
-        if TRITON and all(functions(type(part)) is not None and part.operands() is not None for part in parts):
-            return 4, FUSED
-    ends = [[sum(p.shape) for p in part.parameters() if p.dim() == 2 and max(p.shape) <= LAYER] for part in parts]
-    return 128 + 5 * max(ends[0], default=0), 320 + 21 * sum(map(sum, ends)) // 10
 
 
 def images_fit(size: int, have: int) -> bool:
@@ -88,12 +67,12 @@ def told(need: Demand, have: int) -> str:
     )
 
 
-def lines(architecture: str, config: Any, device: torch.device, batch: int, pictures: int) -> list[str]:
+def lines(shape: Shape, device: torch.device, batch: int, pictures: int) -> list[str]:
     """What a run with photographs of `pictures` bytes will take, for a person; nothing on the CPU."""
     if device.type == "cpu":
         return []
-    have, final = free(device), fields.module(architecture).Network.final(config)
-    return [told(demand(architecture, final, batch, pictures if images_fit(pictures, have) else 0), have)]
+    have = free(device)
+    return [told(demand(shape.final, batch, pictures if images_fit(pictures, have) else 0), have)]
 
 
 def needed(parameters: int) -> int:
@@ -108,15 +87,15 @@ def free(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def check(architecture: str, preset: str, config: Any, device: torch.device, batch: int = BATCH) -> None:
+def check(shape: Shape, preset: str, device: torch.device, batch: int = BATCH) -> None:
     """ValueError, with the estimate, where a preset cannot fit; on a GPU, with `batch` samples a step."""
-    final = fields.module(architecture).Network.final(config)
-    parameters = parameter_count(architecture, final)
+    final = shape.final
+    parameters = final.parameters
     cpu = device.type == "cpu"
-    want, have = needed(parameters) if cpu else demand(architecture, final, batch).total, free(device)
+    want, have = needed(parameters) if cpu else demand(final, batch).total, free(device)
     if want > have:
         raise ValueError(
-            f"{architecture} preset {preset!r} needs about {want / 1e9:.1f} GB to train ({parameters / 1e6:.1f} M "
+            f"{shape.name} preset {preset!r} needs about {want / 1e9:.1f} GB to train ({parameters / 1e6:.1f} M "
             f"parameters); {have / 1e9:.1f} GB are free on {device.type}: take a smaller preset"
             + ("" if cpu else f", or a smaller --batch than {batch}")
         )

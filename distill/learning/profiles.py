@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
 
 import fields
-from fields.base import parameter_count
-from fields.heads import Head
+from fields.shape import Shape
 
 MEASURED = Path(__file__).with_name("profiles.json")
 
@@ -36,11 +34,10 @@ def profiles() -> Iterator[Profile]:
     """Every preset of every architecture."""
     tables = measured()
     for name in fields.NAMES:
-        module = fields.module(name)
-        for preset, config in module.PRESETS.items():
-            final = module.Network.final(config)
+        for preset, config in fields.module(name).PRESETS.items():
+            final = Shape(name, config).final
             lines = [line(t, row) for t in tables for row in t["rows"] if same(row, name, preset)]
-            yield Profile(name, preset, parameter_count(name, final), weight_bytes(module, final), tuple(lines))
+            yield Profile(name, preset, final.parameters, final.stored_bytes, tuple(lines))
 
 
 def same(row: dict[str, Any], name: str, preset: str) -> bool:
@@ -51,14 +48,6 @@ def same(row: dict[str, Any], name: str, preset: str) -> bool:
 def line(table: dict[str, Any], row: dict[str, Any]) -> str:
     """A measured row for a person."""
     return f"{row['psnr']:.2f} dB on {table['data']} after {row['train_seconds']:.0f} s ({table['device']})"
-
-
-def weight_bytes(module: Any, config: Any) -> int:
-    """Bytes of the stored weights, without taking memory for them."""
-    with torch.device("meta"):
-        network = module.Network(config, 3, None)
-        head: Head = network.head(None)
-        return sum(t.numel() * t.itemsize for part in (network, head) for t in part.stored().values())
 
 
 def listing() -> Table:

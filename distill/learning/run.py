@@ -17,10 +17,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-import fields
 from distill.learning.fit import Optimization, Phase
-from fields.base import Field
-from fields.files import Header, Model, ModelError, config_record, round_to_half, save, write_beside
+from fields.field import Field
+from fields.files import Header, Model, ModelError, round_to_half, save, write_beside
+from fields.shape import Shape
 from render.camera import Camera
 from render.occupancy import OccupancyGrid
 from render.precision import precision
@@ -117,6 +117,11 @@ class Learning(ABC):
             self.field.architecture = self.field.architecture.grown(self.opacity, generator).to(self.device)
 
     @property
+    def shape(self) -> Shape:
+        """The field's, as it stands."""
+        return Shape(self.recipe.architecture, self.field.architecture.config)
+
+    @property
     def device(self) -> torch.device:
         """Where the run computes."""
         return self.loss.grid.bits.device
@@ -124,8 +129,7 @@ class Learning(ABC):
     def save_checkpoint(self, path: Path) -> None:
         """Everything that an exact continuation needs."""
         tensors = {k: v.contiguous() for k, v in {**self.run.state(torch.device("cpu")), **self.loss.state()}.items()}
-        shape = {"config": config_record(self.field.architecture.config)}
-        record = {CHECKPOINT_KEY: json.dumps(asdict(self.recipe) | shape)}  # type: ignore[call-overload]
+        record = {CHECKPOINT_KEY: json.dumps(asdict(self.recipe) | self.shape.record())}  # type: ignore[call-overload]
         write_beside(path, safetensors.torch.save(tensors, record))
 
     def load_checkpoint(self, path: Path) -> None:
@@ -140,9 +144,9 @@ class Learning(ABC):
         for name, value in wanted.items():
             if record.get(name) != value:
                 raise ModelError(f"{path}: checkpoint has {name} {record.get(name)!r}, this run has {value!r}")
-        module = fields.module(self.recipe.architecture)
         try:
-            self.field.architecture = module.Network(module.Config(**record["config"]), 3, None).to(self.device)
+            network = Shape.from_record(record).network(self.field.space.dims, None)
+            self.field.architecture = network.to(self.device)
             self.run.renew()
             on_device = {k: v.to(self.device) if k.startswith("weights.") else v for k, v in tensors.items()}
             self.run.restore(on_device)
@@ -152,10 +156,10 @@ class Learning(ABC):
 
     def header(self, metrics: dict[str, Any], thumbnail: bytes) -> Header:
         """The model file's header."""
-        place, grid = self.place, self.loss.grid
+        place, grid, shape = self.place, self.loss.grid, self.shape.record()
         return Header(
-            architecture=self.recipe.architecture,
-            config=config_record(self.field.architecture.config),
+            architecture=shape["architecture"],
+            config=shape["config"],
             box=place.box.tolist(),
             step=self.renderer.step,
             cone=self.renderer.cone,
@@ -203,11 +207,3 @@ def opacity(field: Field, grid: OccupancyGrid, step: float, points: Tensor) -> T
             sigma, _ = field.density(points[part])
         result[part] = -torch.expm1(-sigma * step)
     return result
-
-
-def preset(architecture: str, name: str) -> Any:
-    """The Config of an architecture's preset. ValueError names the presets there are."""
-    presets = fields.module(architecture).PRESETS
-    if name not in presets:
-        raise ValueError(f"{architecture} has no preset {name!r} (there are: {', '.join(presets)})")
-    return presets[name]

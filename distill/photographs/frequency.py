@@ -8,13 +8,14 @@ The publication bins by u + v over non-negative u and v, which sees half of all 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 import fields
-from fields.base import Field, build
+from fields.field import Field
+from fields.shape import Shape
+from fields.space import Space
 from render.camera import Camera, project
 from scenes.scene import Scene, View
 
@@ -47,12 +48,12 @@ class Choice:
         return f"frequency {self.bandwidth:g} cycles per box side (spectra differ by {each})"
 
 
-def choose(name: str, config: Any, scene: Scene, seed: int) -> Choice:
+def choose(shape: Shape, scene: Scene, seed: int) -> Choice:
     """The bandwidth among the architecture's candidates. ValueError where it has none, or no picture shows the box."""
-    candidates = fields.module(name).Network.bandwidths
+    candidates = fields.module(shape.name).Network.bandwidths
     if not candidates:
         having = [n for n in fields.NAMES if fields.module(n).Network.bandwidths]
-        raise ValueError(f"--frequency: {name} has no frequency to choose (those that have: {', '.join(having)})")
+        raise ValueError(f"--frequency: {shape.name} has no frequency to choose (those that have: {', '.join(having)})")
     seen = list(windows(scene))
     if not seen:
         raise ValueError("--frequency auto: no training picture shows the middle of the box; give a number instead")
@@ -61,7 +62,8 @@ def choose(name: str, config: Any, scene: Scene, seed: int) -> Choice:
     for bandwidth in candidates:
         for draw in range(DRAWS):
             generator = torch.Generator().manual_seed(seed + draw)
-            field = build(name, replace(config, bandwidth=bandwidth), scene.box, generator)
+            tried = replace(shape, config=replace(shape.config, bandwidth=bandwidth))
+            field = tried.build(Space(scene.box), generator)
             for window, want in zip(seen, wanted, strict=True):
                 far = distance(want, spectrum(untrained(field, window))) * window.cycle
                 distances[bandwidth] += far / (DRAWS * len(seen))

@@ -8,7 +8,7 @@ from torch import Tensor
 from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS, next_rays
 from distill.learning.fit import Loss, Phase
 from distill.photographs.pixels import PixelBatch, PixelPool
-from fields.base import Field
+from fields.field import Field
 from render.occupancy import OccupancyEstimate, OccupancyGrid
 from render.renderer import Pixels, Renderer, kept
 from scenes.scene import Scene

@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from distill.learning import memory
 from distill.learning.fit import Schedule
 from distill.learning.monitor import Files
-from distill.learning.run import preset
 from distill.photographs.frequency import choose
 from distill.photographs.training import Recipe, Training
+from fields.shape import Shape, preset
 from render.command import pick_device
 from render.renderer import UNIT_STEP
 from scenes.scene import ReadOptions, Scene, load
@@ -85,18 +85,18 @@ def begin(data: str, settings: Settings, tell: Tell) -> Begun:
     device = pick_device(settings.device)
     torch.use_deterministic_algorithms(settings.deterministic)
     chosen = PRESET[device.type] if settings.preset == "auto" else settings.preset
-    config = preset(settings.arch, chosen)
+    shape = preset(settings.arch, chosen)
     batch = settings.batch or BATCH[device.type]
-    memory.check(settings.arch, chosen, config, device, batch)
-    fixed = given_bandwidth(settings, config)
+    memory.check(shape, chosen, device, batch)
+    fixed = given_bandwidth(settings, shape)
     out = settings.out or Path("runs") / (Path(data).stem.replace(":", "_") or "scene")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
     files = Files.within(out)
     scene = load(data, ReadOptions(settings.downscale, settings.max_resolution, settings.skip_missing))
     photographs = sum(view.image.numel() for view in scene.train)
-    tell([*scene.facts, *memory.lines(settings.arch, config, device, batch, photographs)])
-    bandwidth = chosen_bandwidth(settings, config, scene, tell) if fixed is None else fixed
+    tell([*scene.facts, *memory.lines(shape, device, batch, photographs)])
+    bandwidth = chosen_bandwidth(settings, shape, scene, tell) if fixed is None else fixed
     steps = settings.steps or (UNBOUNDED if math.isfinite(settings.max_seconds) else STEPS[device.type])
     where = (settings.downscale, device.type, STRIDE[device.type])
     training = Training(
@@ -109,11 +109,11 @@ def begin(data: str, settings: Settings, tell: Tell) -> Begun:
     return Begun(training, scene, files, Schedule(steps, settings.max_seconds))
 
 
-def given_bandwidth(settings: Settings, config: Any) -> float | None:
+def given_bandwidth(settings: Settings, shape: Shape) -> float | None:
     """Cycles per box side as the flag says, 0 where the preset's own stands, None where the pictures shall decide."""
     if not settings.frequency:
         return 0.0
-    if not hasattr(config, "bandwidth"):
+    if not hasattr(shape.config, "bandwidth"):
         raise ValueError(f"--frequency: {settings.arch} has no frequency to choose")
     if settings.frequency == "auto":
         return None
@@ -121,13 +121,13 @@ def given_bandwidth(settings: Settings, config: Any) -> float | None:
         value = float(settings.frequency)
     except ValueError:
         raise ValueError(f"--frequency wants auto or a number, found {settings.frequency!r}") from None
-    replace(config, bandwidth=value)
+    replace(shape.config, bandwidth=value)
     return value
 
 
-def chosen_bandwidth(settings: Settings, config: Any, scene: Scene, tell: Tell) -> float:
+def chosen_bandwidth(settings: Settings, shape: Shape, scene: Scene, tell: Tell) -> float:
     """Cycles per box side that fit the pictures, told."""
     start = time.perf_counter()
-    choice = choose(settings.arch, config, scene, settings.seed)
+    choice = choose(shape, scene, settings.seed)
     tell([f"{choice}; {time.perf_counter() - start:.1f} s"])
     return choice.bandwidth

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from distill.device.captured import Captured
 from distill.learning.fit import Optimization
-from distill.learning.run import Learning, Place, opacity, preset
+from distill.learning.run import Learning, Place, opacity
 from distill.photographs.loss import Config, Photographs
 from fields.backend import TRITON, repeats
-from fields.base import build
 from fields.fused import fusible
+from fields.shape import preset
+from fields.space import Space
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.renderer import Renderer
 from scenes.placing.cells import possible_cells
@@ -42,11 +43,11 @@ class Training(Learning):
     recipe: Recipe
 
     def __init__(self, scene: Scene, recipe: Recipe, device: torch.device) -> None:
-        config = preset(recipe.architecture, recipe.preset)
+        shape = preset(recipe.architecture, recipe.preset)
         if recipe.bandwidth:
-            config = replace(config, bandwidth=recipe.bandwidth)
+            shape = replace(shape, config=replace(shape.config, bandwidth=recipe.bandwidth))
         generator = torch.Generator().manual_seed(recipe.seed)
-        field = build(recipe.architecture, config, scene.box, generator).to(device)
+        field = shape.build(Space(scene.box), generator).to(device)
         cascades = cascades_for(scene.box)
         renderer = Renderer(recipe.step, CONE if cascades > 1 else 0.0)
         possible = possible_cells(scene, cascades, RESOLUTION)
@@ -67,5 +68,4 @@ class Training(Learning):
 
     def opacity(self, x: Tensor) -> Tensor:
         """See Learning: by the field as it stands."""
-        points = (x - 0.5) * self.field.side + self.field.center
-        return opacity(self.field, self.loss.grid, self.renderer.step, points)
+        return opacity(self.field, self.loss.grid, self.renderer.step, self.field.space.scene(x))

@@ -6,14 +6,16 @@ import pytest
 import torch
 
 import fields
-from fields.base import Architecture, build, parameter_count
-from fields.files import Header, Model, ModelError, config_record, load, save
+from fields.base import Architecture
+from fields.files import Header, Model, ModelError, load, save
+from fields.shape import preset
+from fields.space import Space
 
 BOX = torch.tensor([[0.1, 0.2, 0.0], [0.9, 0.8, 1.0]])
 
 
 def field_of(name, generator):
-    return build(name, fields.module(name).PRESETS["tiny"], BOX, generator)
+    return preset(name, "tiny").build(Space(BOX), generator)
 
 
 @pytest.mark.parametrize("name", fields.NAMES)
@@ -71,7 +73,7 @@ def test_same_seed_same_field(name):
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_a_saved_field_is_the_same_field(name, generator, tmp_path):
     field = field_of(name, generator)
-    config = config_record(fields.module(name).PRESETS["tiny"])
+    config = dataclasses.asdict(fields.module(name).PRESETS["tiny"])
     header = Header(name, config, BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
     save(tmp_path / "a.safetensors", Model(field, torch.zeros(1, 64**3 // 8, dtype=torch.uint8), header))
     again = load(tmp_path / "a.safetensors").field
@@ -92,9 +94,8 @@ def test_growth_keeps_the_contract(name, generator, tmp_path):
     assert all(0 < share < 1 for share in shares)
     for _ in shares:
         field.architecture = field.architecture.grown(ball, generator)
-    config = config_record(field.architecture.config)
-    largest = fields.module(name).Network.final(fields.module(name).PRESETS["tiny"])
-    assert parameter_count(name, largest) >= field.parameter_count()
+    config = dataclasses.asdict(field.architecture.config)
+    assert preset(name, "tiny").final.parameters >= field.parameter_count()
     header = Header(name, config, BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
     save(tmp_path / "a.safetensors", Model(field, torch.zeros(1, 64**3 // 8, dtype=torch.uint8), header))
     again = load(tmp_path / "a.safetensors").field
@@ -112,7 +113,7 @@ def test_a_checkpoint_of_a_grown_field_fits_a_field_of_its_config(name, generato
     for _ in field.architecture.growth:
         field.architecture = field.architecture.grown(ball, generator)
     module = fields.module(name)
-    other = module.Network(module.Config(**config_record(field.architecture.config)), 3, None)
+    other = module.Network(module.Config(**dataclasses.asdict(field.architecture.config)), 3, None)
     other.load_state_dict(field.architecture.state_dict())
     x = torch.rand(500, 3, generator=generator)
     assert torch.equal(field.architecture.features(x), other.features(x))
@@ -145,7 +146,7 @@ def test_rates_name_parameters_and_bandwidths_fit_the_config(name, generator):
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_a_file_of_another_architecture_says_so(name, generator, tmp_path):
     other = next(n for n in fields.NAMES if n != name) if len(fields.NAMES) > 1 else "hashgrid"
-    config = config_record(fields.module(name).PRESETS["tiny"])
+    config = dataclasses.asdict(fields.module(name).PRESETS["tiny"])
     header = Header(other, config, BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
     bits = torch.zeros(1, 64**3 // 8, dtype=torch.uint8)
     save(tmp_path / "a.safetensors", Model(field_of(name, generator), bits, header))
@@ -182,4 +183,4 @@ def test_a_misspelt_architecture_gets_a_suggestion():
 
 def test_a_box_without_volume_is_refused(generator):
     with pytest.raises(ValueError, match="box must be a low and a higher corner"):
-        build("hashgrid", fields.module("hashgrid").PRESETS["tiny"], torch.zeros(2, 3), generator)
+        preset("hashgrid", "tiny").build(Space(torch.zeros(2, 3)), generator)

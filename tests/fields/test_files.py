@@ -4,7 +4,7 @@ import json
 import pickle
 import struct
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ import torch
 
 import fields
 from fields import files
-from fields.base import build
-from fields.files import Header, Model, ModelError, config_record, load, read_header, save, write_beside
+from fields.files import Header, Model, ModelError, load, read_header, save, write_beside
+from fields.shape import Shape
+from fields.space import Space
 
 BOX = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
 
@@ -23,9 +24,9 @@ BOX = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
 @pytest.fixture
 def model(generator):
     config = fields.module("hashgrid").PRESETS["tiny"]
-    header = Header("hashgrid", config_record(config), BOX, 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
+    header = Header("hashgrid", asdict(config), BOX, 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
     bits = torch.randint(0, 256, (1, 64**3 // 8), generator=generator).to(torch.uint8)
-    return Model(build("hashgrid", config, torch.tensor(BOX), generator), bits, header)
+    return Model(Shape("hashgrid", config).build(Space(torch.tensor(BOX)), generator), bits, header)
 
 
 @pytest.fixture
@@ -206,8 +207,8 @@ def test_a_half_file_has_half_the_weights_and_gives_them_back_rounded(model, sav
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_half_files_of_every_architecture(name, model, generator, tmp_path):
     config = fields.module(name).PRESETS["tiny"]
-    field = build(name, config, torch.tensor(BOX), generator)
-    header = replace(model.header, architecture=name, config=config_record(config), half=True)
+    field = Shape(name, config).build(Space(torch.tensor(BOX)), generator)
+    header = replace(model.header, architecture=name, config=asdict(config), half=True)
     whole = save(tmp_path / "whole", replace(model, field=field, header=replace(header, half=False)))
     assert save(tmp_path / "half", replace(model, field=field, header=header)) < whole
     before = {k: v.dtype for k, v in safetensors.torch.load_file(tmp_path / "whole").items()}

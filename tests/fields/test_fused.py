@@ -11,10 +11,13 @@ from torch import nn
 
 import fields
 from fields import fused
-from fields.base import Architecture, Field, build
+from fields.base import Architecture
+from fields.field import Field
 from fields.heads import FEATURES
 from fields.kernels.tiles_cuda import linear_grad, matrix
 from fields.operands import Operands
+from fields.shape import Shape, preset
+from fields.space import Space
 
 BOX = torch.tensor([[0.1, 0.2, 0.0], [0.9, 0.8, 1.2]])
 CASES = [(torch.float32, 0), (torch.float32, 1), (torch.float32, 17)]  # points; a tile of float32 holds 16,
@@ -86,10 +89,11 @@ def made(name, generator, device):
     """A field whose parameters are of a size at which every one matters."""
     if name in {"toy", "bare"}:
         network = {"toy": Linear, "bare": Bare}[name](generator)
-        field = Field(network, network.head(generator), BOX)
+        field = Field(network, network.head(generator), Space(BOX))
     else:
-        name, preset, changes = SHAPES[name]
-        field = build(name, dataclasses.replace(fields.module(name).PRESETS[preset], **changes), BOX, generator)
+        name, size, changes = SHAPES[name]
+        shape = Shape(name, dataclasses.replace(preset(name, size).config, **changes))
+        field = shape.build(Space(BOX), generator)
     with torch.no_grad():
         for parameter in field.architecture.parameters():
             parameter += torch.randn(parameter.shape, generator=generator) * 0.1

@@ -7,8 +7,9 @@ import torch
 from analytic import UNIT_BOX, camera, full_grid
 
 import fields
-from fields.base import build
 from fields.fused import Asking
+from fields.shape import preset
+from fields.space import CUBE
 from render import fused_frame
 from render.camera import Camera, Intrinsics
 from render.fused_frame import Sampling, draw, of_batch, of_camera, suits
@@ -24,9 +25,9 @@ def larger(monkeypatch):
     monkeypatch.setattr(fused_frame, "TILES", TILES)
 
 
-def random_field(name, preset, generator):
+def random_field(name, size, generator):
     """One of every parameter's size, so that densities and colours differ from place to place."""
-    field = build(name, fields.module(name).PRESETS[preset], UNIT_BOX, generator)
+    field = preset(name, size).build(CUBE, generator)
     with torch.no_grad():
         for parameter in field.architecture.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 2 / max(parameter.shape[-1], 4) ** 0.5)
@@ -85,6 +86,6 @@ def launches():
     grid = OccupancyGrid(torch.zeros(1, 128**3 // 8, dtype=torch.uint8), UNIT_BOX)
     rays = of_camera(Camera(torch.eye(4), Intrinsics(800.0, 800.0, 400.0, 400.0), (800, 800)), torch.device("cpu"))
     for name in fields.NAMES:
-        field = build(name, fields.module(name).PRESETS["base"], UNIT_BOX, torch.Generator().manual_seed(0))
+        field = preset(name, "base").build(CUBE, torch.Generator().manual_seed(0))
         if fused_frame.fused.fusible(field):
             draw(field, grid, rays, Sampling(0.0017, 0.0, 1e-4))

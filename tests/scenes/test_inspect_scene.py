@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from fields import files, module
-from fields.base import build
+from fields.shape import Shape
+from fields.space import Space
 from scenes import frusta, inspect_scene
 from scenes.scene import ReadOptions, load
 
@@ -89,11 +90,11 @@ def test_an_open_scene_and_its_warnings(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("words", [["--json"], []])
 def test_a_model_file_tells_what_it_holds(tmp_path, monkeypatch, capsys, generator, words):
     config = module("hashgrid").Config(levels=2, table_bits=8, finest=32)
-    field = build("hashgrid", config, torch.tensor([[0.0] * 3, [1.0, 0.5, 1.0]]), generator)
+    field = Shape("hashgrid", config).build(Space(torch.tensor([[0.0] * 3, [1.0, 0.5, 1.0]])), generator)
     header = files.Header(
         architecture="hashgrid",
         config=dataclasses.asdict(config),
-        box=field.box.tolist(),
+        box=field.space.box.tolist(),
         step=0.01,
         cone=0.0,
         resolution=32,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distill.learning.run import Learning
-from fields.base import Field
+from fields.field import Field
 from render.camera import Camera, moved
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid

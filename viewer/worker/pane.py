@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from distill.learning.run import Learning
-from fields.base import Field
+from fields.field import Field
 from fields.files import stored
 from render.model import LoadedModel
 from viewer.messages import Opened
@@ -79,7 +79,7 @@ class Pane:
             run = self.learning
             size = sum(t.numel() * t.itemsize for t in stored(run.field).values())
             architecture, preset, metrics = run.recipe.architecture, run.recipe.preset, {}
-        (x0, y0, z0), (x1, y1, z1) = carried_box(self.field.box.cpu(), torch.linalg.inv(self.carry)).tolist()
+        (x0, y0, z0), (x1, y1, z1) = carried_box(self.field.space.box.cpu(), torch.linalg.inv(self.carry)).tolist()
         back = tuple(tuple(row) for row in torch.linalg.inv(self.world.transform).tolist())
         return Opened(
             self.number, self.name, self.path, architecture, preset, self.field.parameter_count(), size,

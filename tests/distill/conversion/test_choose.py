@@ -1,17 +1,18 @@
 """The chooser: what limits and measured figures lead to, what is said of it, and what is refused."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from analytic import UNIT_BOX, block_file, block_header
+from analytic import block_file, block_header
 
 import fields
 from distill.conversion.choose import TIE, Wanted, choose, counted, overhead, parse_bytes
 from distill.learning import profiles
-from fields.base import build
-from fields.files import config_record, read_header
+from fields.files import read_header
+from fields.shape import Shape
+from fields.space import CUBE
 
 BESIDE = 100_000  # bytes of a file besides its weights
 
@@ -52,7 +53,7 @@ def tables(tmp_path, monkeypatch):
 def teacher(architecture="rbf", preset="small", data="../somewhere/fern", downscale=4, **metrics):
     """The header of a trained model."""
     module = fields.module(architecture)
-    config = config_record(module.Network.final(module.PRESETS[preset]))
+    config = asdict(module.Network.final(module.PRESETS[preset]))
     recipe = {"recipe": {"data": data, "downscale": downscale}}
     header = block_header(provenance=recipe, metrics=metrics)
     return replace(header, architecture=architecture, config=config)
@@ -99,8 +100,7 @@ def test_what_a_file_holds_besides_weights(tmp_path):
     path = block_file(tmp_path / "m.safetensors")
     header = read_header(path)
     beside = overhead(path, header)
-    module = fields.module("hashgrid")
-    assert path.stat().st_size - beside == profiles.weight_bytes(module, module.Config(**header.config))
+    assert path.stat().st_size - beside == header.shape.stored_bytes
     assert len(json.dumps(header.train_cameras)) < beside < path.stat().st_size
 
 
@@ -308,7 +308,7 @@ def test_without_any_table_a_name_is_wanted(tables):
 
 def test_the_choice_can_be_built(generator):
     choice = picked(Wanted("cam", "tiny"))
-    field = build(choice.architecture, choice.config, UNIT_BOX, generator)
+    field = Shape(choice.architecture, choice.config).build(CUBE, generator)
     assert field.parameter_count() > 0
 
 

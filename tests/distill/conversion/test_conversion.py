@@ -10,8 +10,8 @@ import fields
 from distill.conversion.conversion import LEVELS, Conversion, Recipe, digest, origin
 from distill.conversion.distillation import SHARES
 from distill.learning.fit import Schedule, fit
-from distill.learning.run import preset
 from fields.files import ModelError
+from fields.shape import preset
 from render.model import open_model
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ def teacher(tmp_path_factory):
 
 def conversion(teacher, architecture, **changes):
     recipe = replace(BASE, architecture=architecture, **changes)
-    return Conversion(teacher, recipe, preset(architecture, "tiny"), CPU)
+    return Conversion(teacher, recipe, preset(architecture, "tiny").config, CPU)
 
 
 def walked(conversion, until=STEPS):
@@ -60,7 +60,7 @@ def test_the_head_is_taken_over_where_it_fits_and_the_occupancy_always(teacher, 
         assert all(torch.equal(ours[name], value) for name, value in theirs.items())
         assert ours["network.layers.0"].data_ptr() != theirs["network.layers.0"].data_ptr()  # a copy, free to change
     assert torch.equal(one.loss.grid.bits, teacher.grid.bits)
-    assert torch.equal(one.field.box, teacher.field.box)
+    assert torch.equal(one.field.space.box, teacher.field.space.box)
     assert ("features" in one.phase_names()) == (one.field.head.width == teacher.field.head.width)
     assert ("head" in one.taken_over()) == fits
 

@@ -16,8 +16,11 @@ from distill.conversion.active import HARD, HARD_RAYS, Active
 from distill.conversion.distillation import DENSITY, Distillation, Lesson, inherit
 from distill.learning.budget import FIRST_RAYS
 from distill.learning.fit import Optimization, Schedule, fit
-from fields.base import Architecture, Field, build
+from fields.base import Architecture
+from fields.field import Field
 from fields.heads import FEATURES, RadianceHead
+from fields.shape import preset
+from fields.space import CUBE
 from render.occupancy import OccupancyGrid, pack
 from render.rays import RayBatch, Samples
 from render.renderer import Renderer
@@ -57,11 +60,11 @@ def teacher():
         for layer in head.network.layers:
             layer.mul_(2)  # colours that differ
     cameras = [camera((32, 32), azimuth=0.5 * i, elevation=0.3) for i in range(12)]
-    return replace(loaded(Field(Waves(), head, UNIT_BOX).eval(), ball_grid(), cameras), renderer=Renderer(step=STEP))
+    return replace(loaded(Field(Waves(), head, CUBE).eval(), ball_grid(), cameras), renderer=Renderer(step=STEP))
 
 
 def student(name="triplane", seed=2):
-    return build(name, fields.module(name).PRESETS["tiny"], UNIT_BOX, torch.Generator().manual_seed(seed))
+    return preset(name, "tiny").build(CUBE, torch.Generator().manual_seed(seed))
 
 
 def distillation(field, active=OFF, seed=0):
@@ -200,7 +203,7 @@ def test_a_head_is_taken_over_only_where_all_parts_are_alike(name):
 
 
 def test_a_wider_head_of_the_same_kind_is_not_taken_over():
-    one = Field(student().architecture, RadianceHead(torch.Generator().manual_seed(0), 32), UNIT_BOX)
+    one = Field(student().architecture, RadianceHead(torch.Generator().manual_seed(0), 32), CUBE)
     before = copy.deepcopy(one.state_dict())
     assert inherit(one, student()) == 0
     assert all(torch.equal(v, before[k]) for k, v in one.state_dict().items())

@@ -10,11 +10,13 @@ import torch
 from analytic import BLOCK_SIGMA, TRANSFORM, UNIT_BOX, G, block_bits, block_bounds, block_field, block_header, camera
 from torch import nn
 
-import fields
 from distill.conversion.edits import GONE, Edits, edited, meets, require_something, without
-from fields.base import Architecture, Field, build
+from fields.base import Architecture
+from fields.field import Field
 from fields.files import ModelError
 from fields.heads import FEATURES, RadianceHead
+from fields.shape import preset
+from fields.space import Space
 from render.kernels.march import cross_box
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid, cascades_for, coarsen, pack, unpack
@@ -42,14 +44,14 @@ def turned(scale=0.4, offset=(0.55, 0.45, 0.5)):
 
 def opened(field, transform, bits=None):
     """A model around a field, every cell occupied where no bits are given."""
-    count, box = cascades_for(field.box), field.box
+    count, box = cascades_for(field.space.box), field.space.box
     bits = torch.full((count, G**3 // 8), 255, dtype=torch.uint8) if bits is None else bits
     header = replace(block_header(), box=box.tolist(), transform=transform.tolist())
     return LoadedModel(field.eval(), OccupancyGrid(bits, box, G), Renderer(), header, (), ())
 
 
 def some_field(generator, box=UNIT_BOX):
-    return build("triplane", fields.module("triplane").PRESETS["tiny"], box, generator)
+    return preset("triplane", "tiny").build(Space(box), generator)
 
 
 def inputs(points, transform):
@@ -84,7 +86,7 @@ class Rule(Architecture):
 
 def ruled(rule, box=UNIT_BOX):
     head = RadianceHead(torch.Generator().manual_seed(0))
-    return opened(Field(Rule(rule), head, box), torch.eye(4).double())
+    return opened(Field(Rule(rule), head, Space(box)), torch.eye(4).double())
 
 
 def slope(x):
@@ -141,7 +143,7 @@ def test_the_model_that_was_given_is_left_as_it_was(generator):
     model = opened(some_field(generator), turned())
     points = torch.rand(1000, 3, generator=generator)
     before = {name: value.clone() for name, value in model.field.state_dict().items()}
-    bits, box, sigma = model.grid.bits.clone(), model.field.box.clone(), model.field.density(points)[0]
+    bits, box, sigma = model.grid.bits.clone(), model.field.space.box.clone(), model.field.density(points)[0]
     result = edited(model, Edits(CROP, HOLES, 0.1))
     assert result.field.architecture is not model.field.architecture
     assert result.field.head is model.field.head
@@ -151,7 +153,7 @@ def test_the_model_that_was_given_is_left_as_it_was(generator):
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert torch.equal(model.grid.bits, bits)
-    assert torch.equal(model.field.box, box)
+    assert torch.equal(model.field.space.box, box)
     assert torch.equal(model.field.density(points)[0], sigma)
     assert model.header.box == UNIT_BOX.tolist()
 
@@ -274,7 +276,7 @@ def test_a_crop_shrinks_the_box_and_the_cascades_it_needs(generator):
         want = torch.stack(
             [torch.maximum(box[0], torch.tensor(crop[:3])), torch.minimum(box[1], torch.tensor(crop[3:]))]
         )
-        for found in (result.grid.box, result.field.box, torch.tensor(result.header.box)):
+        for found in (result.grid.box, result.field.space.box, torch.tensor(result.header.box)):
             assert torch.equal(found, want)
         assert len(result.grid.bits) == count == cascades_for(want)
         points = want[0] + (want[1] - want[0]) * torch.rand(2000, 3, generator=generator)

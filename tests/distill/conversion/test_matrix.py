@@ -21,8 +21,9 @@ import fields
 from distill.conversion.conversion import Conversion, Recipe
 from distill.conversion.distillation import SHARES
 from distill.learning.fit import Loss, Phase, Schedule, fit
-from distill.learning.run import Learning, Place, preset
-from fields.base import build
+from distill.learning.run import Learning, Place
+from fields.shape import preset
+from fields.space import CUBE
 from render.metrics import psnr
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid, pack
@@ -94,7 +95,7 @@ def recipe(architecture, steps):
 
 @functools.cache
 def teacher(name):
-    field = build(name, preset(name, "tiny"), UNIT_BOX, torch.Generator().manual_seed(1))
+    field = preset(name, "tiny").build(CUBE, torch.Generator().manual_seed(1))
     place = Place(UNIT_BOX, torch.eye(4, dtype=torch.float64), (1.0, 1.0, 1.0), SEEN, SCORED)
     telling = Telling(field)
     lecture = Lecture(place, recipe(name, TEACHING), field, Renderer(1 / 64), telling)
@@ -133,7 +134,7 @@ def weighed(phase, weight):
 
 def gain(name, student, weight=1.0):
     """dB of an untrained student, and after its run."""
-    conversion = Conversion(teacher(name), recipe(student, STEPS), preset(student, "tiny"), CPU)
+    conversion = Conversion(teacher(name), recipe(student, STEPS), preset(student, "tiny").config, CPU)
     before = quality(conversion, name)
     phases = tuple(weighed(phase, weight) for phase in conversion.phases())
     for _ in fit(conversion.run, phases, Schedule(STEPS, last=1.0)):

@@ -14,8 +14,8 @@ from distill.conversion.distillation import SHARES
 from distill.conversion.report import VIEWS, Photographs, blank, cameras, finish, milliseconds, view_of
 from distill.learning.fit import Schedule, fit
 from distill.learning.monitor import Files
-from distill.learning.run import preset
 from fields.files import load
+from fields.shape import preset
 from render.metrics import psnr
 from render.model import open_model
 from scenes.evaluate import over_background
@@ -38,7 +38,7 @@ def conversion(teacher):
         teacher="block.safetensors", digest="1", edits="", data="", downscale=1, architecture="voxels", preset="tiny",
         seed=0, steps=6, batch=1024, device="cpu", phases=tuple(SHARES), active=(),
     )  # fmt: skip
-    result = Conversion(teacher, recipe, preset("voxels", "tiny"), CPU)
+    result = Conversion(teacher, recipe, preset("voxels", "tiny").config, CPU)
     for _ in fit(result.run, result.phases(), Schedule(6)):
         pass
     return result
@@ -138,7 +138,7 @@ def test_a_model_without_cameras_is_converted_and_drawn(tmp_path):
         teacher=str(path), digest="1", edits="", data="", downscale=1, architecture="vm", preset="tiny",
         seed=0, steps=2, batch=1024, device="cpu", phases=tuple(SHARES), active=(),
     )  # fmt: skip
-    one = Conversion(open_model(path, CPU), recipe, preset("vm", "tiny"), CPU)
+    one = Conversion(open_model(path, CPU), recipe, preset("vm", "tiny").config, CPU)
     for _ in fit(one.run, one.phases(), Schedule(2)):
         pass
     files = Files.within(tmp_path)

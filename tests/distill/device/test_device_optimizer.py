@@ -8,7 +8,8 @@ import fields
 from distill.device.optimizer import DeviceOptimizer, inner, stacked_orthogonal
 from distill.learning.learnables import of_field
 from distill.learning.optimizer import Optimizer, orthogonal, quintics
-from fields.base import build
+from fields.shape import Shape
+from fields.space import Space
 
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 GRID = {"levels": 2, "table_bits": 9, "coarsest": 4, "finest": 12}  # few programs: the interpreter takes 8 ms for one
@@ -17,7 +18,8 @@ FIELDS = (("hashgrid", GRID, 0.03), ("mlp", {}, 0.03), ("hashgrid", GRID, 0.0))
 
 def field_of(name, changes, rate, device):
     module = fields.module(name)
-    field = build(name, module.Config(**vars(module.PRESETS["tiny"]) | changes), BOX, torch.Generator().manual_seed(0))
+    shape = Shape(name, module.Config(**vars(module.PRESETS["tiny"]) | changes))
+    field = shape.build(Space(BOX), torch.Generator().manual_seed(0))
     field.architecture.matrix_rate = rate
     return field.to(device)
 

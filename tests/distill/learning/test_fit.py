@@ -9,14 +9,15 @@ import torch
 
 import fields
 from distill.learning.fit import KEEP, PATIENCE, RETURNS, WARMUP, Loss, Optimization, Phase, Schedule, Taken, fit
-from fields.base import build
+from fields.shape import Shape
+from fields.space import Space
 
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 
 
 def new_run(seed=0, name="hashgrid"):
     config = fields.module(name).PRESETS["tiny"]
-    return Optimization(build(name, config, BOX, torch.Generator().manual_seed(seed)))
+    return Optimization(Shape(name, config).build(Space(BOX), torch.Generator().manual_seed(seed)))
 
 
 @pytest.fixture

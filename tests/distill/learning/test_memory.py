@@ -5,19 +5,21 @@ import torch
 
 import fields
 from distill.learning import memory
-from fields.base import build
+from fields import shape
+from fields.shape import Shape, preset
+from fields.space import Space
 
 CPU = torch.device("cpu")
 
 
 def test_a_preset_that_fits_passes_and_one_that_does_not_is_told_with_the_estimate(monkeypatch):
-    config = fields.module("hashgrid").PRESETS["small"]
-    parameters = memory.parameter_count("hashgrid", config)
+    config = preset("hashgrid", "small")
+    parameters = config.parameters
     monkeypatch.setattr(memory, "free", lambda device: memory.needed(parameters))
-    memory.check("hashgrid", "small", config, CPU)
+    memory.check(config, "small", CPU)
     monkeypatch.setattr(memory, "free", lambda device: memory.needed(parameters) - 1)
     with pytest.raises(ValueError, match=r"hashgrid preset 'small' needs about 1\.2 GB to train \(3\.1 M parameters\)"):
-        memory.check("hashgrid", "small", config, CPU)
+        memory.check(config, "small", CPU)
 
 
 def test_the_machine_says_what_is_free():
@@ -30,15 +32,15 @@ def test_the_count_is_that_of_a_built_field(name, generator):
     config = module.Network.final(module.PRESETS["tiny"])
     network = module.Network(config, 3, generator)
     built = sum(p.numel() for part in (network, network.head(generator)) for p in part.parameters())
-    assert memory.parameter_count(name, config) == built
+    assert Shape(name, config).parameters == built
 
 
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_activations_stay_below_the_estimate(name, generator, monkeypatch):
-    monkeypatch.setattr(memory, "TRITON", False)  # op by op
+    monkeypatch.setattr(shape, "TRITON", False)  # op by op
     module = fields.module(name)
     config, box = module.Network.final(module.PRESETS["tiny"]), torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    field, kept = build(name, config, box, generator), {}
+    field, kept = Shape(name, config).build(Space(box), generator), {}
 
     def keep(tensor):
         kept[tensor.untyped_storage()._cdata] = tensor
@@ -54,19 +56,20 @@ def test_activations_stay_below_the_estimate(name, generator, monkeypatch):
         return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
     each = (bytes_of(16384) - bytes_of(8192)) / 8192
-    assert 0.3 * memory.activations(name, config)[1] < each <= memory.activations(name, config)[1]
+    most = Shape(name, config).activation_bytes[1]
+    assert 0.3 * most < each <= most
 
 
 def test_a_fused_field_keeps_little(monkeypatch):
-    config = fields.module("hashgrid").PRESETS["base"]
-    monkeypatch.setattr(memory, "TRITON", False)
-    slow = memory.demand("hashgrid", config)
-    monkeypatch.setattr(memory, "TRITON", True)  # a PyTorch for GPUs
-    fast = memory.demand("hashgrid", config, 1 << 18, 100 * 800 * 800 * 4)
+    config = preset("hashgrid", "base")
+    monkeypatch.setattr(shape, "TRITON", False)
+    slow = memory.demand(config)
+    monkeypatch.setattr(shape, "TRITON", True)  # a PyTorch for GPUs
+    fast = memory.demand(config, 1 << 18, 100 * 800 * 800 * 4)
     assert slow.step > 3 * fast.step
     assert fast.learning == 18 * 12_249_072
     assert fast.tensors < 1 << 30  # the figure of nerfacc is 971 MiB
-    assert memory.demand("hashgrid", config, 1 << 19).step > 1.5 * fast.step
+    assert memory.demand(config, 1 << 19).step > 1.5 * fast.step
 
 
 def test_what_a_run_takes_is_one_line():
@@ -80,11 +83,11 @@ def test_what_a_run_takes_is_one_line():
 
 
 def test_a_run_on_the_cpu_is_not_told_and_one_on_a_gpu_is(monkeypatch):
-    config = fields.module("mlp").PRESETS["tiny"]
+    config = preset("mlp", "tiny")
     monkeypatch.setattr(memory, "free", lambda device: 4_000_000_000)
-    assert memory.lines("mlp", config, CPU, 1 << 18, 10**9) == []
-    assert "1.00 GB photographs" in memory.lines("mlp", config, torch.device("cuda"), 1 << 18, 10**9)[0]
-    assert "photographs stay" in memory.lines("mlp", config, torch.device("cuda"), 1 << 18, 1 + 10**9)[0]
+    assert memory.lines(config, CPU, 1 << 18, 10**9) == []
+    assert "1.00 GB photographs" in memory.lines(config, torch.device("cuda"), 1 << 18, 10**9)[0]
+    assert "photographs stay" in memory.lines(config, torch.device("cuda"), 1 << 18, 1 + 10**9)[0]
 
 
 def test_photographs_go_where_they_leave_room():
@@ -93,11 +96,11 @@ def test_photographs_go_where_they_leave_room():
 
 
 def test_a_preset_that_does_not_fit_on_a_gpu_is_told_with_the_batch(monkeypatch):
-    config = fields.module("mlp").PRESETS["base"]
-    want = memory.demand("mlp", config, 1 << 18).total
+    config = preset("mlp", "base")
+    want = memory.demand(config, 1 << 18).total
     monkeypatch.setattr(memory, "free", lambda device: want)
-    memory.check("mlp", "base", config, torch.device("cuda"), 1 << 18)
+    memory.check(config, "base", torch.device("cuda"), 1 << 18)
     monkeypatch.setattr(memory, "free", lambda device: want - 1)
-    memory.check("mlp", "base", config, torch.device("cuda"), 1 << 17)
+    memory.check(config, "base", torch.device("cuda"), 1 << 17)
     with pytest.raises(ValueError, match=r"on cuda: take a smaller preset, or a smaller --batch than 262144$"):
-        memory.check("mlp", "base", config, torch.device("cuda"), 1 << 18)
+        memory.check(config, "base", torch.device("cuda"), 1 << 18)

@@ -6,8 +6,9 @@ import torch
 import fields
 from distill.learning.learnables import Group, Learnables, matrices, of_field
 from distill.learning.optimizer import MATCH, MOMENTUM, Muon, Optimizer, orthogonal
-from fields.base import build
 from fields.dense import Dense
+from fields.shape import Shape
+from fields.space import Space
 
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 SHAPES = [(1, 1), (1, 7), (7, 1), (9, 9), (5, 17), (17, 5), (64, 31)]
@@ -15,7 +16,8 @@ SHAPES = [(1, 1), (1, 7), (7, 1), (9, 9), (5, 17), (17, 5), (64, 31)]
 
 def field_of(name, rate, **changes):
     module = fields.module(name)
-    field = build(name, module.Config(**vars(module.PRESETS["tiny"]) | changes), BOX, torch.Generator().manual_seed(0))
+    shape = Shape(name, module.Config(**vars(module.PRESETS["tiny"]) | changes))
+    field = shape.build(Space(BOX), torch.Generator().manual_seed(0))
     field.architecture.matrix_rate = rate
     return field
 

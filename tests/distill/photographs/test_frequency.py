@@ -8,7 +8,8 @@ import torch
 
 import fields
 from distill.photographs.frequency import INSIDE, choose, distance, plane, spectrum, window_of
-from fields.base import build
+from fields.shape import Shape, preset
+from fields.space import Space
 from render.camera import Camera, Intrinsics, look_at, project
 from scenes.scene import ReadOptions, View, load
 
@@ -92,7 +93,8 @@ def test_it_finds_the_bandwidth_that_the_pictures_were_drawn_with(name, place):
     views = []
     for number in range(3):
         cam = camera(angle=2.0 * number)
-        field = build(name, replace(config, bandwidth=wanted), BOX, torch.Generator().manual_seed(70 + number))
+        shape = Shape(name, replace(config, bandwidth=wanted))
+        field = shape.build(Space(BOX), torch.Generator().manual_seed(70 + number))
         points = plane(cam, torch.full((3,), 0.5), 60, 2.04 / 240)
         with torch.no_grad():
             features = field.density(points)[1]
@@ -100,7 +102,7 @@ def test_it_finds_the_bandwidth_that_the_pictures_were_drawn_with(name, place):
         rgb = (rgb - rgb.amin(0)) / (rgb.amax(0) - rgb.amin(0))  # 8 bits must hold what an untrained network shows
         views.append(view(rgb.view(120, 120, 3), cam))
     scene = replace(load("builtin:48", ReadOptions()), train=tuple(views), box=BOX)
-    choice = choose(name, config, scene, seed=0)
+    choice = choose(Shape(name, config), scene, seed=0)
     assert choice.bandwidth == wanted, choice
     assert set(choice.distances) == set(module.Network.bandwidths)
     assert f"frequency {wanted:g} cycles per box side" in str(choice)
@@ -108,4 +110,4 @@ def test_it_finds_the_bandwidth_that_the_pictures_were_drawn_with(name, place):
 
 def test_an_architecture_without_frequencies_says_which_have():
     with pytest.raises(ValueError, match=r"hashgrid has no frequency to choose \(those that have: .*mlp"):
-        choose("hashgrid", fields.module("hashgrid").PRESETS["tiny"], load("builtin:48", ReadOptions()), 0)
+        choose(preset("hashgrid", "tiny"), load("builtin:48", ReadOptions()), 0)

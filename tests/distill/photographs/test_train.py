@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from distill.learning.fit import PATIENCE, Schedule, fit
-from distill.learning.run import preset
 from distill.photographs.loss import Config
 from distill.photographs.pixels import PixelPool
 from distill.photographs.training import Recipe, Training
 from fields.files import ModelError
+from fields.shape import preset
 from render.camera import Camera, CameraBank, Intrinsics, look_at
 from render.precision import precision
 from scenes.evaluate import score_views
@@ -135,7 +135,7 @@ def test_opacity_is_that_of_one_step_where_rays_go_and_zero_elsewhere(generator)
     run, _ = learnt()
     x = torch.rand(5000, 3, generator=generator)
     got = run.opacity(x)
-    points = (x - 0.5) * run.field.side + run.field.center
+    points = (x - 0.5) * run.field.space.side + run.field.space.center
     with torch.no_grad(), precision(CPU):
         sigma, _ = run.field.density(points)
     inside = run.loss.grid.contains(points)

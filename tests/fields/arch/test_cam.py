@@ -8,8 +8,9 @@ import torch
 from torch.nn.functional import layer_norm, linear, normalize
 
 from fields.arch.cam import PRESETS, Config, ModulatedHead, Network
-from fields.base import Field
 from fields.encodings import frequencies, octaves
+from fields.field import Field
+from fields.space import Space
 
 TINY = PRESETS["tiny"]
 FLOAT = dataclasses.replace(TINY, bits=32)
@@ -91,7 +92,7 @@ def test_every_direction_s_gamma_and_beta_get_a_gradient_at_the_first_step(gener
 def test_density_does_not_depend_on_direction_and_colour_does(generator):
     net = network()
     box = torch.tensor([[0.0, 0, 0], [1, 1, 1]])
-    field = Field(net, scrambled(net.head(generator), generator), box)
+    field = Field(net, scrambled(net.head(generator), generator), Space(box))
     x = torch.rand(50, 3, generator=generator)
     sigma, features = field.density(x)
     one, other = directions(50, generator), directions(50, generator)

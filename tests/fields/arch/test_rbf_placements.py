@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from fields.arch.rbf import PRESETS, SPREAD, SUPPORT, Config, GaussianReadout, Network, frames
-from fields.base import build
-from fields.files import Header, Model, ModelError, config_record, load, save
+from fields.files import Header, Model, ModelError, load, save
 from fields.kernels.wendland import reach, unpacked
+from fields.shape import Shape
+from fields.space import Space
 
 BOX = torch.tensor([[0.1, 0.2, 0.0], [0.9, 0.8, 1.0]])
 SPACE = PRESETS["space-tiny"]
@@ -30,13 +31,13 @@ def placed(generator, config=SPACE):
 
 
 def placed_field(generator):
-    field = build("rbf", SPACE, BOX, generator)
+    field = Shape("rbf", SPACE).build(Space(BOX), generator)
     field.architecture = field.architecture.grown(sphere, generator)
     return field
 
 
 def written(field, path):
-    config = config_record(field.architecture.config)
+    config = dataclasses.asdict(field.architecture.config)
     header = Header("rbf", config, BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0, 1.0, 1.0])
     save(path, Model(field, torch.zeros(1, 64**3 // 8, dtype=torch.uint8), header))
 
@@ -139,7 +140,7 @@ def test_space_shapes_ranges_and_types(points, generator):
 
 @pytest.mark.parametrize("grow", [False, True])
 def test_space_every_parameter_gets_a_gradient(grow, generator):
-    field = placed_field(generator) if grow else build("rbf", SPACE, BOX, generator)
+    field = placed_field(generator) if grow else Shape("rbf", SPACE).build(Space(BOX), generator)
     x = torch.rand(4000, 3, generator=generator)
     d = torch.nn.functional.normalize(torch.randn(4000, 3, generator=generator), dim=-1)
     sigma, features = field.density(x)
@@ -156,7 +157,7 @@ def test_space_density_has_the_gradient_of_its_point(generator):
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
     x = (torch.rand(40, 3, generator=generator) * 0.5 + 0.25).double().requires_grad_()
     (got,) = torch.autograd.grad(field.density(x)[1].sum(), x)
-    assert bool((field.architecture.beside[0]((x - field.center) / field.side + 0.5) != 0).any())
+    assert bool((field.architecture.beside[0](field.space.unit(x)) != 0).any())
     h = 1e-7
     for axis in range(3):
         push = torch.zeros(3).double()
@@ -167,7 +168,7 @@ def test_space_density_has_the_gradient_of_its_point(generator):
 
 @pytest.mark.parametrize("grow", [False, True])
 def test_space_a_saved_field_is_the_same_field(grow, generator, tmp_path):
-    field = placed_field(generator) if grow else build("rbf", SPACE, BOX, generator)
+    field = placed_field(generator) if grow else Shape("rbf", SPACE).build(Space(BOX), generator)
     with torch.no_grad():
         for parameter in field.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))

@@ -9,10 +9,12 @@ import torch
 import fields
 from fields.arch import voxels
 from fields.arch.voxels import Config, Network, SphericalHead, spread, variation
-from fields.base import Field, build, parameter_count
 from fields.encodings import spherical_harmonics
-from fields.files import Header, Model, ModelError, config_record, load, save
+from fields.field import Field
+from fields.files import Header, Model, ModelError, load, save
 from fields.kernels.voxels import EMPTY
+from fields.shape import Shape
+from fields.space import Space
 
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 START = Config(resolution=16, finest=64, degree=1, most=200_000)
@@ -38,9 +40,9 @@ def network(generator, config=START):
 
 def saved(path, net):
     shape = (BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0] * 3)
-    header = Header("voxels", config_record(net.config), *shape, thumbnail="A" * 64)
+    header = Header("voxels", dataclasses.asdict(net.config), *shape, thumbnail="A" * 64)
     bits = torch.zeros(1, 64**3 // 8, dtype=torch.uint8)
-    return save(path, Model(Field(net, net.head(None), BOX), bits, header))
+    return save(path, Model(Field(net, net.head(None), Space(BOX)), bits, header))
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
@@ -149,7 +151,7 @@ def test_base_after_growth_has_rows_for_the_surface_alone(generator):
     rows, bits = 257**3, -(-(257**3) // 8)
     held = sum(t.numel() * t.element_size() for t in (*net.parameters(), *net.buffers()))
     assert held < net.config.rows * 4 * 5 + rows * 4 + bits + 100  # tables with row addresses, index, mask
-    assert parameter_count("voxels", Network.final(base)) == base.most * 28
+    assert Shape("voxels", base).final.parameters == base.most * 28
 
 
 def test_growth_is_told_in_shares_and_ends_at_the_finest(generator):
@@ -215,7 +217,7 @@ def test_a_mask_that_does_not_fit_its_rows_is_refused(generator, tmp_path):
 
 def test_weights_restored_into_a_network_of_the_config_bring_their_rows(generator):
     net = network(generator).grown(ball, generator)
-    other = build("voxels", net.config, BOX, generator)
+    other = Shape("voxels", net.config).build(Space(BOX), generator)
     other.load_state_dict({f"architecture.{k}": v for k, v in net.state_dict().items()})
     assert isinstance(other.architecture, Network)
     assert torch.equal(other.architecture.index, net.index)
@@ -234,7 +236,7 @@ def test_settings_out_of_range_are_named():
 
 
 def test_presets_are_as_large_as_they_say():
-    counts = {name: parameter_count("voxels", config) for name, config in voxels.PRESETS.items()}
+    counts = {name: Shape("voxels", config).parameters for name, config in voxels.PRESETS.items()}
     assert counts["tiny"] == 9**3 * 13
     assert counts["small"] == 41**3 * 28
     assert all(Network.final(c).resolution == c.finest for c in voxels.PRESETS.values())

@@ -5,8 +5,9 @@ import torch
 
 import fields
 from fields import fused
-from fields.base import build
 from fields.kernels import fused_cuda
+from fields.shape import Shape, preset
+from fields.space import Space
 
 BOX = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 ARCHITECTURES = ["hashgrid", "rbf", "triplane", "vm", "voxels"]  # those with a fused form of their base preset
@@ -15,10 +16,10 @@ ARCHITECTURES = ["hashgrid", "rbf", "triplane", "vm", "voxels"]  # those with a 
 def given(count, generator, device):
     """Points, parts in float16, and a gradient of sigma (N,) and of RGB (N, 3)."""
     config = fields.module("vm").Config(4, 4, 4, density_rank=2, color_rank=2)
-    field = build("vm", config, BOX, generator).to(device)
+    field = Shape("vm", config).build(Space(BOX), generator).to(device)
     x, push = torch.rand(count, 3, generator=generator), torch.randn(count, 4, generator=generator)
     parts = fused.converted(field, fused.Asking())[1]
-    points = fused_cuda.Points(x.to(device), x.to(device), field.center, field.side)
+    points = fused_cuda.Points(x.to(device), x.to(device), field.space.center, field.space.side)
     return points, parts, push[:, 0].to(device), push[:, 1:].to(device)  # the latter in strides
 
 
@@ -57,10 +58,10 @@ def launches(names=tuple(ARCHITECTURES), halves=(torch.float16,)):
     """For tests/compiled.py: the shapes of the base presets."""
     x, sigma, rgb = torch.zeros(256, 3), torch.zeros(256), torch.zeros(256, 3)
     for name in names:
-        field = build(name, fields.module(name).PRESETS["base"], BOX, torch.Generator())
+        field = preset(name, "base").build(Space(BOX), torch.Generator())
         for half in halves:
             parts = fused.converted(field, fused.Asking(half))[1]
-            points = fused_cuda.Points(x, x, field.center, field.side)
+            points = fused_cuda.Points(x, x, field.space.center, field.space.side)
             _, _, kept = fused_cuda.radiance(points, parts, keep=True)
             fused_cuda.thickness(points, parts)
             fused_cuda.radiance_grad(points, parts, kept, sigma, rgb)

@@ -1,0 +1,68 @@
+"""Field: an architecture under a head, in a space. What everything that renders and learns asks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from fields import fused
+from fields.base import Architecture
+from fields.heads import Head
+from fields.space import Space
+
+
+@final
+class Field(nn.Module):
+    """An architecture under a head, in a space. Moving it to a device or another type moves its space too."""
+
+    def __init__(self, architecture: Architecture, head: Head, space: Space) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.head = head
+        self.space = space
+        self.copies: fused.Copies = {}  # see `copied`
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Field":
+        super()._apply(fn, recurse)
+        self.space = self.space.mapped(fn)
+        return self
+
+    def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (N, 3) scene units -> sigma (N,) >= 0 per scene unit, features (N, F). Points outside the unit box get the
+        density of its nearest point."""
+        features = self.architecture.features(self.space.unit(x))
+        return self.head.density(features), features
+
+    def color(self, features: Tensor, d: Tensor) -> Tensor:
+        """Features (N, F), unit directions (N, 3) -> RGB (N, 3) in [0, 1]."""
+        return self.head.color(features, d)
+
+    def radiance(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3). In one kernel
+        where the field has one and autocast allows half precision."""
+        if fused.suits(self, x, d):
+            return fused.radiance(self, x, d, fused.Asking(copies=self.copies))
+        sigma, features = self.density(x)
+        return sigma, self.color(features, d)
+
+    def thickness(self, x: Tensor) -> Tensor:
+        """Density alone, sigma (N,) per scene unit, at x (N, 3) scene units. As `radiance`, unless gradients count."""
+        if not torch.is_grad_enabled() and fused.suits(self, x):
+            return fused.thickness(self, x, fused.Asking(copies=self.copies))
+        return self.density(x)[0]
+
+    @contextmanager
+    def copied(self, copies: fused.Copies) -> Iterator[None]:
+        """Inside, the one kernel reads these copies of parameters in float16, which whoever gives them keeps up to
+        date, in place of converting parameters every time."""
+        before, self.copies = self.copies, copies
+        try:
+            yield
+        finally:
+            self.copies = before
+
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(p.numel() for p in self.parameters())
