@@ -24,7 +24,7 @@ COPIES = ("aten._to_copy", "aten.copy_")
 CPU = torch.device("cpu")
 USUAL = [(settings, "STEPS"), (settings, "PRESET"), (settings, "BATCH"), (settings, "STRIDE")]
 USUAL += [(convert_scene, "STEPS"), (convert_scene, "BATCH"), (convert_scene, "STRIDE")]
-PICKERS = ("viewer.worker.engine", "viewer.worker.learner", "distill.photographs.settings", "distill.convert_scene")
+PICKERS = ("viewer.worker.worker", "viewer.worker.learner", "distill.photographs.settings", "distill.convert_scene")
 
 
 class Backend:

@@ -24,8 +24,8 @@ from distill.photographs.settings import Settings
 from render.command import run
 from viewer.front import navigation
 from viewer.front.session import Session
-from viewer.messages import MODES, Drawn, Learn, Open, Progress
-from viewer.worker.link import Worker
+from viewer.messages import MODES, FrameDrawn, LearnFrom, OpenModel, RunProgress
+from viewer.worker.process import WorkerProcess
 
 LIMIT = 120.0  # seconds that anything may take
 
@@ -54,7 +54,7 @@ class Driver:
     """A session whose frames are waited for."""
 
     def __init__(self, flags: Flags) -> None:
-        self.flags, self.worker = flags, Worker(flags.settings.device)
+        self.flags, self.worker = flags, WorkerProcess(flags.settings.device)
         self.session = Session(self.worker)
 
     def until(self, condition: Callable[[], bool], *, held: bool = False) -> float:
@@ -68,13 +68,13 @@ class Driver:
         return time.perf_counter() - begin
 
     @property
-    def frame(self) -> Drawn | None:
+    def frame(self) -> FrameDrawn | None:
         """The last frame of the first pane."""
         panes = self.session.state.panes
         return panes[0].frame if panes else None
 
     @property
-    def progress(self) -> Progress | None:
+    def progress(self) -> RunProgress | None:
         """Of what learns."""
         return next((p.progress for p in self.session.state.panes if p.progress), None)
 
@@ -108,7 +108,7 @@ def main() -> None:
 def bench(flags: Flags) -> None:
     """Measure and print."""
     console = Console(stderr=flags.json)
-    figures = seen(flags) | watched(flags, console)
+    figures = measure_looking(flags) | measure_learning(flags, console)
     if flags.json:
         sys.stdout.write(json.dumps(figures) + "\n")
         return
@@ -118,10 +118,10 @@ def bench(flags: Flags) -> None:
     console.print(table)
 
 
-def seen(flags: Flags) -> dict[str, Any]:
+def measure_looking(flags: Flags) -> dict[str, Any]:
     """A model that is looked at."""
     driver = Driver(flags)
-    driver.session.send(Open(str(flags.model)))
+    driver.session.send(OpenModel(str(flags.model)))
     begin = time.perf_counter()
     driver.until(lambda: driver.frame is not None)
     first = time.perf_counter() - begin
@@ -148,18 +148,18 @@ def seen(flags: Flags) -> dict[str, Any]:
         "still_s": statistics.median(stills),
     }
     if flags.minutes:
-        figures |= used(driver, flags.minutes)
+        figures |= measure_memory(driver, flags.minutes)
     driver.worker.close()
     return figures
 
 
-def used(driver: Driver, minutes: float) -> dict[str, float]:
+def measure_memory(driver: Driver, minutes: float) -> dict[str, float]:
     """Memory of the worker and of this process over minutes of turning and changing modes, MB."""
     both = [psutil.Process(), psutil.Process(driver.worker.process.pid)]
     chance, begin, seen = random.Random(0), time.perf_counter(), list[tuple[float, ...]]()
     while time.perf_counter() - begin < 60 * minutes:
-        look = replace(driver.session.state.look, mode=chance.choice([m for m in MODES if m != "error"]))
-        driver.session.change(replace(driver.session.state, look=look))
+        look = replace(driver.session.state.display, mode=chance.choice([m for m in MODES if m != "error"]))
+        driver.session.change(replace(driver.session.state, display=look))
         for _ in range(20):
             driver.turn(chance.uniform(-9, 9), chance.uniform(-4, 4))
         driver.still()
@@ -173,19 +173,19 @@ def used(driver: Driver, minutes: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def watched(flags: Flags, console: Console) -> dict[str, Any]:
+def measure_learning(flags: Flags, console: Console) -> dict[str, Any]:
     """Steps a second of the same run, in turns watched and not watched."""
     with tempfile.TemporaryDirectory() as folder:
         settings = replace(flags.settings, out=Path(folder), steps=flags.settings.steps or 100_000)
         driver = Driver(flags)
-        driver.session.send(Learn(flags.data, settings))
+        driver.session.send(LearnFrom(flags.data, settings))
         console.print(f"learning from {flags.data} ...", highlight=False)
         driver.until(lambda: driver.progress is not None and driver.progress.step >= 60)
         rates: dict[bool, list[float]] = {False: [], True: []}
         answers = []
         for _ in range(3):
             for looked in (False, True):
-                rates[looked].append(rate(driver, flags.seconds, looked))
+                rates[looked].append(measure_rate(driver, flags.seconds, looked))
             answers += [driver.turn(5, 2) for _ in range(10)]
         driver.worker.close()
     alone, both = (statistics.median(rates[looked]) for looked in (False, True))
@@ -197,20 +197,20 @@ def watched(flags: Flags, console: Console) -> dict[str, Any]:
     }
 
 
-def rate(driver: Driver, seconds: float, looked: bool) -> float:
+def measure_rate(driver: Driver, seconds: float, looked: bool) -> float:
     """Steps a second of wall-clock time, with or without a still picture being kept up to date."""
     panes = tuple(replace(pane, shown=looked) for pane in driver.session.state.panes)
     driver.session.change(replace(driver.session.state, panes=panes))
     if not looked:
-        driver.worker.send(nothing(driver))
+        driver.worker.send(request_nothing(driver))
     driver.until(lambda: True)
-    begin, first = time.perf_counter(), progressed(driver)
+    begin, first = time.perf_counter(), wait_for_progress(driver)
     driver.until(lambda: time.perf_counter() - begin > seconds)
-    last = progressed(driver)
+    last = wait_for_progress(driver)
     return (last[0] - first[0]) / (last[1] - first[1])
 
 
-def progressed(driver: Driver) -> tuple[int, float]:
+def wait_for_progress(driver: Driver) -> tuple[int, float]:
     """Steps at the next report, and when it came."""
     before = driver.progress
     driver.until(lambda: driver.progress is not before)
@@ -218,8 +218,8 @@ def progressed(driver: Driver) -> tuple[int, float]:
     return driver.progress.step, time.perf_counter()
 
 
-def nothing(driver: Driver) -> Any:
-    """A shot of no pane: the worker draws nothing."""
+def request_nothing(driver: Driver) -> Any:
+    """A request of no pane: the worker draws nothing."""
     sent = driver.session.sent[0]
     driver.session.sent = (None, (0, 0))
     assert sent is not None

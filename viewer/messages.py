@@ -13,12 +13,13 @@ from render.camera import Camera
 
 Mode = Literal["color", "depth", "normal", "opacity", "cost", "occupancy", "error"]
 MODES: tuple[Mode, ...] = ("color", "depth", "normal", "opacity", "cost", "occupancy", "error")
-Life = Literal["running", "paused", "scoring", "done", "failed"]
+RunState = Literal["running", "paused", "scoring", "done", "failed"]
 Box = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
+PixelSize = tuple[int, int]  # width, height
 
 
 @dataclass(frozen=True)
-class Shot:
+class FrameRequest:
     """A picture that a front end wants. It replaces the one wanted before; frames name its number."""
 
     number: int  # ascending
@@ -26,7 +27,7 @@ class Shot:
     panes: tuple[int, ...]  # what is drawn, in this order
     mode: Mode = "color"
     moving: bool = False  # the person is moving: a coarse frame soon, rather than a fine one later
-    view: int | None = None  # the album's view that `camera` looks through, unmoved
+    view: int | None = None  # the view that `camera` looks through, unmoved
     near: float = 0.0  # nothing nearer is drawn
     aperture: float = 0.0  # radius of the thin lens; 0: everything is sharp
     focus: float = 1.0  # distance along the axis at which a thin lens is sharp, > 0
@@ -36,8 +37,8 @@ class Shot:
     passes: int = 16  # samples per pixel to stop at, >= 1; the first goes through pixel centres
 
 
-def same(one: Shot, other: Shot | None) -> bool:
-    """Whether two shots would give the same picture. (Tensors have no truth value, so == does not do.)"""
+def are_same(one: FrameRequest, other: FrameRequest | None) -> bool:
+    """Whether two requests would give the same picture. (Tensors have no truth value, so == does not do.)"""
     if other is None or replace(one, camera=other.camera) != other:
         return False
     a, b = one.camera, other.camera
@@ -48,14 +49,14 @@ def same(one: Shot, other: Shot | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenModel:
     """Open a model file in a new pane."""
 
     path: str
 
 
 @dataclass(frozen=True)
-class Learn:
+class LearnFrom:
     """Read a data set or mesh and train a field on it in a new pane."""
 
     data: str
@@ -63,8 +64,8 @@ class Learn:
 
 
 @dataclass(frozen=True)
-class Photographs:
-    """Read a data set only to compare with: it becomes the album."""
+class CompareWith:
+    """Read a data set only to compare with: its views take the place of those before."""
 
     data: str
     downscale: int = 1
@@ -87,7 +88,7 @@ class Convert:
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlRun:
     """Steer a pane's learning."""
 
     pane: int
@@ -95,7 +96,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Save:
+class SaveModel:
     """Write a pane's field as a model file."""
 
     pane: int
@@ -103,21 +104,21 @@ class Save:
 
 
 @dataclass(frozen=True)
-class Close:
+class CloseField:
     """Forget a pane. What it was learning is saved first."""
 
     pane: int
 
 
 @dataclass(frozen=True)
-class Score:
-    """Draw every photograph of the album from a pane, small, and say how far off each is."""
+class ScoreViews:
+    """Draw every photograph from a pane, small, and say how far off each is."""
 
     pane: int
 
 
 @dataclass(frozen=True)
-class Film:
+class DrawFilm:
     """Draw cameras one after the other into a .mp4 or .gif, as `render-scene` does."""
 
     pane: int
@@ -133,18 +134,31 @@ class StopFilm:
 
 
 @dataclass(frozen=True)
-class Quit:
+class QuitWorker:
     """Save what is being learnt, and end."""
 
 
-Command = Shot | Open | Learn | Photographs | Convert | Control | Save | Close | Score | Film | StopFilm | Quit
+Command = (
+    FrameRequest
+    | OpenModel
+    | LearnFrom
+    | CompareWith
+    | Convert
+    | ControlRun
+    | SaveModel
+    | CloseField
+    | ScoreViews
+    | DrawFilm
+    | StopFilm
+    | QuitWorker
+)
 
 
 # ---- reports: worker to front end
 
 
 @dataclass(frozen=True)
-class Started:
+class WorkerStarted:
     """The worker is ready."""
 
     device: str  # for a person
@@ -152,21 +166,21 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class FrameDrawn:
     """A frame of one pane, over its background."""
 
-    number: int  # of the shot
+    number: int  # of the request
     pane: int
-    image: np.ndarray  # (h, w, 3) uint8; h <= height of the shot's camera
+    image: np.ndarray  # (h, w, 3) uint8; h <= height of the request's camera
     passes: int  # samples per pixel so far
     milliseconds: float  # that the last pass took
     samples: int  # points asked in the last pass
-    psnr: float | None = None  # dB against the album's photograph, of a colour frame at full size through its view
+    psnr: float | None = None  # dB against the view's photograph, of a colour frame at full size through its view
     final: bool = False  # nothing better follows
 
 
 @dataclass(frozen=True)
-class Opened:
+class FieldOpened:
     """A new pane."""
 
     pane: int
@@ -183,15 +197,15 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Closed:
+class FieldClosed:
     """A pane is gone."""
 
     pane: int
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A view of the album."""
+class ViewCamera:
+    """A view: a camera that the person can look through."""
 
     name: str
     split: Literal["train", "test"]
@@ -200,26 +214,26 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Album:
+class Views:
     """Cameras that the person can look through: of the first data set, else of the first model that has any."""
 
-    spots: tuple[Spot, ...]
+    views: tuple[ViewCamera, ...]
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """The picture of a view, sent once when a shot looks through it."""
+    """The picture of a view, sent once when a request looks through it."""
 
     view: int
     image: np.ndarray  # (H, W, 3) uint8 over the background
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How a pane's learning goes; several a second."""
 
     pane: int
-    life: Life
+    life: RunState
     step: int  # steps done
     steps: int  # at most; 0: bounded by time only
     share: float  # of the run, 0 to 1
@@ -231,16 +245,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ViewScores:
     """How far off a pane is from each photograph."""
 
     pane: int
-    psnr: tuple[float, ...]  # dB, by view of the album; NaN where there is no photograph or not drawn yet
+    psnr: tuple[float, ...]  # dB, by view; NaN where there is no photograph or not drawn yet
     done: bool
 
 
 @dataclass(frozen=True)
-class Filming:
+class FilmProgress:
     """How far a film is."""
 
     path: str
@@ -250,7 +264,7 @@ class Filming:
 
 
 @dataclass(frozen=True)
-class Told:
+class Notice:
     """Something a person may want to read: one line."""
 
     text: str
@@ -258,4 +272,15 @@ class Told:
     pane: int | None = None
 
 
-Report = Started | Drawn | Opened | Closed | Album | Photograph | Progress | Scores | Filming | Told
+WorkerReport = (
+    WorkerStarted
+    | FrameDrawn
+    | FieldOpened
+    | FieldClosed
+    | Views
+    | Photograph
+    | RunProgress
+    | ViewScores
+    | FilmProgress
+    | Notice
+)

@@ -14,13 +14,13 @@ from render.camera import Camera
 from render.model import LoadedModel, open_model
 from scenes.scene import Scene
 from viewer.front import compare, navigation
-from viewer.front.compare import EMPTY, Size
-from viewer.front.session import Layout
-from viewer.messages import Mode, Shot
-from viewer.worker import album
-from viewer.worker.album import Entry
-from viewer.worker.drawing import Pass, Stack, Subject, World, carried, draw_pass
-from viewer.worker.modes import Truth
+from viewer.front.compare import EMPTY
+from viewer.front.session import Arrangement
+from viewer.messages import FrameRequest, Mode, PixelSize
+from viewer.worker import views
+from viewer.worker.drawing import DrawnPass, FrameSource, PassSum, World, draw_pass, find_carry
+from viewer.worker.modes import GroundTruth
+from viewer.worker.views import WorldView
 
 MOST = 4  # models
 ALONE = (800, 800)  # pixels, where nothing says how large
@@ -29,20 +29,20 @@ INK = (225, 225, 225)
 
 
 @dataclass(frozen=True)
-class Options:
+class ScreenshotOptions:
     """What is drawn of them."""
 
     mode: Mode = "color"
-    compare: Layout = "split"
+    compare: Arrangement = "split"
     view: int | None = None  # training cameras are counted first, then test cameras; None: from around the scene
-    size: Size = (0, 0)  # pixels of the whole picture; 0 0: every pane as large as its camera's picture
+    size: PixelSize = (0, 0)  # pixels of the whole picture; 0 0: every pane as large as its camera's picture
     passes: int = 1  # samples per pixel, >= 1
     share: float = 0.5  # of a wipe's width left of the divider
     gain: float = 4.0  # of a difference
 
 
 @dataclass(frozen=True)
-class Panel:
+class DrawnModel:
     """One model, drawn."""
 
     image: np.ndarray  # (H, W, 3) uint8
@@ -50,7 +50,9 @@ class Panel:
     facts: tuple[str, ...]  # dB where there is a photograph, MB, ms
 
 
-def screenshot(models: Sequence[Path], photographs: Scene | None, options: Options, device: torch.device) -> np.ndarray:
+def draw_screenshot(
+    models: Sequence[Path], photographs: Scene | None, options: ScreenshotOptions, device: torch.device
+) -> np.ndarray:
     """The picture (H, W, 3) uint8. One model alone, at its camera's size, is what `render-scene` draws; several bear
     captions. Cameras come from the photographs, else from the first model. ValueError for a bad request, ModelError
     for a bad file."""
@@ -60,28 +62,28 @@ def screenshot(models: Sequence[Path], photographs: Scene | None, options: Optio
         raise ValueError(f"--compare {options.compare} wants 2 models for a screenshot, found {len(models)}")
     opened = [open_model(path, device) for path in models]
     world = World.of_model(opened[0])
-    entry = chosen(entries(opened[0], world, photographs), options.view, models[0])
-    camera = entry.camera if entry else around(opened[0])
-    room = pane_room(options, len(models), camera)
+    entry = choose_view(list_views(opened[0], world, photographs), options.view, models[0])
+    camera = entry.camera if entry else look_around(opened[0])
+    room = measure_room(options, len(models), camera)
     if options.view is None and any(options.size):
-        camera = around(opened[0], room)
+        camera = look_around(opened[0], room)
     fitted = camera.resized(*compare.letterbox(camera.size, (0, 0, *room))[2:]) if camera.size != room else camera
     panels = [
-        drawn(Subject.of_model(model, world), path, fitted, entry, options)
+        draw_model(FrameSource.of_model(model, world), path, fitted, entry, options)
         for model, path in zip(opened, models, strict=True)
     ]
-    return assembled(panels, room, options)
+    return assemble(panels, room, options)
 
 
-def entries(first: LoadedModel, world: World, photographs: Scene | None) -> tuple[Entry, ...]:
+def list_views(first: LoadedModel, world: World, photographs: Scene | None) -> tuple[WorldView, ...]:
     """The views that can be looked through, in the world."""
     if photographs is None:
-        return album.of_model(first, torch.eye(4, dtype=torch.float64))
-    carry = carried(world, photographs.transform)
-    return album.of_scene(photographs, torch.linalg.inv(carry))
+        return views.list_model_views(first, torch.eye(4, dtype=torch.float64))
+    carry = find_carry(world, photographs.transform)
+    return views.list_scene_views(photographs, torch.linalg.inv(carry))
 
 
-def chosen(views: tuple[Entry, ...], number: int | None, path: Path) -> Entry | None:
+def choose_view(views: tuple[WorldView, ...], number: int | None, path: Path) -> WorldView | None:
     """The view that is wanted, if one is. ValueError where there is no such view."""
     if number is None:
         return None
@@ -91,76 +93,78 @@ def chosen(views: tuple[Entry, ...], number: int | None, path: Path) -> Entry | 
     return views[number]
 
 
-def around(model: LoadedModel, size: Size | None = None) -> Camera:
+def look_around(model: LoadedModel, size: PixelSize | None = None) -> Camera:
     """Where an orbit among a model's cameras begins, as `render-scene` does; without cameras, in front and above."""
     cameras = list(model.train_cameras or model.test_cameras)
     box = torch.tensor(model.header.box)
     if cameras:
         return paths.orbit(cameras, box, 1, size or cameras[0].size)[0]
-    return navigation.camera(navigation.start(corners(box), ()), size or ALONE)
+    return navigation.make_camera(navigation.start(flatten_box(box), ()), size or ALONE)
 
 
-def corners(box: Tensor) -> tuple[float, float, float, float, float, float]:
+def flatten_box(box: Tensor) -> tuple[float, float, float, float, float, float]:
     """A box (2, 3) as x0 y0 z0 x1 y1 z1."""
     (x0, y0, z0), (x1, y1, z1) = box.tolist()
     return x0, y0, z0, x1, y1, z1
 
 
-def pane_room(options: Options, count: int, camera: Camera) -> Size:
+def measure_room(options: ScreenshotOptions, count: int, camera: Camera) -> PixelSize:
     """Pixels for one pane's picture, its caption left out."""
     if not any(options.size):
         return camera.size
-    width, height = compare.pane_size(options.compare, count, options.size)
+    width, height = compare.measure_pane(options.compare, count, options.size)
     return width, max(1, height - CAPTION * (count > 1))
 
 
-def drawn(subject: Subject, path: Path, camera: Camera, entry: Entry | None, options: Options) -> Panel:
+def draw_model(
+    source: FrameSource, path: Path, camera: Camera, entry: WorldView | None, options: ScreenshotOptions
+) -> DrawnModel:
     """One model's picture. Its dB are taken at the photograph's own size, its milliseconds are those of one pass."""
-    shot = Shot(0, camera, (0,), options.mode, view=options.view, passes=options.passes)
-    once(subject, replace(shot, camera=camera.resized(8, 8)), 0)  # kernels are loaded before the clock runs
-    truth = entry.truth(camera.size, subject.background) if entry else None
-    done = once(subject, shot, 0, truth)
-    stack, seconds = Stack.of(done), done.seconds
+    request = FrameRequest(0, camera, (0,), options.mode, view=options.view, passes=options.passes)
+    draw_once(source, replace(request, camera=camera.resized(8, 8)), 0)  # kernels are loaded before the clock runs
+    truth = entry.truth(camera.size, source.background) if entry else None
+    done = draw_once(source, request, 0, truth)
+    stack, seconds = PassSum.of(done), done.seconds
     for number in range(1, options.passes):
-        stack = stack.plus(once(subject, shot, number, truth))
+        stack = stack.plus(draw_once(source, request, number, truth))
     facts = [f"{path.stat().st_size / 1e6:.2f} MB", f"{seconds * 1e3:.0f} ms"]
     if entry and entry.view and options.mode in ("color", "error"):
         quality = done.psnr
         if camera.size != entry.camera.size:
-            own = replace(shot, camera=entry.camera, mode="color")
-            quality = once(subject, own, 0, entry.truth(entry.camera.size, subject.background)).psnr
+            own = replace(request, camera=entry.camera, mode="color")
+            quality = draw_once(source, own, 0, entry.truth(entry.camera.size, source.background)).psnr
         facts = [f"{quality:.2f} dB", *facts] if quality is not None else facts
     name = path.parent.name if path.stem == "model" and path.parent.name else path.stem
-    return Panel(stack.image(shot, truth), name, tuple(facts))
+    return DrawnModel(stack.image(request, truth), name, tuple(facts))
 
 
-def once(subject: Subject, shot: Shot, number: int, truth: Truth | None = None) -> Pass:
+def draw_once(source: FrameSource, request: FrameRequest, number: int, truth: GroundTruth | None = None) -> DrawnPass:
     """A pass that nothing gives up."""
-    done = draw_pass(subject, shot, shot.camera, number, truth, lambda: False)
+    done = draw_pass(source, request, request.camera, number, truth, lambda: False)
     assert done is not None
     return done
 
 
-def assembled(panels: list[Panel], room: Size, options: Options) -> np.ndarray:
+def assemble(panels: list[DrawnModel], room: PixelSize, options: ScreenshotOptions) -> np.ndarray:
     """Panels of `room` pixels as one picture, each with its caption where there are several."""
     pictures = [panel.image for panel in panels]
     if len(panels) == 1:
-        return compare.arranged("split", pictures, room)
+        return compare.arrange("split", pictures, room)
     if options.compare == "split":
-        columns, rows = compare.grid("split", len(panels))
+        columns, rows = compare.count_columns("split", len(panels))
         whole = options.size if any(options.size) else (columns * room[0], rows * (room[1] + CAPTION))
-        return compare.arranged("split", [captioned(panel, room) for panel in panels], whole)
-    picture = compare.arranged(options.compare, pictures, room, share=options.share, gain=options.gain)
+        return compare.arrange("split", [add_caption(panel, room) for panel in panels], whole)
+    picture = compare.arrange(options.compare, pictures, room, share=options.share, gain=options.gain)
     half = room[0] // 2
-    return np.vstack([picture, np.hstack([caption(panels[0], half), caption(panels[1], room[0] - half)])])
+    return np.vstack([picture, np.hstack([draw_caption(panels[0], half), draw_caption(panels[1], room[0] - half)])])
 
 
-def captioned(panel: Panel, room: Size) -> np.ndarray:
+def add_caption(panel: DrawnModel, room: PixelSize) -> np.ndarray:
     """A panel in its room, with the caption below: (room's height + CAPTION, room's width, 3)."""
-    return np.vstack([compare.arranged("split", [panel.image], room), caption(panel, room[0])])
+    return np.vstack([compare.arrange("split", [panel.image], room), draw_caption(panel, room[0])])
 
 
-def caption(panel: Panel, width: int) -> np.ndarray:
+def draw_caption(panel: DrawnModel, width: int) -> np.ndarray:
     """Name and facts (CAPTION, width, 3). What does not fit is left out from the end; a name loses its own end."""
     font = ImageFont.load_default(12)
     name, words = panel.name, [panel.name, *panel.facts]

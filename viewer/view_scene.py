@@ -14,13 +14,12 @@ from fields.files import write_beside
 from render.command import pick_device, run
 from render.pictures import encode_png
 from scenes.scene import ReadOptions, load
-from viewer.front.session import Layout, Look, Session, State
+from viewer.front.session import Arrangement, DisplaySettings, Session, State
 from viewer.front.sniff import sniff
-from viewer.messages import Command, Learn, Mode, Open, Photographs
-from viewer.screenshot import Options
-from viewer.screenshot import screenshot as drawn
+from viewer.messages import Command, CompareWith, LearnFrom, Mode, OpenModel
+from viewer.screenshot import ScreenshotOptions, draw_screenshot
 from viewer.window import desktop
-from viewer.worker.link import Worker
+from viewer.worker.process import WorkerProcess
 
 MOST = 4  # fields side by side
 Front = Callable[[Session, Callable[[], None]], None]  # runs until closed; its second argument starts a new worker
@@ -34,7 +33,7 @@ class Flags:
     """model files, data sets or meshes (as for train-scene), builtin[:SIZE]; without any, an empty window"""
     data: str = ""
     """photographs to compare models with: a data set as for train-scene"""
-    compare: Layout = "split"
+    compare: Arrangement = "split"
     """how several are shown: side by side, wiped, or the difference of the first two"""
     mode: Mode = "color"
     """what is drawn"""
@@ -84,7 +83,7 @@ def view(flags: Flags) -> None:
         for one in found:
             if one.kind != "model":
                 raise ValueError(f"{one.path}: --screenshot draws models; train first (train-scene {one.path})")
-        screenshot(flags, flags.screenshot)
+        write_screenshot(flags, flags.screenshot)
         return
     if flags.web:
         from viewer.browser import server as web
@@ -96,25 +95,25 @@ def view(flags: Flags) -> None:
         desktop.require()
         from viewer.window import app
 
-        front = lambda session, again: app.run(session, title=title(flags), restart=again)  # noqa: E731
-    commands = [commanded(one.kind, one.path, flags) for one in found]
-    commands += [Photographs(flags.data, flags.settings.downscale)] if flags.data else []
-    together(flags, commands, front)
+        front = lambda session, again: app.run(session, title=make_title(flags), restart=again)  # noqa: E731
+    commands = [to_command(one.kind, one.path, flags) for one in found]
+    commands += [CompareWith(flags.data, flags.settings.downscale)] if flags.data else []
+    run_together(flags, commands, front)
 
 
-def commanded(kind: str, path: str, flags: Flags) -> Command:
+def to_command(kind: str, path: str, flags: Flags) -> Command:
     """What the worker does with an input."""
-    return Open(path) if kind == "model" else Learn(path, flags.settings)
+    return OpenModel(path) if kind == "model" else LearnFrom(path, flags.settings)
 
 
-def together(flags: Flags, commands: list[Command], front: Front) -> None:
+def run_together(flags: Flags, commands: list[Command], front: Front) -> None:
     """A worker and a front end, until the front end is closed; what is being learnt is saved then."""
 
-    def worker() -> Worker:
-        return Worker(flags.settings.device)
+    def worker() -> WorkerProcess:
+        return WorkerProcess(flags.settings.device)
 
-    look = Look(mode=flags.mode, layout=flags.compare, passes=flags.passes or Look().passes)
-    session = Session(worker(), State(look=look, first=flags.view))
+    look = DisplaySettings(mode=flags.mode, layout=flags.compare, passes=flags.passes or DisplaySettings().passes)
+    session = Session(worker(), State(display=look, first=flags.view))
     for command in commands:
         session.send(command)
     try:
@@ -124,20 +123,20 @@ def together(flags: Flags, commands: list[Command], front: Front) -> None:
             sys.stderr.write(f"{line}\n")
 
 
-def screenshot(flags: Flags, out: Path) -> None:
+def write_screenshot(flags: Flags, out: Path) -> None:
     """One picture, without a worker and without a window."""
     if out.suffix.lower() != ".png" or out.is_dir():
         raise ValueError(f"{out}: wanted a .png file for --screenshot")
     device = pick_device(flags.settings.device)
     options = ReadOptions(flags.settings.downscale, flags.settings.max_resolution, flags.settings.skip_missing)
     photographs = load(flags.data, options) if flags.data else None
-    wanted = Options(flags.mode, flags.compare, flags.view, flags.size, flags.passes or 1)
-    image = drawn([Path(text) for text in flags.inputs], photographs, wanted, device)
+    wanted = ScreenshotOptions(flags.mode, flags.compare, flags.view, flags.size, flags.passes or 1)
+    image = draw_screenshot([Path(text) for text in flags.inputs], photographs, wanted, device)
     write_beside(out, encode_png(torch.tensor(image) / 255))
     sys.stderr.write(f"{out}: {image.shape[1]} x {image.shape[0]} pixels\n")
 
 
-def title(flags: Flags) -> str:
+def make_title(flags: Flags) -> str:
     """Of the window."""
     return " | ".join(Path(text).stem or text for text in flags.inputs) or "polyfield"
 

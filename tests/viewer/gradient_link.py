@@ -7,7 +7,18 @@ import numpy as np
 import torch
 
 from render.camera import Camera, Intrinsics, look_at
-from viewer.messages import Album, Command, Drawn, Opened, Photograph, Progress, Report, Shot, Spot, Started
+from viewer.messages import (
+    Command,
+    FieldOpened,
+    FrameDrawn,
+    FrameRequest,
+    Photograph,
+    RunProgress,
+    ViewCamera,
+    Views,
+    WorkerReport,
+    WorkerStarted,
+)
 
 BOX = (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
 UNIT = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -31,36 +42,38 @@ def drawn(camera: Camera) -> np.ndarray:
 
 
 class GradientLink:
-    """`viewer.front.session.Link`: a pane for each name, which learns if `learns`; all that was sent is kept."""
+    """`viewer.front.session.WorkerLink`: a pane for each name, which learns if `learns`; all that was sent is kept."""
 
     def __init__(self, names: tuple[str, ...] = ("chair",), cameras: tuple[Camera, ...] = (), learns: bool = True):
         self.sent: list[Command] = []
         self.alive = True
-        self.waiting: list[Report] = [Started("CPU, 1 thread", "workqueue")]
+        self.waiting: list[WorkerReport] = [WorkerStarted("CPU, 1 thread", "workqueue")]
         if cameras:
-            spots = tuple(Spot(f"r_{i}", "train", camera, True) for i, camera in enumerate(cameras))
-            self.waiting.append(Album(spots))
+            views = tuple(ViewCamera(f"r_{i}", "train", camera, True) for i, camera in enumerate(cameras))
+            self.waiting.append(Views(views))
         for pane, name in enumerate(names):
             self.waiting.append(
-                Opened(pane, name, f"{name}.safetensors", "hashgrid", "small", 1000, 4000, BOX, UNIT, (1.0, 1.0, 1.0))
+                FieldOpened(
+                    pane, name, f"{name}.safetensors", "hashgrid", "small", 1000, 4000, BOX, UNIT, (1.0, 1.0, 1.0)
+                )
             )
             if learns:
                 self.waiting.append(progress(pane, 0, "running"))
 
     @property
-    def shots(self) -> list[Shot]:
+    def requests(self) -> list[FrameRequest]:
         """The pictures that were asked for."""
-        return [command for command in list(self.sent) if isinstance(command, Shot)]
+        return [command for command in list(self.sent) if isinstance(command, FrameRequest)]
 
     @property
     def asked(self) -> list[Command]:
         """Everything else."""
-        return [command for command in list(self.sent) if not isinstance(command, Shot)]
+        return [command for command in list(self.sent) if not isinstance(command, FrameRequest)]
 
     def send(self, command: Command) -> None:
-        """Answer a shot with coarse or fine frames."""
+        """Answer a request with coarse or fine frames."""
         self.sent.append(command)
-        if not isinstance(command, Shot):
+        if not isinstance(command, FrameRequest):
             return
         camera = command.camera
         if command.moving:
@@ -68,7 +81,7 @@ class GradientLink:
         image = drawn(camera)
         for pane in command.panes:
             tinted = image if not pane else 255 - image
-            self.waiting.append(Drawn(command.number, pane, tinted, 1, 5.0, 1000, None, not command.moving))
+            self.waiting.append(FrameDrawn(command.number, pane, tinted, 1, 5.0, 1000, None, not command.moving))
         if command.view is not None:
             self.waiting.append(Photograph(command.view, image))
 
@@ -76,15 +89,15 @@ class GradientLink:
         """Nothing is left to be saved."""
         return []
 
-    def reports(self) -> Iterator[Report]:
+    def reports(self) -> Iterator[WorkerReport]:
         """What has been answered."""
         while self.waiting:
             yield self.waiting.pop(0)
 
 
-def progress(pane: int, step: int, life: str) -> Progress:
+def progress(pane: int, step: int, life: str) -> RunProgress:
     """How a pane's learning goes."""
-    report = Progress(
+    report = RunProgress(
         pane, "running", step, 100, step / 100, "train", 0.1 / (1 + step), 20.0 + step / 10, step / 10, 1e6
     )
     return replace(report, life=life)

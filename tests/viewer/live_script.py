@@ -21,12 +21,12 @@ from distill.photographs.settings import Settings
 from render.model import open_model
 from render.pictures import bytes_of
 from viewer.front import navigation
-from viewer.front.desk import Restart
-from viewer.front.session import Look, Session, State
-from viewer.messages import Learn, Open
+from viewer.front.session import DisplaySettings, Session, State
+from viewer.front.updates import RestartWorker
+from viewer.messages import LearnFrom, OpenModel
 from viewer.window import app
 from viewer.window.app import App
-from viewer.worker.link import Worker
+from viewer.worker.process import WorkerProcess
 
 LIMIT = 60.0  # seconds that anything may take
 MIDDLE = (560, 330)
@@ -66,27 +66,27 @@ def use(a: App, model: Path, data: Path) -> Iterator[None]:
     seen["render_scene"] = psnr(
         bytes_of(drawn.pixels.over(torch.tensor(pane(0).opened.background))), pane(0).frame.image
     )
-    first = a.stage.image.copy()
+    first = a.controller.image.copy()
     yield from drag(a, MIDDLE, (60, 20))
     a.window.dispatch_event("on_mouse_scroll", *MIDDLE, 0.0, 2.0)
     yield from until(fine, "a picture after a drag")
-    seen["dragged"] = psnr(first, a.stage.image)
-    colours = a.stage.image.copy()
+    seen["dragged"] = psnr(first, a.controller.image)
+    colours = a.controller.image.copy()
     tap(a, "_2")
     yield from settled(a)
     yield from until(fine, "depth")
-    seen["depth"] = psnr(colours, a.stage.image)
+    seen["depth"] = psnr(colours, a.controller.image)
     tap(a, "_1")
-    session.send(Learn(str(data), Settings(out=Path("run"), preset="tiny", steps=50, batch=1024)))
+    session.send(LearnFrom(str(data), Settings(out=Path("run"), preset="tiny", steps=50, batch=1024)))
     yield from until(lambda: len(session.state.panes) == 2 and pane(1).progress, "learning")
     yield from until(lambda: pane(1).progress.life == "done", "the end of learning")
     seen["learnt"] = pane(1).progress.step, len(pane(1).curve.loss), Path("run/model.safetensors").is_file()
     yield from compared(a, fine)
     os.kill(session.link.process.pid, signal.SIGKILL)
     yield from until(lambda: session.state.worker == "gone", "the worker's death")
-    seen["kept"] = a.stage.image is not None and len(session.state.panes)
+    seen["kept"] = a.controller.image is not None and len(session.state.panes)
     seen["said"] = session.state.notices[-1].text
-    a.stage.fulfil(Restart())
+    a.controller.fulfil(RestartWorker())
     yield from until(lambda: session.state.panes and fine(), "another worker")
     seen["again"] = session.state.worker
     tap(a, "ESCAPE")
@@ -96,19 +96,19 @@ def use(a: App, model: Path, data: Path) -> Iterator[None]:
 def compared(a: App, fine: Callable[[], bool]) -> Iterator[None]:
     """Two fields under one camera: through a view, wiped, subtracted, and on file."""
     session = a.session
-    camera = session.state.spots[0].camera
-    session.change(replace(session.state, eye=navigation.looking_through(session.state.eye, camera, 0)))
+    camera = session.state.views[0].camera
+    session.change(replace(session.state, eye=navigation.look_through(session.state.eye, camera, 0)))
     yield from settled(a)
     yield from until(fine, "two pictures through a view")
     seen["psnr"] = [p.psnr for p in session.state.panes]
     for layout in ("wipe", "difference"):
-        look = replace(session.state.look, layout=layout, gain=1.0)
-        session.change(replace(session.state, look=look))
+        look = replace(session.state.display, layout=layout, gain=1.0)
+        session.change(replace(session.state, display=look))
         yield from settled(a)
         yield from until(fine, layout)
         yield from settled(a)
         one, other = (p.frame.image.astype(int) for p in session.state.panes)
-        seen[layout] = a.stage.image.mean().item(), np.abs(one - other).mean().item()
+        seen[layout] = a.controller.image.mean().item(), np.abs(one - other).mean().item()
     tap(a, "P")
     yield from until(lambda: list(Path().glob("*.png")), "the screenshot")
     session.change(replace(session.state, panes=session.state.panes[:1]))
@@ -116,8 +116,8 @@ def compared(a: App, fine: Callable[[], bool]) -> Iterator[None]:
 
 def main(model: str, data: str) -> None:
     """A window, a worker, and what a person does with them."""
-    session = Session(Worker("cpu"), State(look=Look(passes=1)))
-    session.send(Open(model))
+    session = Session(WorkerProcess("cpu"), State(display=DisplaySettings(passes=1)))
+    session.send(OpenModel(model))
     trouble: list[str] = []
 
     def script(a: App) -> Iterator[object]:
@@ -127,7 +127,7 @@ def main(model: str, data: str) -> None:
             trouble.append(f"{type(error).__name__}: {error}; {[n.text for n in session.state.notices]}")
             a.close()
 
-    app.run(session, title="test", size=(800, 600), script=script, restart=lambda: session.renew(Worker("cpu")))
+    app.run(session, title="test", size=(800, 600), script=script, restart=lambda: session.renew(WorkerProcess("cpu")))
     session.link.close()
     print(json.dumps(seen | {"trouble": trouble}))
 

@@ -27,6 +27,6 @@ class Post:
         return self.of(kind)[-1]
 
     def troubles(self):
-        from viewer.messages import Told
+        from viewer.messages import Notice
 
-        return [r.text for r in self.of(Told) if r.trouble]
+        return [r.text for r in self.of(Notice) if r.trouble]

@@ -14,7 +14,7 @@ from render.render_scene import Flags, render
 from scenes.evaluate import over_background
 from scenes.scene import Scene, View
 from viewer.front.compare import EMPTY
-from viewer.screenshot import CAPTION, Options, Panel, caption, screenshot
+from viewer.screenshot import CAPTION, DrawnModel, ScreenshotOptions, draw_caption, draw_screenshot
 
 CPU = torch.device("cpu")
 
@@ -38,7 +38,7 @@ def rendered(path, out, **flags):
 
 
 def taken(paths, scene=None, **options):
-    return screenshot(paths, scene, Options(**options), CPU)
+    return draw_screenshot(paths, scene, ScreenshotOptions(**options), CPU)
 
 
 def photographs():
@@ -112,18 +112,20 @@ def test_wipe_and_difference(path, other):
 
 def test_photographs_are_compared_at_their_own_size_and_lend_their_cameras(path, monkeypatch):
     told = []
-    monkeypatch.setattr("viewer.screenshot.caption", lambda panel, width: told.append(panel) or caption(panel, width))
+    monkeypatch.setattr(
+        "viewer.screenshot.draw_caption", lambda panel, width: told.append(panel) or draw_caption(panel, width)
+    )
     scene, model = photographs(), open_model(path, CPU)
     for options in ({}, {"size": (80, 60)}, {"mode": "error"}):
         taken([path, path], scene, view=2, **options)
     view, size = scene.test[0], f"{path.stat().st_size / 1e6:.2f} MB"
     background = torch.tensor(model.header.background)
     own = camera((64, 48), azimuth=0.3 + 1.8)
-    want = psnr(
+    wanted = psnr(
         model.image(own).pixels.over(background).clamp(0, 1), over_background(view.image, background), view.valid
     )
     assert len(told) == 6
-    assert {panel.facts[:2] for panel in told} == {(f"{want:.2f} dB", size)}
+    assert {panel.facts[:2] for panel in told} == {(f"{wanted:.2f} dB", size)}
     assert all(panel.name == "block" and panel.facts[2].endswith(" ms") for panel in told)
     assert taken([path], scene, view=0).shape == (48, 64, 3)
 
@@ -142,9 +144,9 @@ def test_more_passes_smooth_edges(path):
 
 
 def test_captions_leave_out_what_does_not_fit():
-    panel = Panel(np.zeros((1, 1, 3), np.uint8), "a_rather_long_name", ("30.00 dB", "1.00 MB", "9 ms"))
-    wide = caption(panel, 400)
-    ends = [int((caption(panel, width) != EMPTY).any((0, 2)).nonzero()[0].max()) for width in (400, 260, 180, 60)]
+    panel = DrawnModel(np.zeros((1, 1, 3), np.uint8), "a_rather_long_name", ("30.00 dB", "1.00 MB", "9 ms"))
+    wide = draw_caption(panel, 400)
+    ends = [int((draw_caption(panel, width) != EMPTY).any((0, 2)).nonzero()[0].max()) for width in (400, 260, 180, 60)]
     assert wide.shape == (CAPTION, 400, 3)
     assert ends[0] > ends[1] > ends[2] > ends[3]
     assert all(end < width for end, width in zip(ends, (400, 260, 180, 60), strict=True))

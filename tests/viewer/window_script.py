@@ -18,10 +18,10 @@ from gradient_link import BOX, UNIT, GradientLink, progress
 from PIL import Image
 
 from render.camera import Camera, Intrinsics, look_at
-from viewer.front.desk import Restart
 from viewer.front.session import Session
-from viewer.messages import Command, Open, Opened, Told
-from viewer.window import app, overlay, picture
+from viewer.front.updates import RestartWorker
+from viewer.messages import Command, FieldOpened, Notice, OpenModel
+from viewer.window import app, areas, overlay
 from viewer.window.app import App
 
 SIZE = (800, 600)
@@ -35,11 +35,11 @@ class Opening(GradientLink):
 
     def send(self, command: Command) -> None:
         super().send(command)
-        if isinstance(command, Open) and Path(command.path).exists():
-            opened = Opened(9, "lego", command.path, "mlp", "small", 5000, 9000, BOX, UNIT, (1.0, 1.0, 1.0))
+        if isinstance(command, OpenModel) and Path(command.path).exists():
+            opened = FieldOpened(9, "lego", command.path, "mlp", "small", 5000, 9000, BOX, UNIT, (1.0, 1.0, 1.0))
             self.waiting.append(opened)
-        elif isinstance(command, Open):
-            self.waiting.append(Told(f"{command.path}: no such file", True))
+        elif isinstance(command, OpenModel):
+            self.waiting.append(Notice(f"{command.path}: no such file", True))
 
 
 def camera(angle: float) -> Camera:
@@ -92,31 +92,31 @@ def tap(a: App, key: str, modifiers: int = 0) -> None:
 
 def where(a: App, pixel: tuple[float, float], pane: int = 0) -> tuple[float, float]:
     """Window coordinates of a pixel of a pane's camera."""
-    places = a.stage.places
-    one, camera = picture.panes(a.session.state, places)[pane], picture.camera(a.session.state, places)
+    places = a.controller.places
+    one, camera = areas.place_panes(a.session.state, places)[pane], areas.make_camera(a.session.state, places)
     assert camera
-    left, top, _, _ = picture.within(one, camera.size)
+    left, top, _, _ = areas.fit_within(one, camera.size)
     x, y = places.picture[0] + left + pixel[0], places.picture[1] + top + pixel[1]
     return x / places.ratio, (places.window[1] - y) / places.ratio
 
 
 def use(a: App, link: Opening) -> Iterator[None]:
     """What a person does with models."""
-    stage = a.stage
-    yield from until(lambda: stage.image is not None)
-    seen["size"], seen["places"] = link.shots[-1].camera.size, stage.places.picture
-    seen["shown"] = a.screenshot()[: stage.places.picture[3], stage.places.picture[0] :] - stage.image
+    controller = a.controller
+    yield from until(lambda: controller.image is not None)
+    seen["size"], seen["places"] = link.requests[-1].camera.size, controller.places.picture
+    seen["shown"] = a.screenshot()[: controller.places.picture[3], controller.places.picture[0] :] - controller.image
     yield from moves(a, link)
     tap(a, "_2")
-    yield from until(lambda: link.shots[-1].mode == "depth")
-    seen["mode"] = link.shots[-1].mode
+    yield from until(lambda: link.requests[-1].mode == "depth")
+    seen["mode"] = link.requests[-1].mode
     tap(a, "P")
     yield from turns(2)
     [file] = Path().glob("chair-*.png")
-    seen["file"] = np.abs(np.asarray(Image.open(file)).astype(int) - stage.image).max()
+    seen["file"] = np.abs(np.asarray(Image.open(file)).astype(int) - controller.image).max()
     tap(a, "TAB")
-    yield from until(lambda: link.shots[-1].camera.size[0] == SIZE[0])
-    seen["wide"] = link.shots[-1].camera.size
+    yield from until(lambda: link.requests[-1].camera.size[0] == SIZE[0])
+    seen["wide"] = link.requests[-1].camera.size
     tap(a, "TAB")
     yield from boxes(a)
     tap(a, "ESCAPE")
@@ -137,9 +137,9 @@ def moves(a: App, link: Opening) -> Iterator[None]:
 
     yield from drag(a, middle, (60, 20))
     eye("orbit")
-    seen["moved"] = any(shot.moving for shot in link.shots), len(link.shots)
-    yield from until(lambda: not link.shots[-1].moving)
-    seen["settled"] = not link.shots[-1].moving
+    seen["moved"] = any(shot.moving for shot in link.requests), len(link.requests)
+    yield from until(lambda: not link.requests[-1].moving)
+    seen["settled"] = not link.requests[-1].moving
     for name, start, button, keys in (
         ("pan", middle, RIGHT, 0), ("shift", middle, LEFT, SHIFT), ("panel", (100, 30), LEFT, 0),
     ):  # fmt: skip
@@ -166,53 +166,53 @@ def moves(a: App, link: Opening) -> Iterator[None]:
 
 def boxes(a: App) -> Iterator[None]:
     """Handles of the crop box, cameras, and the divider between two panes."""
-    session, stage = a.session, a.stage
+    session, controller = a.session, a.controller
     tap(a, "X")
     yield from turns(3)
-    crop = session.state.look.crop
-    shot = picture.camera(session.state, stage.places)
-    handle = next(h for h in overlay.handles(shot, crop) if h.face == 5)
+    crop = session.state.display.crop
+    shot = areas.make_camera(session.state, controller.places)
+    handle = next(h for h in overlay.list_handles(shot, crop) if h.face == 5)
     yield from drag(a, where(a, handle.at), (0, -40))
-    seen["crop"] = crop, session.state.look.crop
+    seen["crop"] = crop, session.state.display.crop
     tap(a, "X")
     tap(a, "R")
     tap(a, "V")
     yield from turns(3)
-    shot = picture.camera(session.state, stage.places)
-    pixels = [line.start for line in overlay.lines(shot, overlay.Overlay(cameras=stage.cameras))]
+    shot = areas.make_camera(session.state, controller.places)
+    pixels = [line.start for line in overlay.list_lines(shot, overlay.Overlay(cameras=controller.cameras))]
     inside = [p for p in pixels if 20 < p[0] < shot.size[0] - 20 and 20 < p[1] < shot.size[1] - 20]
     yield from drag(a, where(a, inside[0]), (1, 0))
     seen["view"] = session.state.eye.view
-    stage.drop(["lego.safetensors"])
+    controller.drop(["lego.safetensors"])
     yield from until(lambda: len(session.state.shown) == 2 and all(p.frame for p in session.state.shown))
     tap(a, "R")
     yield from turns(3)
-    seen["split"] = picture.panes(session.state, stage.places), session.sent[0].camera.size
+    seen["split"] = areas.place_panes(session.state, controller.places), session.sent[0].camera.size
     tap(a, "M")
     yield from turns(3)
-    left, _, width, height = stage.places.picture
+    left, _, width, height = controller.places.picture
     yield from drag(a, (left + width / 2, height / 2), (-width / 4, 0))
-    seen["wipe"] = session.state.look.layout, session.state.look.wipe
+    seen["wipe"] = session.state.display.layout, session.state.display.wipe
     Image.fromarray(a.screenshot()).save("wipe.png")
 
 
 def trouble(a: App, link: Opening) -> Iterator[None]:
     """Odd sizes, bad files, a worker that dies and one that takes its place."""
-    session, stage = a.session, a.stage
-    yield from until(lambda: stage.image is not None)
+    session, controller = a.session, a.controller
+    yield from until(lambda: controller.image is not None)
     yield from sizes(a, link)
-    stage.drop(["nothing.safetensors", "builtin", "broken.safetensors"])
+    controller.drop(["nothing.safetensors", "builtin", "broken.safetensors"])
     seen["told"] = [told.text for told in session.state.notices if told.trouble]
-    seen["found"] = stage.desk.found.kind
+    seen["found"] = controller.panel.found.kind
     yield from typing(a)
-    before = stage.image
+    before = controller.image
     link.alive = False
     yield from until(lambda: session.state.worker == "gone")
     yield from turns(5)
-    seen["gone"] = session.state.worker, stage.image is before
-    stage.fulfil(Restart())
-    yield from until(lambda: session.state.worker == "ready" and stage.image is not before)
-    seen["again"] = session.state.worker, stage.image is not before
+    seen["gone"] = session.state.worker, controller.image is before
+    controller.fulfil(RestartWorker())
+    yield from until(lambda: session.state.worker == "ready" and controller.image is not before)
+    seen["again"] = session.state.worker, controller.image is not before
     a.window.dispatch_event("on_close")
 
 
@@ -222,13 +222,13 @@ def sizes(a: App, link: Opening) -> Iterator[None]:
         a.window.set_size(*size)
         yield from until(lambda size=size: a.window.get_size() == size)
         yield from turns(5)
-        seen[f"resized {size}"] = link.shots[-1].camera.size
+        seen[f"resized {size}"] = link.requests[-1].camera.size
         if size[1] > 1000:
             yield from learning(a, link)
     a.window.minimize()
     a.window.dispatch_event("on_hide")
     drawn = a.drawn
-    a.session.change(a.stage.turn.look(exposure=1.0).state)
+    a.session.change(a.controller.update.display(exposure=1.0).state)
     yield from turns(20)
     seen["hidden"] = a.drawn - drawn
     a.window.dispatch_event("on_show")
@@ -243,8 +243,8 @@ def learning(a: App, link: Opening) -> Iterator[None]:
     yield from settled(a)
     from viewer.window import panel_fields
 
-    panel = a.screenshot()[600:, : a.stage.places.picture[0]].astype(int)
-    color = panel_fields.color(0)
+    panel = a.screenshot()[600:, : a.controller.places.picture[0]].astype(int)
+    color = panel_fields.pick_color(0)
     away = panel - [color >> 16, color >> 8 & 255, color & 255]
     seen["curve"] = (np.abs(away).max(-1) < 40).any(0).sum()
 
@@ -262,7 +262,7 @@ def typing(a: App) -> Iterator[None]:
         tap(a, {" ": "SPACE", "2": "_2"}.get(character, character.upper()))
         a.window.dispatch_event("on_text", character)
         yield from settled(a)
-    seen["typed"] = a.stage.desk.text, session.state.look.mode, session.state.eye == eye
+    seen["typed"] = a.controller.panel.text, session.state.display.mode, session.state.eye == eye
     tap(a, "ENTER")
     yield from until(lambda: len(session.state.notices) > count)
     seen["entered"] = session.state.notices[-1].text
@@ -270,7 +270,7 @@ def typing(a: App) -> Iterator[None]:
 
 def interrupted(a: App, link: Opening) -> Iterator[None]:
     """Ctrl-C in the terminal."""
-    yield from until(lambda: a.stage.image is not None)
+    yield from until(lambda: a.controller.image is not None)
     signal.raise_signal(signal.SIGINT)
     yield from turns(10)
     a.window.dispatch_event("on_close")
@@ -278,9 +278,9 @@ def interrupted(a: App, link: Opening) -> Iterator[None]:
 
 def dense(a: App, link: Opening) -> Iterator[None]:
     """A screen with twice as many dots."""
-    yield from until(lambda: a.stage.image is not None)
-    places = a.stage.places
-    seen[f"dense {places.ratio:g}"] = places.scale, places.window, places.picture, link.shots[-1].camera.size
+    yield from until(lambda: a.controller.image is not None)
+    places = a.controller.places
+    seen[f"dense {places.ratio:g}"] = places.scale, places.window, places.picture, link.requests[-1].camera.size
     eye = a.session.state.eye
     yield from drag(a, (a.window.get_size()[0] - 20, 200), (10, 0))
     seen["turned"] = a.session.state.eye.turn != eye.turn

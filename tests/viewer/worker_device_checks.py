@@ -7,8 +7,8 @@ from post import Post
 from remote import chosen
 
 from distill.photographs.settings import Settings
-from viewer.messages import Album, Convert, Drawn, Learn, Open, Quit, Shot
-from viewer.worker.engine import Engine
+from viewer.messages import Convert, FrameDrawn, FrameRequest, LearnFrom, OpenModel, QuitWorker, Views
+from viewer.worker.worker import Worker
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch warns of its own ways with a Python backend
 
@@ -17,16 +17,20 @@ def test_the_viewer_s_worker_opens_draws_learns_and_scores(tmp_path):
     blender(tmp_path / "data", train=4, test=2, size=(24, 24))
     model, post = block_file(tmp_path / "block.safetensors"), Post()
     with chosen():
-        engine = Engine("cuda", post)
+        worker = Worker("cuda", post)
         asked = Settings(out=tmp_path / "run", preset="tiny", steps=4, batch=1024)
-        commands = [Open(str(model)), Learn(str(tmp_path / "data"), asked), Convert(0, "vm", preset="tiny", steps=4)]
+        commands = [
+            OpenModel(str(model)),
+            LearnFrom(str(tmp_path / "data"), asked),
+            Convert(0, "vm", preset="tiny", steps=4),
+        ]
         for command in commands:
-            engine.guarded(lambda command=command: engine.obey(command), "")
+            worker.guarded(lambda command=command: worker.obey(command), "")
         for mode in ("color", "depth", "normal", "samples"):
-            shot = Shot(1, post.last(Album).spots[0].camera.resized(20, 16), (0,), mode=mode)
-            engine.guarded(lambda shot=shot: engine.obey(shot), "")
+            request = FrameRequest(1, post.last(Views).views[0].camera.resized(20, 16), (0,), mode=mode)
+            worker.guarded(lambda request=request: worker.obey(request), "")
             for _ in range(60):
-                engine.guarded(engine.work, "")
-        engine.guarded(lambda: engine.obey(Quit()), "")
+                worker.guarded(worker.work, "")
+        worker.guarded(lambda: worker.obey(QuitWorker()), "")
     assert post.troubles() == []
-    assert post.of(Drawn)
+    assert post.of(FrameDrawn)

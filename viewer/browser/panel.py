@@ -15,11 +15,11 @@ from typing import Any, final
 import numpy as np
 
 import fields
-from viewer.browser.status import FREE, plotted, status, title, view_label
+from viewer.browser.status import FREE, format_status, format_title, format_view, select_points
 from viewer.front import actions
-from viewer.front.desk import Desk, Turn
-from viewer.front.session import LAYOUTS, Curve, Pane, Session, State, heard
-from viewer.messages import MODES, Control, Convert, Save, Spot, Told
+from viewer.front.session import ARRANGEMENTS, Curve, Pane, Session, State, apply_report
+from viewer.front.updates import PanelState, Update
+from viewer.messages import MODES, ControlRun, Convert, Notice, SaveModel, ViewCamera
 
 NONE = "none"  # the entry of the fields' list where there are none
 SUFFIX = ".safetensors"
@@ -29,24 +29,24 @@ WAYS = {"previous": "previous_view", "next": "next_view", "home": "reset_view"} 
 STEERING = ("pause", "resume", "step", "reset")
 
 
-def always(state: State) -> bool:
+def is_always(state: State) -> bool:
     """A widget that is never hidden."""
     return True
 
 
-def several(state: State) -> bool:
+def has_several(state: State) -> bool:
     """Whether there is something to compare."""
     return len(state.shown) > 1
 
 
-def is_wiped(state: State) -> bool:
+def is_wipe(state: State) -> bool:
     """Whether there is a divider to move."""
-    return several(state) and state.look.layout == "wipe"
+    return has_several(state) and state.display.layout == "wipe"
 
 
 def is_difference(state: State) -> bool:
     """Whether a difference is shown."""
-    return several(state) and state.look.layout == "difference"
+    return has_several(state) and state.display.layout == "difference"
 
 
 def has_photo(state: State) -> bool:
@@ -55,25 +55,25 @@ def has_photo(state: State) -> bool:
 
 
 @dataclass
-class Bound:
+class BoundWidget:
     """A widget and the value of the state that it shows."""
 
     widget: Any
     read: Callable[[State], Any]
     write: Callable[[State, Any], State]
     known: Any  # what the widget shows, or was set to by a person
-    useful: Callable[[State], bool] = always  # whether it is there at all
+    useful: Callable[[State], bool] = is_always  # whether it is there at all
 
     def show(self, state: State) -> None:
         """Bring the widget up to date; what a person is just setting is left alone."""
-        put(self.widget, "visible", self.useful(state))
+        set_property(self.widget, "visible", self.useful(state))
         value = self.read(state)
         if value != self.known:
             self.known = value
             self.widget.value = value
 
 
-def allowed(widget: Any, value: Any) -> bool:
+def is_allowed(widget: Any, value: Any) -> bool:
     """Whether a widget could have been set to this: pages may send anything."""
     if hasattr(widget, "options"):
         return value in widget.options
@@ -83,7 +83,7 @@ def allowed(widget: Any, value: Any) -> bool:
 
 
 @final
-class Panel:
+class BrowserPanel:
     """The widgets. `post` hands a call to the thread that owns the session."""
 
     def __init__(
@@ -95,11 +95,11 @@ class Panel:
         restart: Callable[[], None] | None,
     ) -> None:
         self.server, self.gui, self.post, self.session = server, server.gui, post, session
-        self.bound: list[Bound] = []
-        self.rows: list[Bound] = []  # of the fields
+        self.bound: list[BoundWidget] = []
+        self.rows: list[BoundWidget] = []  # of the fields
         self.listed: tuple[tuple[int, str], ...] = ()  # fields that the rows stand for
-        self.spots: tuple[Spot, ...] = ()  # that the views' list was made of
-        self.told: Told | None = None  # the last notice that was looked at
+        self.views: tuple[ViewCamera, ...] = ()  # that the views' list was made of
+        self.told: Notice | None = None  # the last notice that was looked at
         self.drawn: Curve | None = None  # the last one
         self.renewed = -math.inf
         self.written: set[Path] = set()
@@ -118,8 +118,8 @@ class Panel:
         gui = self.gui
         with gui.add_folder("Show"):
             self.bind(gui.add_dropdown("mode", MODES), "mode")
-            self.bind(gui.add_dropdown("layout", LAYOUTS, hint="of several fields"), "layout", several)
-            self.bind(gui.add_slider("wipe", 0.0, 1.0, 0.01, 0.5, hint="where two fields meet"), "wipe", is_wiped)
+            self.bind(gui.add_dropdown("layout", ARRANGEMENTS, hint="of several fields"), "layout", has_several)
+            self.bind(gui.add_slider("wipe", 0.0, 1.0, 0.01, 0.5, hint="where two fields meet"), "wipe", is_wipe)
             self.bind(gui.add_slider("times", 1.0, 32.0, 0.5, 4.0, hint="the difference"), "gain", is_difference)
             self.bind(gui.add_slider("exposure", -8.0, 8.0, 0.25, 0.0, hint="stops"), "exposure")
             self.bind(gui.add_slider("samples", 1, 64, 1, 16, hint="per pixel, when still"), "passes")
@@ -130,10 +130,10 @@ class Panel:
     def add_views(self) -> None:
         """Where it is seen from."""
         gui = self.gui
-        self.album = gui.add_folder("View", visible=False)
-        with self.album:
-            self.views = gui.add_dropdown("through", (FREE,), hint="the cameras of the photographs")
-            self.attach(Bound(self.views, looked_through, looking, FREE), self.bound)
+        self.view_folder = gui.add_folder("View", visible=False)
+        with self.view_folder:
+            self.view_list = gui.add_dropdown("through", (FREE,), hint="the cameras of the photographs")
+            self.attach(BoundWidget(self.view_list, name_view, look_through, FREE), self.bound)
             self.clicks(gui.add_button_group("go", tuple(WAYS)), self.go)
 
     def add_learning(self) -> None:
@@ -144,7 +144,9 @@ class Panel:
             self.steering = gui.add_button_group("training", STEERING, visible=False)
             self.clicks(self.steering, self.steer)
             self.to = gui.add_dropdown("into", tuple(fields.NAMES), hint="an architecture")
-            self.button("Convert", lambda _: self.ask(lambda p: Convert(p, self.to.value, crop=self.state.look.crop)))
+            self.button(
+                "Convert", lambda _: self.ask(lambda p: Convert(p, self.to.value, crop=self.state.display.crop))
+            )
             self.name = gui.add_text("file", f"model{SUFFIX}", hint="in the folder where view-scene was started")
             self.button("Save", lambda _: self.save())
         self.progress = gui.add_folder("Progress", visible=False)
@@ -168,23 +170,23 @@ class Panel:
 
     # ---- what a person does
 
-    def bind(self, widget: Any, name: str, useful: Callable[[State], bool] = always) -> None:
+    def bind(self, widget: Any, name: str, useful: Callable[[State], bool] = is_always) -> None:
         """A widget for an entry of `Look`."""
-        bound = Bound(widget, attrgetter(f"look.{name}"), partial(looked, name), widget.value, useful)
+        bound = BoundWidget(widget, attrgetter(f"display.{name}"), partial(set_display, name), widget.value, useful)
         self.attach(bound, self.bound)
 
-    def attach(self, bound: Bound, to: list[Bound]) -> None:
+    def attach(self, bound: BoundWidget, to: list[BoundWidget]) -> None:
         """Write into the state what a person sets."""
 
         async def updated(event: Any) -> None:
             value = bound.widget.value
-            if event.client_id is not None and allowed(bound.widget, value):
+            if event.client_id is not None and is_allowed(bound.widget, value):
                 self.post(lambda: self.set(bound, value))
 
         bound.widget.on_update(updated)
         to.append(bound)
 
-    def set(self, bound: Bound, value: Any) -> None:
+    def set(self, bound: BoundWidget, value: Any) -> None:
         """Take over what a person set."""
         bound.known = value
         self.session.change(bound.write(self.state, value))
@@ -212,7 +214,7 @@ class Panel:
 
     def pane(self) -> Pane | None:
         """The field that the buttons are for."""
-        return next((p for p in self.state.panes if title(p) == self.chosen.value), None)
+        return next((p for p in self.state.panes if format_title(p) == self.chosen.value), None)
 
     def ask(self, command: Callable[[int], Any]) -> None:
         """Send a command for the chosen field."""
@@ -222,7 +224,7 @@ class Panel:
 
     def steer(self, action: Any) -> None:
         """Pause, resume, step, reset."""
-        self.ask(lambda pane: Control(pane, action))
+        self.ask(lambda pane: ControlRun(pane, action))
 
     def save(self) -> None:
         """Write the chosen field into the folder where the command was started, and over nothing of somebody else's."""
@@ -230,16 +232,16 @@ class Panel:
         if pane is None:
             return
         try:
-            path = target(self.name.value, self.written)
+            path = check_target(self.name.value, self.written)
         except ValueError as error:
-            self.session.change(heard(self.state, Told(str(error), True)))
+            self.session.change(apply_report(self.state, Notice(str(error), True)))
             return
         self.written.add(path)
-        self.session.send(Save(pane.opened.pane, str(path)))
+        self.session.send(SaveModel(pane.opened.pane, str(path)))
 
     def go(self, where: str) -> None:
         """To the view before or after, or back to where it began."""
-        self.session.change(actions.act(Turn(self.state, Desk()), WAYS[where]).state)
+        self.session.change(actions.act(Update(self.state, PanelState()), WAYS[where]).state)
 
     # ---- what is shown
 
@@ -247,26 +249,26 @@ class Panel:
         """Bring all widgets up to date."""
         state = self.state
         self.list_panes(state)
-        if state.spots is not self.spots:
-            self.spots = state.spots
-            self.views.options = (FREE, *(view_label(state.spots, i) for i in range(len(state.spots))))
+        if state.views is not self.views:
+            self.views = state.views
+            self.view_list.options = (FREE, *(format_view(state.views, i) for i in range(len(state.views))))
         for bound in (*self.bound, *self.rows):
             bound.show(state)
         self.warn(state)
         now = self.session.clock()
         if now - self.renewed >= EVERY:
             self.renewed = now
-            put(self.text, "content", status(state))
-            put(self.album, "visible", bool(state.spots))
-            put(self.panes, "visible", len(state.panes) > 1)
+            set_property(self.text, "content", format_status(state))
+            set_property(self.view_folder, "visible", bool(state.views))
+            set_property(self.panes, "visible", len(state.panes) > 1)
             pane = self.pane()
-            put(self.steering, "visible", pane is not None and pane.progress is not None)
-            put(self.again, "visible", state.worker == "gone" and self.can_restart)
+            set_property(self.steering, "visible", pane is not None and pane.progress is not None)
+            set_property(self.again, "visible", state.worker == "gone" and self.can_restart)
             self.draw()
 
     def list_panes(self, state: State) -> None:
         """A row for each field, renewed where one came or went."""
-        listed = tuple((p.opened.pane, title(p)) for p in state.panes)
+        listed = tuple((p.opened.pane, format_title(p)) for p in state.panes)
         if listed == self.listed:
             return
         for row in self.rows:
@@ -275,7 +277,9 @@ class Panel:
         for number, label in listed:
             with self.panes:
                 box = self.gui.add_checkbox(label, True)
-            self.attach(Bound(box, partial(is_shown, number=number), partial(shown, number), True), self.rows)
+            self.attach(
+                BoundWidget(box, partial(is_shown, number=number), partial(show_field, number), True), self.rows
+            )
         self.chosen.options = tuple(label for _, label in listed) or (NONE,)
         if new := [label for number, label in listed if (number, label) not in before]:
             self.chosen.value = new[-1]
@@ -295,18 +299,18 @@ class Panel:
         pane = self.pane()
         if pane is None or pane.curve is self.drawn:
             return
-        self.drawn, data = pane.curve, plotted(pane.curve)
-        put(self.progress, "visible", len(data[0]) > 1)
+        self.drawn, data = pane.curve, select_points(pane.curve)
+        set_property(self.progress, "visible", len(data[0]) > 1)
         for plot, column in zip(self.plots, data[1:], strict=True):
             plot.data = (data[0], column)
 
 
-def looked(name: str, state: State, value: Any) -> State:
+def set_display(name: str, state: State, value: Any) -> State:
     """With another entry of `Look`."""
-    return replace(state, look=replace(state.look, **{name: value}))
+    return replace(state, display=replace(state.display, **{name: value}))
 
 
-def put(widget: Any, name: str, value: Any) -> None:
+def set_property(widget: Any, name: str, value: Any) -> None:
     """Set a property of a widget where it is another one: every assignment is sent to all pages."""
     if getattr(widget, name) != value:
         setattr(widget, name, value)
@@ -318,26 +322,26 @@ def is_shown(state: State, number: int) -> bool:
     return pane is not None and pane.shown
 
 
-def shown(number: int, state: State, value: bool) -> State:
+def show_field(number: int, state: State, value: bool) -> State:
     """With a pane drawn, or not."""
     panes = tuple(replace(p, shown=value) if p.opened.pane == number else p for p in state.panes)
     return replace(state, panes=panes)
 
 
-def looked_through(state: State) -> str:
+def name_view(state: State) -> str:
     """The entry of the view that is looked through."""
-    return view_label(state.spots, state.eye.view if state.eye else None)
+    return format_view(state.views, state.eye.view if state.eye else None)
 
 
-def looking(state: State, label: str) -> State:
+def look_through(state: State, label: str) -> State:
     """Looking through the view of an entry; FREE leaves the eye where it is."""
-    labels = [view_label(state.spots, i) for i in range(len(state.spots))]
+    labels = [format_view(state.views, i) for i in range(len(state.views))]
     if label not in labels:
         return replace(state, eye=replace(state.eye, view=None)) if state.eye else state
-    return actions.through(Turn(state, Desk()), labels.index(label)).state
+    return actions.look_through(Update(state, PanelState()), labels.index(label)).state
 
 
-def target(text: str, written: Collection[Path]) -> Path:
+def check_target(text: str, written: Collection[Path]) -> Path:
     """The model file that a page may write: a bare name, and nothing that was there before. ValueError otherwise."""
     name = text.strip()
     if not name or name != Path(name).name or "\\" in name or name.startswith("."):

@@ -21,10 +21,10 @@ from typing import Any, final
 import numpy as np
 from PIL import Image
 
-from viewer.browser.panel import Panel
-from viewer.browser.status import captioned
+from viewer.browser.panel import BrowserPanel
+from viewer.browser.status import add_captions
 from viewer.front import compare, navigation
-from viewer.front.navigation import Eye, Quaternion, Vector
+from viewer.front.navigation import Eye, Point3, Quaternion
 from viewer.front.session import SETTLE, Session
 
 LONGEST = 1280  # pixels along the longer side of a picture
@@ -35,26 +35,26 @@ BUSY, CALM, ALONE = 0.008, 0.05, 0.25  # seconds between looks at the worker: be
 
 
 @dataclass(frozen=True)
-class Seen:
+class BrowserCamera:
     """A browser's camera as it reports it."""
 
-    position: Vector
+    position: Point3
     wxyz: Quaternion  # camera to world, OpenCV axes
-    look_at: Vector
-    up: Vector
+    look_at: Point3
+    up: Point3
     fov: float  # vertical
     size: tuple[int, int]  # of the canvas in pixels
 
     @staticmethod
-    def of(camera: Any) -> "Seen":
+    def of(camera: Any) -> "BrowserCamera":
         """What viser knows of a camera, as plain numbers."""
         position, look_at, up = (_vector(v) for v in (camera.position, camera.look_at, camera.up_direction))
         w, x, y, z = (float(v) for v in camera.wxyz)
         size = int(camera.image_width), int(camera.image_height)
-        return Seen(position, (w, x, y, z), look_at, up, float(camera.fov), size)
+        return BrowserCamera(position, (w, x, y, z), look_at, up, float(camera.fov), size)
 
 
-def eye_of(seen: Seen, eye: Eye) -> Eye:
+def to_eye(seen: BrowserCamera, eye: Eye) -> Eye:
     """An eye moved to where a browser's camera is: its axes turned half around X, the rest of it kept."""
     w, x, y, z = seen.wxyz
     length = math.hypot(*seen.up)
@@ -69,14 +69,14 @@ def eye_of(seen: Seen, eye: Eye) -> Eye:
     )
 
 
-def alike(one: Eye, other: Eye) -> bool:
+def are_alike(one: Eye, other: Eye) -> bool:
     """Whether two eyes look from one point in one direction through one lens. Roll is not counted."""
-    backs = navigation.axes(one)[2], navigation.axes(other)[2]
+    backs = navigation.find_axes(one)[2], navigation.find_axes(other)[2]
     near = math.dist(one.position, other.position) <= PRECISION * other.distance
     return near and math.dist(*backs) <= PRECISION and abs(one.fov - other.fov) <= PRECISION
 
 
-def capped(size: tuple[int, int]) -> tuple[int, int]:
+def cap_size(size: tuple[int, int]) -> tuple[int, int]:
     """The size of a picture for a canvas: its proportions, and no side longer than `LONGEST`."""
     factor = min(1.0, LONGEST / max(*size, 1))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
@@ -89,7 +89,7 @@ def require(host: str, port: int) -> None:
     require_free(host, port)
 
 
-def opened(host: str, port: int) -> Any:
+def open_server(host: str, port: int) -> Any:
     """A viser server on exactly this port (0: any free one). ValueError where that cannot be."""
     require(host, port)
     import viser
@@ -98,8 +98,8 @@ def opened(host: str, port: int) -> Any:
     with redirect_stdout(io.StringIO()):  # it has a banner of its own
         server = viser.ViserServer(host=host, port=port, label="view-scene", verbose=False)
     if port and server.get_port() != port:  # somebody was faster; viser then takes the next one
-        end(server)
-        raise ValueError(taken(port))
+        stop_server(server)
+        raise ValueError(say_taken(port))
     server.request_share_url = lambda *_, **__: None  # no page may ask for a tunnel through a stranger's server
     server.gui.configure_theme(control_width="medium", dark_mode=True, show_logo=False, show_share_button=False)
     server.gui.main_panel.dock_right()
@@ -115,16 +115,16 @@ def require_free(host: str, port: int) -> None:
             probe.bind(address)
     except (OSError, OverflowError) as error:
         busy = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        text = taken(port) if busy else f"--host {host} --port {port}: cannot listen there: {error}"
+        text = say_taken(port) if busy else f"--host {host} --port {port}: cannot listen there: {error}"
         raise ValueError(text) from None
 
 
-def taken(port: int) -> str:
+def say_taken(port: int) -> str:
     """What is said where a port is not free."""
     return f"--port {port}: another program listens there already; choose another"
 
 
-def end(server: Any) -> None:
+def stop_server(server: Any) -> None:
     """End a server without its farewell."""
     with redirect_stdout(io.StringIO()):
         server.stop()
@@ -141,7 +141,7 @@ class Browser:
 
 
 @final
-class Site:
+class SharedSession:
     """A session and the browsers that look at it. Everything but `post` happens in the thread that calls `tick`."""
 
     def __init__(self, server: Any, session: Session, restart: Callable[[], None] | None = None) -> None:
@@ -153,7 +153,7 @@ class Site:
         self.home: Eye | None = None  # where browsers begin
         self.made: tuple[Any, ...] = ()  # frames and photograph of the picture that was sent last
         self.how: tuple[Any, ...] = ()  # they were put together
-        self.panel = Panel(server, self.post, session, self.screenshot, restart)
+        self.panel = BrowserPanel(server, self.post, session, self.screenshot, restart)
         server.on_client_connect(self.connected)
         server.on_client_disconnect(self.disconnected)
 
@@ -166,10 +166,10 @@ class Site:
         """A page was opened. (In viser's own thread, where things stay in order.)"""
 
         async def moved(camera: Any) -> None:
-            seen = Seen.of(camera)
+            seen = BrowserCamera.of(camera)
             self.post(lambda: self.heard(client.client_id, seen))
 
-        seen = Seen.of(client.camera)
+        seen = BrowserCamera.of(client.camera)
         self.post(lambda: self.joined(client, seen))
         client.camera.on_update(moved)
 
@@ -177,10 +177,10 @@ class Site:
         """A page was closed."""
         self.post(lambda: self.left(client.client_id))
 
-    def joined(self, client: Any, seen: Seen) -> None:
+    def joined(self, client: Any, seen: BrowserCamera) -> None:
         """Remember a page."""
         eye = self.session.state.eye
-        self.browsers[client.client_id] = Browser(client, seen.size, eye_of(seen, eye) if eye else None)
+        self.browsers[client.client_id] = Browser(client, seen.size, to_eye(seen, eye) if eye else None)
         if self.leader is None:
             self.leader = client.client_id
 
@@ -190,7 +190,7 @@ class Site:
         if self.leader == number:
             self.leader = next(iter(self.browsers), None)
 
-    def heard(self, number: int, seen: Seen) -> None:
+    def heard(self, number: int, seen: BrowserCamera) -> None:
         """A page says where its camera is: a person moved it, or it answers that we did, or its canvas changed."""
         browser, eye = self.browsers.get(number), self.session.state.eye
         if browser is None:
@@ -198,8 +198,8 @@ class Site:
         browser.size = seen.size
         if eye is None or not all(map(math.isfinite, (*seen.position, *seen.wxyz, *seen.look_at, *seen.up, seen.fov))):
             return
-        there = eye_of(seen, eye)
-        if alike(there, eye):
+        there = to_eye(seen, eye)
+        if are_alike(there, eye):
             browser.eye, browser.placed = there, -math.inf
         elif self.session.clock() - browser.placed > ECHO:
             browser.eye, self.leader = there, number
@@ -229,12 +229,12 @@ class Site:
     def size(self) -> tuple[int, int]:
         """Pixels of the whole picture; 0 where nobody looks."""
         browser = self.browsers.get(self.leader) if self.leader is not None else None
-        return capped(browser.size) if browser else (0, 0)
+        return cap_size(browser.size) if browser else (0, 0)
 
     def room(self) -> tuple[int, int]:
         """Pixels of a pane; 0 where nobody looks."""
         size, state = self.size(), self.session.state
-        return compare.pane_size(state.look.layout, len(state.shown), size) if self.browsers else size
+        return compare.measure_pane(state.display.layout, len(state.shown), size) if self.browsers else size
 
     def moving(self) -> bool:
         """Whether the eye has moved just now."""
@@ -248,12 +248,12 @@ class Site:
         if self.home is None:
             self.home = eye
             initial = self.server.initial_camera
-            initial.position, initial.look_at, initial.fov = eye.position, navigation.pivot(eye), eye.fov
+            initial.position, initial.look_at, initial.fov = eye.position, navigation.find_pivot(eye), eye.fov
             self.server.scene.set_up_direction(eye.up)
         for browser in self.browsers.values():
-            if browser.eye is None or not alike(browser.eye, eye):
+            if browser.eye is None or not are_alike(browser.eye, eye):
                 browser.eye, browser.placed = eye, self.session.clock()
-                place(browser.client, eye)
+                send_camera(browser.client, eye)
 
     def show(self) -> None:
         """Send the picture, if it is another one than before, as finely as there is time for."""
@@ -261,7 +261,7 @@ class Site:
         final = all(p.frame is not None and p.frame.final for p in state.shown)
         quality = COARSE if self.moving() else None if final else FINE
         made = (*(p.frame for p in state.shown), state.photograph)
-        how = (state.look, state.eye and state.eye.view, self.size(), quality)
+        how = (state.display, state.eye and state.eye.view, self.size(), quality)
         same = how == self.how and len(made) == len(self.made) and all(map(operator.is_, made, self.made))
         if same or not self.browsers:
             return
@@ -269,14 +269,14 @@ class Site:
         if image is None:
             return
         form = "png" if quality is None else "jpeg"
-        image = captioned(image, state)
+        image = add_captions(image, state)
         self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
         self.server.flush()
         self.made, self.how = made, how
 
     def picture(self) -> np.ndarray | None:
         """The panes' pictures as one, (h, w, 3) uint8; None where there is nothing yet."""
-        return compare.composed(self.session.state, self.size())
+        return compare.compose(self.session.state, self.size())
 
     def screenshot(self, client: Any) -> None:
         """Send a page the picture as a file."""
@@ -288,16 +288,16 @@ class Site:
         client.send_file_download("view-scene.png", data.getvalue(), save_immediately=True)
 
 
-def place(client: Any, eye: Eye) -> None:
+def send_camera(client: Any, eye: Eye) -> None:
     """Send a browser's camera to an eye, without its roll."""
     with client.atomic():
         client.camera.up_direction = eye.up
         client.camera.position = eye.position
-        client.camera.look_at = navigation.pivot(eye)
+        client.camera.look_at = navigation.find_pivot(eye)
         client.camera.fov = eye.fov
 
 
-def reached(host: str) -> str:
+def name_host(host: str) -> str:
     """How a browser on this machine names the host."""
     if host in ("0.0.0.0", "::", ""):
         return "localhost"
@@ -317,17 +317,17 @@ def serve(
     ValueError in one line where viser is missing or nothing can listen at that host and port. `restart` starts a worker
     again that has gone.
     """
-    server = opened(host, port)
+    server = open_server(host, port)
     try:
-        site = Site(server, session, restart)
-        print(f"view-scene: open http://{reached(host)}:{server.get_port()} in a browser; Ctrl-C ends it", flush=True)
+        site = SharedSession(server, session, restart)
+        print(f"view-scene: open http://{name_host(host)}:{server.get_port()} in a browser; Ctrl-C ends it", flush=True)
         while not (stop and stop()):
             site.tick()
             site.wait()
     finally:
-        end(server)
+        stop_server(server)
 
 
-def _vector(values: Any) -> Vector:
+def _vector(values: Any) -> Point3:
     x, y, z = (float(v) for v in values)
     return x, y, z

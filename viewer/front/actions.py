@@ -1,15 +1,15 @@
-"""What a key's action does (viewer/front/keys.py names them): a turn in, a turn out."""
+"""What a key's action does (viewer/front/keys.py names them): an update in, an update out."""
 
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from viewer.front import desk, keyframes, navigation
-from viewer.front.desk import Turn
+from viewer.front import keyframes, navigation
 from viewer.front.navigation import Eye
-from viewer.front.session import LAYOUTS, Pane
-from viewer.messages import MODES, Control, Save
+from viewer.front.session import ARRANGEMENTS, Pane
+from viewer.front.updates import AskForPath, CloseWindow, ToggleFullScreen, Update, WriteScreenshot, name_model_file
+from viewer.messages import MODES, ControlRun, SaveModel
 
 TILT = math.radians(2)
 STOP = 0.25  # of exposure
@@ -18,51 +18,51 @@ OPENING = 1.25  # ratio of apertures from one step to the next
 SMALLEST = 1 / 400  # of the distance to the pivot: the first aperture above none
 
 
-def act(turn: Turn, action: str) -> Turn:
-    """The turn after an action, one of viewer.front.keys.BINDINGS; unchanged where there is nothing to act on."""
-    return ALL[action](turn)
+def act(update: Update, action: str) -> Update:
+    """The update after an action, one of viewer.front.keys.BINDINGS; unchanged where there is nothing to act on."""
+    return ALL[action](update)
 
 
-def through(turn: Turn, view: int) -> Turn:
-    """Looking through a view of the album; beyond its ends the other end follows."""
-    state = turn.state
-    if not state.spots or state.eye is None:
-        return turn
-    view %= len(state.spots)
-    center = navigation.middle(state.panes[0].opened.box) if state.panes else None
-    return turn.eye(navigation.looking_through(state.eye, state.spots[view].camera, view, center))
+def look_through(update: Update, view: int) -> Update:
+    """Looking through one of the views; beyond its ends the other end follows."""
+    state = update.state
+    if not state.views or state.eye is None:
+        return update
+    view %= len(state.views)
+    center = navigation.find_center(state.panes[0].opened.box) if state.panes else None
+    return update.eye(navigation.look_through(state.eye, state.views[view].camera, view, center))
 
 
-def stepped(turn: Turn, by: int) -> Turn:
+def step_view(update: Update, by: int) -> Update:
     """The next view; from nowhere the first one, or the last."""
-    view = turn.state.eye.view if turn.state.eye else None
-    return through(turn, (0 if by > 0 else -1) if view is None else view + by)
+    view = update.state.eye.view if update.state.eye else None
+    return look_through(update, (0 if by > 0 else -1) if view is None else view + by)
 
 
-def home(turn: Turn) -> Turn:
+def reset_view(update: Update) -> Update:
     """The first look again; the scene's up and flying speed too."""
-    if not turn.state.panes:
-        return turn
-    cameras = tuple(spot.camera for spot in turn.state.spots)
-    return turn.eye(navigation.start(turn.state.panes[0].opened.box, cameras))
+    if not update.state.panes:
+        return update
+    cameras = tuple(spot.camera for spot in update.state.views)
+    return update.eye(navigation.start(update.state.panes[0].opened.box, cameras))
 
 
-def moved(turn: Turn, change: Callable[[Eye], Eye]) -> Turn:
+def change_eye(update: Update, change: Callable[[Eye], Eye]) -> Update:
     """The eye after a change."""
-    return turn.eye(change(turn.state.eye)) if turn.state.eye else turn
+    return update.eye(change(update.state.eye)) if update.state.eye else update
 
 
-def focused(eye: Eye, notches: int) -> Eye:
+def change_focus(eye: Eye, notches: int) -> Eye:
     """Sharp nearer or farther away."""
-    return navigation.refocus(eye, navigation.sharp_at(eye) * NOTCH**notches)
+    return navigation.refocus(eye, navigation.find_focus(eye) * NOTCH**notches)
 
 
-def opened(eye: Eye, steps: int) -> Eye:
+def change_aperture(eye: Eye, steps: int) -> Eye:
     """A larger lens, from a pinhole on; or a smaller one, down to a pinhole."""
-    return replace(eye, aperture=wider(eye.aperture, eye.distance * SMALLEST, steps))
+    return replace(eye, aperture=step_aperture(eye.aperture, eye.distance * SMALLEST, steps))
 
 
-def wider(aperture: float, least: float, steps: int) -> float:
+def step_aperture(aperture: float, least: float, steps: int) -> float:
     """The next aperture, 0 below the least."""
     if aperture <= 0:
         return least if steps > 0 else 0.0
@@ -70,127 +70,129 @@ def wider(aperture: float, least: float, steps: int) -> float:
     return result if result >= least * 0.999 else 0.0
 
 
-def learner(turn: Turn) -> Pane | None:
+def find_learner(update: Update) -> Pane | None:
     """The pane that learns: the chosen one, else the last that does."""
-    panes = [p for p in turn.state.panes if p.progress]
-    return next((p for p in panes if p.opened.pane == turn.desk.chosen), panes[-1] if panes else None)
+    panes = [p for p in update.state.panes if p.progress]
+    return next((p for p in panes if p.opened.pane == update.panel.chosen), panes[-1] if panes else None)
 
 
-def train(turn: Turn) -> Turn:
+def toggle_training(update: Update) -> Update:
     """On, or a halt."""
-    pane = learner(turn)
+    pane = find_learner(update)
     if pane is None or pane.progress is None or pane.progress.life not in ("running", "paused"):
-        return turn
-    return turn.send(Control(pane.opened.pane, "pause" if pane.progress.life == "running" else "resume"))
+        return update
+    return update.send(ControlRun(pane.opened.pane, "pause" if pane.progress.life == "running" else "resume"))
 
 
-def control(turn: Turn, action: str) -> Turn:
+def send_control(update: Update, action: str) -> Update:
     """Steer the pane that learns."""
-    pane = learner(turn)
-    return turn.send(Control(pane.opened.pane, action)) if pane else turn  # pyright: ignore[reportArgumentType]
+    pane = find_learner(update)
+    return update.send(ControlRun(pane.opened.pane, action)) if pane else update  # pyright: ignore[reportArgumentType]
 
 
-def truth(turn: Turn) -> Turn:
+def toggle_photograph(update: Update) -> Update:
     """The photograph over the picture, or away."""
-    return turn.look(truth=0.0 if turn.state.look.truth > 0 else 1.0, blink=False)
+    return update.display(truth=0.0 if update.state.display.truth > 0 else 1.0, blink=False)
 
 
-def compare(turn: Turn) -> Turn:
+def cycle_layout(update: Update) -> Update:
     """The next way to show panes."""
-    layouts = [*LAYOUTS, LAYOUTS[0]]
-    return turn.look(layout=layouts[layouts.index(turn.state.look.layout) + 1])
+    layouts = [*ARRANGEMENTS, ARRANGEMENTS[0]]
+    return update.display(layout=layouts[layouts.index(update.state.display.layout) + 1])
 
 
-def crop(turn: Turn) -> Turn:
+def toggle_crop(update: Update) -> Update:
     """A crop box as large as the scene box, or none."""
-    if not turn.state.panes:
-        return turn
-    return turn.look(crop=None if turn.state.look.crop else turn.state.panes[0].opened.box)
+    if not update.state.panes:
+        return update
+    return update.display(crop=None if update.state.display.crop else update.state.panes[0].opened.box)
 
 
-def brighter(turn: Turn, stops: float) -> Turn:
+def change_exposure(update: Update, stops: float) -> Update:
     """More exposure."""
-    return turn.look(exposure=min(max(turn.state.look.exposure + stops, -8.0), 8.0))
+    return update.display(exposure=min(max(update.state.display.exposure + stops, -8.0), 8.0))
 
 
-def flipped(turn: Turn, name: str) -> Turn:
+def toggle(update: Update, name: str) -> Update:
     """A setting of the look that is on or off, the other way."""
-    return turn.look(**{name: not getattr(turn.state.look, name)})
+    return update.display(**{name: not getattr(update.state.display, name)})
 
 
-def keyframe(turn: Turn) -> Turn:
+def add_keyframe(update: Update) -> Update:
     """One more at the end of the camera path, where the eye is."""
-    if turn.state.eye is None:
-        return turn
-    path = keyframes.add(turn.desk.path, turn.state.eye)
-    return turn.put(path=path).tell(f"keyframe {len(path.keys)} at {path.keys[-1].time:.1f} s")
+    if update.state.eye is None:
+        return update
+    path = keyframes.add(update.panel.path, update.state.eye)
+    return update.put(path=path).tell(f"keyframe {len(path.keys)} at {path.keys[-1].time:.1f} s")
 
 
-def preview(turn: Turn) -> Turn:
+def toggle_preview(update: Update) -> Update:
     """The camera path is flown, or no more."""
-    path = turn.desk.path
-    if turn.desk.playing is not None or path.seconds == 0:
-        return turn.put(playing=None)
-    return turn.put(playing=path.keys[0].time)
+    path = update.panel.path
+    if update.panel.playing is not None or path.seconds == 0:
+        return update.put(playing=None)
+    return update.put(playing=path.keys[0].time)
 
 
-def played(turn: Turn, seconds: float) -> Turn:
+def play(update: Update, seconds: float) -> Update:
     """So much further along the path that is flown; its end ends the flight, a loop goes on."""
-    path, now, eye = turn.desk.path, turn.desk.playing, turn.state.eye
+    path, now, eye = update.panel.path, update.panel.playing, update.state.eye
     if now is None or eye is None or not path.keys:
-        return turn
+        return update
     begin, time = path.keys[0].time, now + seconds
     if time > begin + path.seconds and path.loop > 0:
         time = begin + (time - begin) % path.seconds
     ended = time >= begin + path.seconds
-    return turn.eye(keyframes.at_time(path, time, eye)).put(playing=None if ended else time)
+    return update.eye(keyframes.look_at_time(path, time, eye)).put(playing=None if ended else time)
 
 
-def save(turn: Turn) -> Turn:
+def save_model(update: Update) -> Update:
     """The chosen field as a model file."""
-    pane = turn.chosen
-    return turn.send(Save(pane.opened.pane, turn.desk.save.strip() or desk.model_name(pane))) if pane else turn
+    pane = update.chosen
+    return (
+        update.send(SaveModel(pane.opened.pane, update.panel.save.strip() or name_model_file(pane))) if pane else update
+    )
 
 
-ALL: dict[str, Callable[[Turn], Turn]] = {
-    "train": train,
-    "step": partial(control, action="step"),
-    "reset_training": partial(control, action="reset"),
-    "reset_view": home,
-    "orbit_or_fly": partial(flipped, name="fly"),
-    "set_up": partial(moved, change=navigation.upright),
-    "level": partial(moved, change=navigation.level),
-    "roll_left": partial(moved, change=partial(navigation.roll, angle=TILT)),
-    "roll_right": partial(moved, change=partial(navigation.roll, angle=-TILT)),
-    "faster": partial(moved, change=partial(navigation.hasten, notches=1)),
-    "slower": partial(moved, change=partial(navigation.hasten, notches=-1)),
-    "narrower": partial(moved, change=partial(navigation.widen, notches=-1)),
-    "wider": partial(moved, change=partial(navigation.widen, notches=1)),
-    "focus_nearer": partial(moved, change=partial(focused, notches=-1)),
-    "focus_farther": partial(moved, change=partial(focused, notches=1)),
-    "focus_pivot": partial(moved, change=partial(navigation.refocus, distance=0.0)),
-    "smaller_aperture": partial(moved, change=partial(opened, steps=-1)),
-    "larger_aperture": partial(moved, change=partial(opened, steps=1)),
-    "previous_view": partial(stepped, by=-1),
-    "next_view": partial(stepped, by=1),
-    "first_view": partial(through, view=0),
-    "last_view": partial(through, view=-1),
-    "ground_truth": truth,
-    "blink": partial(flipped, name="blink"),
-    **{f"mode_{mode}": (lambda turn, mode=mode: turn.look(mode=mode)) for mode in MODES},
-    "brighter": partial(brighter, stops=STOP),
-    "darker": partial(brighter, stops=-STOP),
-    "compare": compare,
-    "cameras": partial(flipped, name="show_cameras"),
-    "box": partial(flipped, name="show_box"),
-    "crop": crop,
-    "keyframe": keyframe,
-    "preview": preview,
-    "screenshot": lambda turn: turn.wish(desk.Screenshot()),
-    "open": lambda turn: turn.wish(desk.Browse()),
-    "save": save,
-    "panel": lambda turn: turn.put(panel=not turn.desk.panel),
-    "help": lambda turn: turn.put(help=not turn.desk.help),
-    "full_screen": lambda turn: turn.wish(desk.FullScreen()),
-    "quit": lambda turn: turn.wish(desk.Quit()),
+ALL: dict[str, Callable[[Update], Update]] = {
+    "train": toggle_training,
+    "step": partial(send_control, action="step"),
+    "reset_training": partial(send_control, action="reset"),
+    "reset_view": reset_view,
+    "orbit_or_fly": partial(toggle, name="fly"),
+    "set_up": partial(change_eye, change=navigation.set_up),
+    "level": partial(change_eye, change=navigation.level),
+    "roll_left": partial(change_eye, change=partial(navigation.roll, angle=TILT)),
+    "roll_right": partial(change_eye, change=partial(navigation.roll, angle=-TILT)),
+    "faster": partial(change_eye, change=partial(navigation.hasten, notches=1)),
+    "slower": partial(change_eye, change=partial(navigation.hasten, notches=-1)),
+    "narrower": partial(change_eye, change=partial(navigation.widen, notches=-1)),
+    "wider": partial(change_eye, change=partial(navigation.widen, notches=1)),
+    "focus_nearer": partial(change_eye, change=partial(change_focus, notches=-1)),
+    "focus_farther": partial(change_eye, change=partial(change_focus, notches=1)),
+    "focus_pivot": partial(change_eye, change=partial(navigation.refocus, distance=0.0)),
+    "smaller_aperture": partial(change_eye, change=partial(change_aperture, steps=-1)),
+    "larger_aperture": partial(change_eye, change=partial(change_aperture, steps=1)),
+    "previous_view": partial(step_view, by=-1),
+    "next_view": partial(step_view, by=1),
+    "first_view": partial(look_through, view=0),
+    "last_view": partial(look_through, view=-1),
+    "ground_truth": toggle_photograph,
+    "blink": partial(toggle, name="blink"),
+    **{f"mode_{mode}": (lambda update, mode=mode: update.display(mode=mode)) for mode in MODES},
+    "brighter": partial(change_exposure, stops=STOP),
+    "darker": partial(change_exposure, stops=-STOP),
+    "compare": cycle_layout,
+    "cameras": partial(toggle, name="show_cameras"),
+    "box": partial(toggle, name="show_box"),
+    "crop": toggle_crop,
+    "keyframe": add_keyframe,
+    "preview": toggle_preview,
+    "screenshot": lambda update: update.request(WriteScreenshot()),
+    "open": lambda update: update.request(AskForPath()),
+    "save": save_model,
+    "panel": lambda update: update.put(visible=not update.panel.visible),
+    "help": lambda update: update.put(help=not update.panel.help),
+    "full_screen": lambda update: update.request(ToggleFullScreen()),
+    "quit": lambda update: update.request(CloseWindow()),
 }

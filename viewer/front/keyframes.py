@@ -13,7 +13,7 @@ from torch import Tensor
 from fields.files import write_beside
 from render import path_files, paths, quaternions
 from render.camera import Camera, moved
-from viewer.front.navigation import Eye, Quaternion, Vector
+from viewer.front.navigation import Eye, Point3, Quaternion
 
 SPACING = 2.0  # seconds from one new keyframe to the next
 CLOSEST = 0.01  # seconds that two keyframes stand apart at least
@@ -26,7 +26,7 @@ class Keyframe:
     """Where the camera is at one time; scene units."""
 
     time: float  # seconds
-    position: Vector
+    position: Point3
     turn: Quaternion  # w x y z, camera to world, unit
     fov: float  # radians along the height
 
@@ -76,17 +76,17 @@ def retime(path: CameraKeys, index: int, time: float) -> CameraKeys:
     return _sorted(path, [replace(path.keys[index], time=time), *remove(path, index).keys])
 
 
-def at_key(path: CameraKeys, index: int, eye: Eye) -> Eye:
+def look_from_key(path: CameraKeys, index: int, eye: Eye) -> Eye:
     """The eye at keyframe `index`."""
     key = path.keys[index]
     return replace(eye, position=key.position, turn=key.turn, fov=key.fov, view=None)
 
 
-def at_time(path: CameraKeys, time: float, eye: Eye) -> Eye:
+def look_at_time(path: CameraKeys, time: float, eye: Eye) -> Eye:
     """The eye as the path has it at a time in seconds; the ends hold. An empty path leaves it where it is."""
     if not path.keys:
         return eye
-    keys = rounded(path)
+    keys = close_loop(path)
     poses, fov = torch.stack([_pose(key) for key in keys]), torch.tensor([key.fov for key in keys])
     times = torch.tensor([key.time for key in keys], dtype=torch.float64)
     at = torch.tensor([time], dtype=torch.float64)
@@ -95,15 +95,15 @@ def at_time(path: CameraKeys, time: float, eye: Eye) -> Eye:
     return replace(eye, position=key.position, turn=key.turn, fov=key.fov, view=None)
 
 
-def cameras(path: CameraKeys, fps: float, size: tuple[int, int]) -> tuple[Camera, ...]:
+def make_cameras(path: CameraKeys, fps: float, size: tuple[int, int]) -> tuple[Camera, ...]:
     """Cameras of all frames, scene units, exactly as `render-scene` reads them from the file of this path.
 
     ValueError for an empty path and for too many frames.
     """
-    return path_files.ours(record(path, fps, size), torch.eye(4, dtype=torch.float64)).cameras
+    return path_files.ours(to_record(path, fps, size), torch.eye(4, dtype=torch.float64)).cameras
 
 
-def record(path: CameraKeys, fps: float, size: tuple[int, int], to_input: Matrix = IDENTITY) -> dict[str, Any]:
+def to_record(path: CameraKeys, fps: float, size: tuple[int, int], to_input: Matrix = IDENTITY) -> dict[str, Any]:
     """The path as JSON values of our format (render/path_files.py); `to_input` is the similarity from scene units to
     the file's coordinates. ValueError for an empty path."""
     if not path.keys:
@@ -111,7 +111,7 @@ def record(path: CameraKeys, fps: float, size: tuple[int, int], to_input: Matrix
     similarity = torch.tensor(to_input, dtype=torch.float64)
     turn = similarity[:3, :3] / similarity[:3, :3].det().abs() ** (1 / 3)
     frames = []
-    for key in rounded(path):
+    for key in close_loop(path):
         pose = similarity @ _pose(key)
         pose[:3, :3] = turn @ _pose(key)[:3, :3]
         frames.append({"time": key.time, "fov": math.degrees(key.fov), "pose": pose.tolist()})
@@ -120,7 +120,7 @@ def record(path: CameraKeys, fps: float, size: tuple[int, int], to_input: Matrix
 
 def write(file: Path, path: CameraKeys, fps: float, size: tuple[int, int], to_input: Matrix) -> None:
     """Write a path file that `render-scene --camera` reads."""
-    text = json.dumps(record(path, fps, size, to_input), indent=1, allow_nan=False)
+    text = json.dumps(to_record(path, fps, size, to_input), indent=1, allow_nan=False)
     write_beside(file, (text + "\n").encode())
 
 
@@ -142,7 +142,7 @@ def read(file: Path, from_input: Tensor) -> PathFile:
     return PathFile(CameraKeys(keys), loaded.fps, size)
 
 
-def rounded(path: CameraKeys) -> tuple[Keyframe, ...]:
+def close_loop(path: CameraKeys) -> tuple[Keyframe, ...]:
     """All keyframes, with the first one again at the end of a loop."""
     if not (path.keys and path.loop > 0):
         return path.keys

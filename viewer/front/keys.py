@@ -73,7 +73,7 @@ BINDINGS = (
 ACTIONS = {combination: binding.action for binding in BINDINGS for combination in binding.combinations}
 
 
-def action_for(key: str, modifiers: Collection[str] = ()) -> str | None:
+def find_action(key: str, modifiers: Collection[str] = ()) -> str | None:
     """The action of a pressed key, None where it has none. Modifiers as pyglet names them, with or without MOD_.
 
     Command counts as Ctrl; locks count as nothing.
@@ -81,7 +81,7 @@ def action_for(key: str, modifiers: Collection[str] = ()) -> str | None:
     return ACTIONS.get("+".join((*sorted(_plain(modifiers)), key)))
 
 
-def direction(held: Collection[str], modifiers: Collection[str] = ()) -> tuple[float, float, float]:
+def find_direction(held: Collection[str], modifiers: Collection[str] = ()) -> tuple[float, float, float]:
     """Where the held keys fly: (right, up, back), each -1 to 1, or `FASTER` times that with Shift.
 
     Keys held together with Ctrl or Alt do not fly: Ctrl+S is not backwards.
@@ -95,17 +95,17 @@ def direction(held: Collection[str], modifiers: Collection[str] = ()) -> tuple[f
     return right, up, back
 
 
-def help_lines() -> list[tuple[str, str]]:
+def list_help() -> list[tuple[str, str]]:
     """What to press and what it does, for a person."""
     flying = [
         ("W A S D", "fly forward, left, back, right (arrows too)"),
         ("Space C", "fly up, down"),
         ("Shift", f"fly {FASTER:g} times faster"),
     ]
-    return flying + [(" ".join(map(printed, b.combinations[: b.shown])), b.help) for b in BINDINGS]
+    return flying + [(" ".join(map(format_keys, b.combinations[: b.shown])), b.help) for b in BINDINGS]
 
 
-def printed(combination: str) -> str:
+def format_keys(combination: str) -> str:
     """A combination as it stands on the keys: "CTRL+PLUS" as "Ctrl++"."""
     *modifiers, key = combination.split("+")
     return "+".join([*(m.capitalize() for m in modifiers), PRINTED.get(key, key.removeprefix("_"))])

@@ -14,7 +14,7 @@ import torch
 from render import paths, quaternions
 from render.camera import Camera
 
-Vector = tuple[float, float, float]
+Point3 = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 
 TURN = 0.005  # radians per pixel of a drag
@@ -32,16 +32,16 @@ HIGH = math.radians(25)  # elevation of the first look where no cameras say anot
 class Eye:
     """From where a person looks, and how. The pivot that orbits turn around lies `distance` ahead."""
 
-    position: Vector
+    position: Point3
     turn: tuple[float, float, float, float]  # quaternion w x y z, camera to world
     distance: float  # to the pivot, > 0
-    up: Vector = (0.0, 0.0, 1.0)  # unit; what orbits and fly-throughs keep upright
+    up: Point3 = (0.0, 0.0, 1.0)  # unit; what orbits and fly-throughs keep upright
     fov: float = 0.7  # vertical field of view, 0.02 to 3
     near: float = 0.0  # nothing nearer is drawn
     aperture: float = 0.0  # radius of the thin lens
     focus: float = 0.0  # sharp distance along the axis; 0: the pivot
     speed: float = 1.0  # factor on the flying speed
-    view: int | None = None  # album view that is being looked through, unmoved
+    view: int | None = None  # view that is being looked through, unmoved
 
 
 def start(box: tuple[float, float, float, float, float, float], cameras: Sequence[Camera]) -> Eye:
@@ -50,7 +50,7 @@ def start(box: tuple[float, float, float, float, float, float], cameras: Sequenc
     The lens shows along the height what the cameras show along their shorter side. Without cameras the whole box is
     seen from in front (-Y) and above.
     """
-    center = middle(box)
+    center = find_center(box)
     if cameras:
         corners = torch.tensor(box, dtype=torch.float64).view(2, 3)
         [first] = paths.orbit(list(cameras), corners, 1, (1, 1))
@@ -63,21 +63,21 @@ def start(box: tuple[float, float, float, float, float, float], cameras: Sequenc
     return Eye(_moved(center, back, distance), turn, distance, fov=fov)
 
 
-def middle(box: tuple[float, float, float, float, float, float]) -> Vector:
+def find_center(box: tuple[float, float, float, float, float, float]) -> Point3:
     """The centre of a box x0 y0 z0 x1 y1 z1."""
     return (box[0] + box[3]) / 2, (box[1] + box[4]) / 2, (box[2] + box[5]) / 2
 
 
-def looking_through(eye: Eye, camera: Camera, view: int, center: Vector | None = None) -> Eye:
-    """At the pose of the album's camera number `view`, with its lens but for distortion.
+def look_through(eye: Eye, camera: Camera, view: int, center: Point3 | None = None) -> Eye:
+    """At the pose of the camera number `view`, with its lens but for distortion.
 
     The pivot lies on the camera's axis, as near as can be to `center` (the pivot so far where not given); but ahead,
     by a quarter of the distance to it at least, so that cameras that look away from it can be flown from as well.
     """
-    wanted = pivot(eye) if center is None else center
+    wanted = find_pivot(eye) if center is None else center
     position = _vector(camera.pose[:3, 3].tolist())
     moved = replace(eye, position=position, turn=_quaternion(camera), fov=_lens(paths.vertical_fov(camera)), view=view)
-    _, _, back = axes(moved)
+    _, _, back = find_axes(moved)
     ahead = -sum((w - p) * b for w, p, b in zip(wanted, position, back, strict=True))
     return replace(moved, distance=_reach(max(ahead, math.dist(position, wanted) / 4, ROOM)))
 
@@ -90,7 +90,7 @@ def orbit(eye: Eye, dx: float, dy: float) -> Eye:
     if not (dx or dy):
         return eye
     turned = replace(eye, turn=_dragged(eye, dx * TURN, dy * TURN), view=None)
-    return replace(turned, position=_moved(pivot(eye), axes(turned)[2], eye.distance))
+    return replace(turned, position=_moved(find_pivot(eye), find_axes(turned)[2], eye.distance))
 
 
 def look(eye: Eye, dx: float, dy: float) -> Eye:
@@ -109,7 +109,7 @@ def pan(eye: Eye, dx: float, dy: float, height: int) -> Eye:
     if not (dx or dy):
         return eye
     pixel = 2 * eye.distance * math.tan(eye.fov / 2) / height
-    right, above, _ = axes(eye)
+    right, above, _ = find_axes(eye)
     position = _moved(_moved(eye.position, right, -dx * pixel), above, dy * pixel)
     return replace(eye, position=position, view=None)
 
@@ -119,7 +119,7 @@ def zoom(eye: Eye, notches: float) -> Eye:
     if not notches:
         return eye
     distance = _reach(eye.distance * _power(-notches))
-    return replace(eye, position=_moved(pivot(eye), axes(eye)[2], distance), distance=distance, view=None)
+    return replace(eye, position=_moved(find_pivot(eye), find_axes(eye)[2], distance), distance=distance, view=None)
 
 
 def widen(eye: Eye, notches: float) -> Eye:
@@ -141,7 +141,7 @@ def roll(eye: Eye, angle: float) -> Eye:
     return replace(eye, turn=_product(eye.turn, _around((0.0, 0.0, 1.0), angle)), view=None)
 
 
-def fly(eye: Eye, along: Vector, seconds: float) -> Eye:
+def fly(eye: Eye, along: Point3, seconds: float) -> Eye:
     """Flown along (right, up, back), each -1 to 1 (more to go faster), with the pivot ahead.
 
     Right and back are the eye's own axes, up is the scene's. The speed follows the scale of what is looked at: half a
@@ -150,21 +150,21 @@ def fly(eye: Eye, along: Vector, seconds: float) -> Eye:
     if not (any(along) and seconds):
         return eye
     length = PACE * max(eye.distance, ROOM) * eye.speed * seconds
-    right, _, back = axes(eye)
+    right, _, back = find_axes(eye)
     position = eye.position
     for axis, share in zip((right, eye.up, back), along, strict=True):
         position = _moved(position, axis, share * length)
     return replace(eye, position=position, view=None)
 
 
-def upright(eye: Eye) -> Eye:
+def set_up(eye: Eye) -> Eye:
     """What is up in the picture now is up in the scene from now on."""
-    return replace(eye, up=axes(eye)[1])
+    return replace(eye, up=find_axes(eye)[1])
 
 
 def level(eye: Eye) -> Eye:
     """Without roll: the horizon of `up` is level."""
-    angle = tilt(eye)
+    angle = find_tilt(eye)
     return roll(eye, -angle) if abs(angle) > 1e-12 else eye
 
 
@@ -173,30 +173,24 @@ def refocus(eye: Eye, distance: float) -> Eye:
     return replace(eye, focus=min(max(distance, NEAREST), FARTHEST) if distance > 0 else 0.0)
 
 
-def sharp_at(eye: Eye) -> float:
+def find_focus(eye: Eye) -> float:
     """The distance along the axis at which a thin lens is sharp, > 0."""
     return eye.focus or eye.distance
 
 
-def camera(eye: Eye, size: tuple[int, int]) -> Camera:
+def make_camera(eye: Eye, size: tuple[int, int]) -> Camera:
     """The camera of a picture of `size` pixels, a pinhole."""
-    right, above, back = axes(eye)
+    right, above, back = find_axes(eye)
     rows = [[*row] for row in zip(right, above, back, eye.position, strict=True)]
     return paths.pinhole(torch.tensor([*rows, [0.0, 0.0, 0.0, 1.0]], dtype=torch.float64), eye.fov, size)
 
 
-def fitted(camera: Camera, room: tuple[int, int]) -> Camera:
-    """An album's camera at the largest size of its own proportions that fits into `room`."""
-    factor = min(room[0] / camera.size[0], room[1] / camera.size[1])
-    return camera.resized(*(max(1, round(n * factor)) for n in camera.size))
-
-
-def pivot(eye: Eye) -> Vector:
+def find_pivot(eye: Eye) -> Point3:
     """The point that orbits turn around."""
-    return _moved(eye.position, axes(eye)[2], -eye.distance)
+    return _moved(eye.position, find_axes(eye)[2], -eye.distance)
 
 
-def axes(eye: Eye) -> tuple[Vector, Vector, Vector]:
+def find_axes(eye: Eye) -> tuple[Point3, Point3, Point3]:
     """Unit vectors to the right, up and back of the eye."""
     w, x, y, z = eye.turn
     return (
@@ -206,26 +200,26 @@ def axes(eye: Eye) -> tuple[Vector, Vector, Vector]:
     )
 
 
-def tilt(eye: Eye) -> float:
+def find_tilt(eye: Eye) -> float:
     """Roll of the eye to the left, -pi to pi; 0 where its right is level."""
-    right, above, _ = axes(eye)
+    right, above, _ = find_axes(eye)
     flat = _horizon(eye)
     return math.atan2(-_dot(above, flat), _dot(right, flat))
 
 
 def _dragged(eye: Eye, dx: float, dy: float) -> Quaternion:
     """The eye's rotation turned by angles to the right and down in the picture, clear of the poles."""
-    angle = tilt(eye)
+    angle = find_tilt(eye)
     dx, dy = math.cos(angle) * dx + math.sin(angle) * dy, math.cos(angle) * dy - math.sin(angle) * dx
-    flat, back = _horizon(eye), axes(eye)[2]
+    flat, back = _horizon(eye), find_axes(eye)[2]
     from_up = math.atan2(_dot(_cross(eye.up, back), flat), _dot(eye.up, back))
     lowered = min(max(from_up - dy, POLE), math.pi - POLE) - from_up
     return _product(_around(eye.up, -dx), _product(_around(flat, lowered), eye.turn))
 
 
-def _horizon(eye: Eye) -> Vector:
+def _horizon(eye: Eye) -> Point3:
     """Unit vector to the right that is level; the eye's own where it looks straight up or down."""
-    right, _, back = axes(eye)
+    right, _, back = find_axes(eye)
     flat = _cross(eye.up, back)
     if math.hypot(*flat) < 1e-6:
         flat = _moved(right, eye.up, -_dot(right, eye.up))
@@ -239,7 +233,7 @@ def _quaternion(camera: Camera) -> Quaternion:
     return w, x, y, z
 
 
-def _around(axis: Vector, angle: float) -> Quaternion:
+def _around(axis: Point3, angle: float) -> Quaternion:
     """The turn by `angle` about a unit axis."""
     s = math.sin(angle / 2)
     return math.cos(angle / 2), axis[0] * s, axis[1] * s, axis[2] * s
@@ -255,20 +249,20 @@ def _product(a: Quaternion, b: Quaternion) -> Quaternion:
     return w / length, x / length, y / length, z / length
 
 
-def _vector(values: Sequence[float]) -> Vector:
+def _vector(values: Sequence[float]) -> Point3:
     x, y, z = values
     return x, y, z
 
 
-def _moved(point: Vector, along: Vector, by: float) -> Vector:
+def _moved(point: Point3, along: Point3, by: float) -> Point3:
     return point[0] + along[0] * by, point[1] + along[1] * by, point[2] + along[2] * by
 
 
-def _dot(a: Vector, b: Vector) -> float:
+def _dot(a: Point3, b: Point3) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _cross(a: Vector, b: Vector) -> Vector:
+def _cross(a: Point3, b: Point3) -> Point3:
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 

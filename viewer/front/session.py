@@ -9,47 +9,45 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
-
 from render.camera import Camera
 from viewer.front import navigation
 from viewer.front.navigation import Eye
 from viewer.messages import (
-    Album,
     Box,
-    Closed,
     Command,
-    Drawn,
-    Filming,
-    Learn,
+    CompareWith,
+    FieldClosed,
+    FieldOpened,
+    FilmProgress,
+    FrameDrawn,
+    FrameRequest,
+    LearnFrom,
     Mode,
-    Open,
-    Opened,
+    Notice,
+    OpenModel,
     Photograph,
-    Photographs,
-    Progress,
-    Report,
-    Scores,
-    Shot,
-    Spot,
-    Started,
-    Told,
-    same,
+    RunProgress,
+    ViewCamera,
+    Views,
+    ViewScores,
+    WorkerReport,
+    WorkerStarted,
+    are_same,
 )
 
-Layout = Literal["split", "wipe", "difference"]
-LAYOUTS: tuple[Layout, ...] = ("split", "wipe", "difference")
+Arrangement = Literal["split", "wipe", "difference"]
+ARRANGEMENTS: tuple[Arrangement, ...] = ("split", "wipe", "difference")
 HISTORY = 2000  # points of a curve; more are thinned to half
 NOTICES = 50  # lines that are remembered
 SETTLE = 0.1  # seconds without a change after which the eye counts as still
 
 
 @dataclass(frozen=True)
-class Look:
+class DisplaySettings:
     """How it is shown: all that a person sets besides the eye."""
 
     mode: Mode = "color"
-    layout: Layout = "split"
+    layout: Arrangement = "split"
     wipe: float = 0.5  # share of the width left of the divider
     gain: float = 4.0  # of differences
     exposure: float = 0.0  # stops
@@ -83,12 +81,12 @@ class Curve:
 class Pane:
     """One field, as the front end knows it."""
 
-    opened: Opened
+    opened: FieldOpened
     shown: bool = True
-    frame: Drawn | None = None  # the last one
-    progress: Progress | None = None  # None: it does not learn
+    frame: FrameDrawn | None = None  # the last one
+    progress: RunProgress | None = None  # None: it does not learn
     curve: Curve = field(default_factory=Curve)
-    scores: tuple[float, ...] = ()  # dB by view of the album
+    scores: tuple[float, ...] = ()  # dB by view
     psnr: float | None = None  # dB against the photograph of the view that is looked through
 
 
@@ -97,15 +95,15 @@ class State:
     """Everything."""
 
     eye: Eye | None = None  # None: nothing is open yet
-    look: Look = field(default_factory=Look)
+    display: DisplaySettings = field(default_factory=DisplaySettings)
     panes: tuple[Pane, ...] = ()
-    spots: tuple[Spot, ...] = ()
+    views: tuple[ViewCamera, ...] = ()
     photograph: Photograph | None = None  # of the view that is looked through
-    notices: tuple[Told, ...] = ()
-    film: Filming | None = None
+    notices: tuple[Notice, ...] = ()
+    film: FilmProgress | None = None
     worker: Literal["starting", "ready", "gone"] = "starting"
     device: str = ""
-    first: int | None = None  # album view to begin with
+    first: int | None = None  # view to begin with
 
     @property
     def shown(self) -> tuple[Pane, ...]:
@@ -117,51 +115,51 @@ class State:
         return next((pane for pane in self.panes if pane.opened.pane == number), None)
 
 
-def heard(state: State, report: Report) -> State:
+def apply_report(state: State, report: WorkerReport) -> State:
     """The state after a report."""
     match report:
-        case Started():
+        case WorkerStarted():
             return replace(state, worker="ready", device=report.device)
-        case Opened():
-            return opened(state, report)
-        case Closed():
+        case FieldOpened():
+            return add_pane(state, report)
+        case FieldClosed():
             return replace(state, panes=tuple(p for p in state.panes if p.opened.pane != report.pane))
-        case Album():
-            return replace(state, spots=report.spots)
+        case Views():
+            return replace(state, views=report.views)
         case Photograph():
             return replace(state, photograph=report)
-        case Filming():
+        case FilmProgress():
             return replace(state, film=report)
-        case Told():
+        case Notice():
             return replace(state, notices=(*state.notices, report)[-NOTICES:])
-        case Drawn() | Progress() | Scores():
-            panes = tuple(updated(p, report) if p.opened.pane == report.pane else p for p in state.panes)
+        case FrameDrawn() | RunProgress() | ViewScores():
+            panes = tuple(update_pane(p, report) if p.opened.pane == report.pane else p for p in state.panes)
             return replace(state, panes=panes)
 
 
-def opened(state: State, report: Opened) -> State:
+def add_pane(state: State, report: FieldOpened) -> State:
     """A new pane, or news of one that is there."""
     if state.pane(report.pane):
         panes = tuple(replace(p, opened=report) if p.opened.pane == report.pane else p for p in state.panes)
         return replace(state, panes=panes)
-    cameras = tuple(spot.camera for spot in state.spots)
+    cameras = tuple(spot.camera for spot in state.views)
     eye = state.eye
     if eye is None:
         eye = navigation.start(report.box, cameras)
         if state.first is not None and state.first < len(cameras):
-            eye = navigation.looking_through(eye, cameras[state.first], state.first, navigation.middle(report.box))
+            eye = navigation.look_through(eye, cameras[state.first], state.first, navigation.find_center(report.box))
     return replace(state, panes=(*state.panes, Pane(report)), eye=eye)
 
 
-def updated(pane: Pane, report: Drawn | Progress | Scores) -> Pane:
+def update_pane(pane: Pane, report: FrameDrawn | RunProgress | ViewScores) -> Pane:
     """A pane after a report of its own."""
     match report:
-        case Drawn():
+        case FrameDrawn():
             psnr = report.psnr if report.psnr is not None else pane.psnr
             return replace(pane, frame=report, psnr=psnr)
-        case Scores():
+        case ViewScores():
             return replace(pane, scores=report.psnr)
-        case Progress():
+        case RunProgress():
             curve = pane.curve
             if report.step < (pane.progress.step if pane.progress else 0):
                 curve = Curve()  # it was reset
@@ -170,34 +168,34 @@ def updated(pane: Pane, report: Drawn | Progress | Scores) -> Pane:
             return replace(pane, progress=report, curve=curve)
 
 
-def shot(state: State, size: tuple[int, int], number: int, moving: bool) -> Shot | None:
+def request_frame(state: State, size: tuple[int, int], number: int, moving: bool) -> FrameRequest | None:
     """The picture that is wanted of each shown pane, `size` pixels; None where there is nothing to see."""
     if state.eye is None or not state.shown:
         return None
-    eye, look = state.eye, state.look
-    view = eye.view if eye.view is not None and eye.view < len(state.spots) else None
-    camera = fitted(state.spots[view].camera, size) if view is not None else navigation.camera(eye, size)
-    return Shot(
+    eye, look = state.eye, state.display
+    view = eye.view if eye.view is not None and eye.view < len(state.views) else None
+    camera = fit_camera(state.views[view].camera, size) if view is not None else navigation.make_camera(eye, size)
+    return FrameRequest(
         number, camera, tuple(p.opened.pane for p in state.shown), look.mode, moving, view, eye.near, eye.aperture,
         eye.focus or eye.distance, look.exposure, look.background, look.crop, look.passes,
     )  # fmt: skip
 
 
-def fitted(camera: Camera, size: tuple[int, int]) -> Camera:
-    """An album camera at the largest size of its own aspect that fits into `size`."""
+def fit_camera(camera: Camera, size: tuple[int, int]) -> Camera:
+    """A view's camera at the largest size of its own aspect that fits into `size`."""
     factor = min(size[0] / camera.size[0], size[1] / camera.size[1])
     width, height = (max(1, round(n * factor)) for n in camera.size)
     return camera.resized(width, height)
 
 
-class Link(Protocol):
+class WorkerLink(Protocol):
     """The way to a worker."""
 
     def send(self, command: Command) -> None:
         """Queue a command; never blocks, never raises."""
         ...
 
-    def reports(self) -> Iterator[Report]:
+    def reports(self) -> Iterator[WorkerReport]:
         """All that has come in; never blocks. A worker that died is told of once."""
         ...
 
@@ -214,11 +212,13 @@ class Link(Protocol):
 class Session:
     """A state, kept up to date with a worker. Front ends call `tick` in their loop and `change` on input."""
 
-    def __init__(self, link: Link, state: State | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, link: WorkerLink, state: State | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.link, self.state, self.clock = link, state or State(), clock
         self.number = 0
         self.openings: list[Command] = []  # what was opened, in this order
-        self.sent: tuple[Shot | None, tuple[int, int]] = (None, (0, 0))
+        self.sent: tuple[FrameRequest | None, tuple[int, int]] = (None, (0, 0))
         self.turned = -1e9  # when the eye last changed
 
     def change(self, state: State) -> None:
@@ -232,42 +232,38 @@ class Session:
 
     def send(self, command: Command) -> None:
         """Ask the worker for something."""
-        if isinstance(command, Open | Learn | Photographs):
+        if isinstance(command, OpenModel | LearnFrom | CompareWith):
             self.openings.append(command)
         self.link.send(command)
 
-    def renew(self, link: Link) -> None:
+    def renew(self, link: WorkerLink) -> None:
         """Go on with another worker: eye and look stay, what was opened is opened again, and a run that was watched
         goes on at its last checkpoint."""
         self.link, self.sent = link, (None, (0, 0))
         self.state = replace(self.state, panes=(), film=None, photograph=None, worker="starting")
         for command in self.openings:
-            link.send(resumed(command))
+            link.send(resume_run(command))
 
     def tick(self, size: tuple[int, int], *, held: bool = False) -> bool:
-        """Take in reports and send the shot that is wanted now, of `size` pixels a pane; `held`: a button or key that
+        """Take in reports and ask for the picture wanted now, of `size` pixels a pane; `held`: a button or key that
         moves the eye is down. True where the state changed."""
         before = self.state
         for report in self.link.reports():
-            self.change(heard(self.state, report))
+            self.change(apply_report(self.state, report))
         if not self.link.alive and self.state.worker != "gone":
             self.state = replace(self.state, worker="gone")
         moving = held or self.clock() - self.turned < SETTLE
-        wanted = shot(self.state, size, 0, moving) if min(size) > 0 else None
-        if wanted is not None and not same(wanted, self.sent[0]):
+        wanted = request_frame(self.state, size, 0, moving) if min(size) > 0 else None
+        if wanted is not None and not are_same(wanted, self.sent[0]):
             self.number += 1
             self.link.send(replace(wanted, number=self.number))
             self.sent = (wanted, size)
         return self.state is not before
 
-    def latest(self, pane: Pane) -> np.ndarray | None:
-        """The last picture of a pane."""
-        return pane.frame.image if pane.frame else None
 
-
-def resumed(command: Command) -> Command:
+def resume_run(command: Command) -> Command:
     """A command as it is given again: a run goes on at its last checkpoint, where there is one."""
-    if not isinstance(command, Learn):
+    if not isinstance(command, LearnFrom):
         return command
     out = command.settings.out or Path("runs") / (Path(command.data).stem.replace(":", "_") or "scene")
     return replace(command, settings=replace(command.settings, resume=(out / "checkpoint.safetensors").is_file()))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from viewer.front.desk import FullScreen
 from viewer.front.session import Session
+from viewer.front.updates import ToggleFullScreen
 from viewer.window import desktop
 
 FASTEST = 1 / 60  # seconds from one redraw to the next, at least
@@ -28,14 +28,14 @@ def run(
     or no OpenGL 3.3. Ctrl-C passes through as KeyboardInterrupt.
     """
     desktop.require()
-    app = App(session, opened(title, size, visible), restart)
+    app = App(session, open_window(title, size, visible), restart)
     try:
         app.loop(script)
     finally:
         app.close()
 
 
-def opened(title: str, size: tuple[int, int], visible: bool) -> Any:
+def open_window(title: str, size: tuple[int, int], visible: bool) -> Any:
     """A window with an OpenGL 3.3 core context."""
     import pyglet
 
@@ -50,27 +50,27 @@ def opened(title: str, size: tuple[int, int], visible: bool) -> Any:
     except Exception as error:  # pyglet's own kinds differ from platform to platform, and have no common base
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"no window with OpenGL 3.3 could be opened ({said}); {desktop.ELSEWHERE}") from None
-    factor, screen = density(result), (result.screen.width, result.screen.height)
+    factor, screen = measure_density(result), (result.screen.width, result.screen.height)
     if factor > 1:
         result.set_size(*(round(min(n * factor, 0.9 * most)) for n, most in zip(size, screen, strict=True)))
     return result
 
 
-def density(window: Any) -> float:
+def measure_density(window: Any) -> float:
     """How large texts and widgets must be, in the window's units, on a screen with many dots to an inch: 1 to 4."""
     units, pixels = window.get_size()[0], window.get_framebuffer_size()[0]
     return min(max((window.dpi or 96) / 96 * units / max(pixels, 1), 1.0), 4.0)
 
 
 class App:
-    """A window's loop around a stage."""
+    """A window's loop around a controller."""
 
     def __init__(self, session: Session, window: Any, restart: Callable[[], None] | None) -> None:
-        from viewer.window.stage import Stage  # late: it needs the toolkit, and a GL context
+        from viewer.window.controller import Controller  # late: it needs the toolkit, and a GL context
 
         self.window, self.session = window, session
         window.switch_to()
-        self.stage = Stage(session, window, density(window), restart)
+        self.controller = Controller(session, window, measure_density(window), restart)
         self.shown = window.visible  # not minimised
         self.redraws, self.soft = ECHO, False  # to be made; whether one is due only because the eye has moved
         self.happened = self.drawn = time.monotonic()
@@ -98,15 +98,15 @@ class App:
     def turn(self) -> float:
         """Look at the worker, draw if need be; seconds that may be slept until the next time."""
         eye = self.session.state.eye
-        if self.stage.tick():
+        if self.controller.tick():
             self.happened = time.monotonic()
             self.redraws = max(self.redraws, 1)
         self.soft = self.soft or self.session.state.eye is not eye
-        wishes, self.stage.wishes = self.stage.wishes, []
-        for wish in wishes:
-            self.fulfil(wish)
+        requests, self.controller.requests = self.controller.requests, []
+        for request in requests:
+            self.fulfil(request)
         now = time.monotonic()
-        pause = BUSY if now - self.happened < AWAKE or self.stage.grip or self.stage.held else IDLE
+        pause = BUSY if now - self.happened < AWAKE or self.controller.drag or self.controller.held else IDLE
         due = self.drawn + (FASTEST if self.redraws else CALM)
         if not (self.redraws or self.soft) or not self.shown:
             return pause
@@ -120,21 +120,21 @@ class App:
         if self.window.context is None:
             return
         self.window.switch_to()
-        before = self.session.state.look, self.stage.desk
-        self.stage.draw()
+        before = self.session.state.display, self.controller.panel
+        self.controller.draw()
         self.window.flip()
         self.drawn, self.soft = time.monotonic(), False
         self.redraws = max(0, self.redraws - 1)
-        if (self.session.state.look, self.stage.desk) != before:
+        if (self.session.state.display, self.controller.panel) != before:
             self.wake()
 
     def wake(self) -> None:
         """Something happened: draw until the widgets have settled."""
         self.happened, self.redraws = time.monotonic(), ECHO
 
-    def fulfil(self, wish: object) -> None:
+    def fulfil(self, request: object) -> None:
         """What only the window can do."""
-        if isinstance(wish, FullScreen):
+        if isinstance(request, ToggleFullScreen):
             self.window.set_fullscreen(not self.window.fullscreen)
         else:
             self.close()
@@ -143,72 +143,72 @@ class App:
         """Give everything back. The window may be closed already."""
         if self.window.context is not None:
             self.window.switch_to()
-            self.stage.close()
+            self.controller.close()
             self.window.close()
 
     def screenshot(self) -> np.ndarray:
         """What the window shows, panel and all: (H, W, 3) uint8."""
-        from viewer.window.blit import framebuffer
+        from viewer.window.texture import read_framebuffer
 
         self.window.switch_to()
-        self.stage.draw()
-        return framebuffer(self.window.get_framebuffer_size())
+        self.controller.draw()
+        return read_framebuffer(self.window.get_framebuffer_size())
 
     # ---- events, as pyglet calls them
 
     def on_mouse_motion(self, x: float, y: float, _dx: float, _dy: float) -> None:
-        before = self.stage.pointer
-        self.stage.move(x, y)
-        if self.stage.stirs(before):
+        before = self.controller.pointer
+        self.controller.move(x, y)
+        if self.controller.stirs(before):
             self.wake()
 
     def on_mouse_drag(self, x: float, y: float, *_: Any) -> None:
-        self.stage.move(x, y)
-        if self.stage.grip is None or self.stage.grip.tool in ("wipe", "crop"):
+        self.controller.move(x, y)
+        if self.controller.drag is None or self.controller.drag.tool in ("wipe", "crop"):
             self.wake()
         else:
             self.happened, self.soft = time.monotonic(), True
 
     def on_mouse_press(self, x: float, y: float, button: int, modifiers: int) -> None:
-        self.stage.press(x, y, button, named(modifiers))
+        self.controller.press(x, y, button, name_modifiers(modifiers))
         self.wake()
 
     def on_mouse_release(self, x: float, y: float, button: int, _modifiers: int) -> None:
-        self.stage.release(x, y, button)
+        self.controller.release(x, y, button)
         self.wake()
 
     def on_mouse_scroll(self, x: float, y: float, scroll_x: float, scroll_y: float) -> None:
-        self.stage.scroll(x, y, (scroll_x, scroll_y))
+        self.controller.scroll(x, y, (scroll_x, scroll_y))
         self.wake()
 
     def on_mouse_leave(self, _x: float, _y: float) -> None:
-        self.stage.leave()
+        self.controller.leave()
         self.wake()
 
     def on_key_press(self, symbol: int, modifiers: int) -> bool:
         from pyglet.window import key
 
-        self.stage.key(symbol, key.symbol_string(symbol), named(modifiers), True)
+        self.controller.key(symbol, key.symbol_string(symbol), name_modifiers(modifiers), True)
         self.wake()
         return True  # or pyglet closes the window on Escape
 
     def on_key_release(self, symbol: int, modifiers: int) -> None:
         from pyglet.window import key
 
-        self.stage.key(symbol, key.symbol_string(symbol), named(modifiers), False)
+        self.controller.key(symbol, key.symbol_string(symbol), name_modifiers(modifiers), False)
         self.wake()
 
     def on_text(self, text: str) -> None:
-        self.stage.gui.text(text)
+        self.controller.gui.text(text)
         self.wake()
 
     def on_file_drop(self, _x: float, _y: float, paths: list[str]) -> None:
-        self.stage.drop(paths)
+        self.controller.drop(paths)
         self.wake()
 
     def on_resize(self, _width: int, _height: int) -> bool:
         self.wake()
-        return True  # the stage sets the viewport itself
+        return True  # the controller sets the viewport itself
 
     def on_expose(self) -> None:
         self.wake()
@@ -221,18 +221,18 @@ class App:
         self.shown = False
 
     def on_activate(self) -> None:
-        self.stage.gui.focus(True)
+        self.controller.gui.focus(True)
         self.wake()
 
     def on_deactivate(self) -> None:
-        self.stage.let_go()
+        self.controller.let_go()
 
     def on_close(self) -> bool:
         self.close()
         return True
 
 
-def named(modifiers: int) -> frozenset[str]:
+def name_modifiers(modifiers: int) -> frozenset[str]:
     """pyglet's bits as names."""
     from pyglet.window import key
 

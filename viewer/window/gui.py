@@ -31,7 +31,7 @@ class Gui:
         if FONT.is_file():
             self.io.fonts.add_font_from_file_ttf(str(FONT), TEXT)
         self.scale = scale
-        style(scale)
+        apply_style(scale)
 
     def begin(self) -> None:
         """Start a frame at the window's present size."""
@@ -100,12 +100,12 @@ class Gui:
         imgui.destroy_context()
 
 
-def rgba(color: int, alpha: float = 1.0) -> imgui.ImVec4:
+def to_rgba(color: int, alpha: float = 1.0) -> imgui.ImVec4:
     """0xRRGGBB as ImGui wants it."""
     return imgui.ImVec4((color >> 16) / 255, (color >> 8 & 255) / 255, (color & 255) / 255, alpha)
 
 
-def style(scale: float) -> None:
+def apply_style(scale: float) -> None:
     """A dark look; `scale` is that of a dense screen whose window is measured in its small pixels."""
     imgui.style_colors_dark()
     look, kinds = imgui.get_style(), imgui.Col_
@@ -125,6 +125,6 @@ def style(scale: float) -> None:
         kinds.scrollbar_grab: (RAISED, 1.0), kinds.nav_cursor: (ACCENT, 1.0),
     }  # fmt: skip
     for kind, (color, alpha) in colors.items():
-        look.set_color_(kind, rgba(color, alpha))
+        look.set_color_(kind, to_rgba(color, alpha))
     look.scale_all_sizes(scale)
     look.font_scale_dpi = scale

@@ -6,11 +6,11 @@ from typing import Literal
 
 from render.camera import Camera
 from viewer.front import actions, navigation
-from viewer.front.desk import Turn
+from viewer.front.updates import Update
 from viewer.messages import Box
-from viewer.window import overlay, picture
+from viewer.window import areas, overlay
+from viewer.window.areas import Rectangle, WindowAreas
 from viewer.window.overlay import Frusta
-from viewer.window.picture import Places, Rectangle
 
 Tool = Literal["orbit", "look", "pan", "wipe", "crop"]
 Button = Literal["left", "middle", "right"]
@@ -30,7 +30,7 @@ class Press:
 
 
 @dataclass(frozen=True)
-class Caught:
+class HeldFace:
     """A face of the crop box as it was when it was taken."""
 
     face: int
@@ -39,7 +39,7 @@ class Caught:
 
 
 @dataclass(frozen=True)
-class Grip:
+class Drag:
     """What is being dragged."""
 
     tool: Tool
@@ -47,119 +47,121 @@ class Grip:
     at: Point
     pane: Rectangle  # in which it began
     moved: bool = False  # further than a click
-    caught: Caught | None = None
+    caught: HeldFace | None = None
 
 
-def gripped(turn: Turn, press: Press, places: Places) -> Grip:
+def begin_drag(update: Update, press: Press, places: WindowAreas) -> Drag:
     """What a button takes hold of: a handle of the crop box, the divider, else the scene or the eye."""
-    pane = pane_at(turn, press.at, places)
-    found = face_at(turn, press.at, places) if press.button == "left" else None
-    camera, crop = picture.camera(turn.state, places), turn.state.look.crop
+    pane = find_pane(update, press.at, places)
+    found = find_face(update, press.at, places) if press.button == "left" else None
+    camera, crop = areas.make_camera(update.state, places), update.state.display.crop
     if found is not None and camera and crop:
-        return Grip("crop", press.at, press.at, pane, caught=Caught(found, crop, camera))
-    if press.button == "left" and on_divider(turn, press.at, places):
-        return Grip("wipe", press.at, press.at, pane)
-    tool: Tool = "look" if turn.state.look.fly else "orbit"
-    return Grip("pan" if press.button != "left" or press.shift else tool, press.at, press.at, pane)
+        return Drag("crop", press.at, press.at, pane, caught=HeldFace(found, crop, camera))
+    if press.button == "left" and is_on_divider(update, press.at, places):
+        return Drag("wipe", press.at, press.at, pane)
+    tool: Tool = "look" if update.state.display.fly else "orbit"
+    return Drag("pan" if press.button != "left" or press.shift else tool, press.at, press.at, pane)
 
 
-def dragged(turn: Turn, grip: Grip, to: Point, places: Places) -> tuple[Turn, Grip]:
-    """The turn after a drag to a point. A click's tremble does nothing until it is a drag."""
+def drag_to(update: Update, drag: Drag, to: Point, places: WindowAreas) -> tuple[Update, Drag]:
+    """The update after a drag to a point. A click's tremble does nothing until it is a drag."""
     dots = places.scale * places.ratio
-    if turn.state.eye is None or not (grip.moved or math.dist(grip.start, to) > CLICK * dots):
-        return turn, grip
-    return TOOLS[grip.tool](turn, grip, to, places), replace(grip, at=to, moved=True)
+    if update.state.eye is None or not (drag.moved or math.dist(drag.start, to) > CLICK * dots):
+        return update, drag
+    return TOOLS[drag.tool](update, drag, to, places), replace(drag, at=to, moved=True)
 
 
-def orbit(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
+def orbit(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
     """The scene turns along."""
-    return actions.moved(turn, lambda eye: navigation.orbit(eye, *step(grip, to, places)))
+    return actions.change_eye(update, lambda eye: navigation.orbit(eye, *measure_step(drag, to, places)))
 
 
-def look(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
+def look(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
     """The head turns."""
-    return actions.moved(turn, lambda eye: navigation.look(eye, *step(grip, to, places)))
+    return actions.change_eye(update, lambda eye: navigation.look(eye, *measure_step(drag, to, places)))
 
 
-def pan(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
+def pan(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
     """The scene shifts along, pixel by pixel at the pivot."""
-    shift = to[0] - grip.at[0], to[1] - grip.at[1]
-    return actions.moved(turn, lambda eye: navigation.pan(eye, *shift, max(grip.pane[3], 1)))
+    shift = to[0] - drag.at[0], to[1] - drag.at[1]
+    return actions.change_eye(update, lambda eye: navigation.pan(eye, *shift, max(drag.pane[3], 1)))
 
 
-def wipe(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
+def wipe(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
     """The divider goes along."""
-    left, width = across(turn, places)
-    return turn.look(wipe=min(max((to[0] - left) / max(width, 1), 0.0), 1.0))
+    left, width = measure_wipe(update, places)
+    return update.display(wipe=min(max((to[0] - left) / max(width, 1), 0.0), 1.0))
 
 
-def across(turn: Turn, places: Places) -> tuple[float, float]:
+def measure_wipe(update: Update, places: WindowAreas) -> tuple[float, float]:
     """Where the wiped picture begins, and its width."""
-    camera, pane = picture.camera(turn.state, places), (0, 0, *places.picture[2:])
-    left, _, width, _ = picture.within(pane, camera.size) if camera else pane
+    camera, pane = areas.make_camera(update.state, places), (0, 0, *places.picture[2:])
+    left, _, width, _ = areas.fit_within(pane, camera.size) if camera else pane
     return left, width
 
 
-def crop(turn: Turn, grip: Grip, to: Point, places: Places) -> Turn:
+def crop(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
     """A face of the crop box goes along."""
-    caught = grip.caught
-    if caught is None or not turn.state.panes:
-        return turn
-    left, top = picture.within(grip.pane, caught.camera.size)[:2]
-    drag = (grip.start[0] - left, grip.start[1] - top), (to[0] - left, to[1] - top)
-    scene = turn.state.panes[0].opened.box
-    return turn.look(crop=overlay.dragged(caught.crop, caught.face, caught.camera, drag, scene))
+    caught = drag.caught
+    if caught is None or not update.state.panes:
+        return update
+    left, top = areas.fit_within(drag.pane, caught.camera.size)[:2]
+    ends = (drag.start[0] - left, drag.start[1] - top), (to[0] - left, to[1] - top)
+    scene = update.state.panes[0].opened.box
+    return update.display(crop=overlay.drag_face(caught.crop, caught.face, caught.camera, ends, scene))
 
 
 TOOLS = {"orbit": orbit, "look": look, "pan": pan, "wipe": wipe, "crop": crop}
 
 
-def step(grip: Grip, to: Point, places: Places) -> Point:
+def measure_step(drag: Drag, to: Point, places: WindowAreas) -> Point:
     """How far it went since the last time, in pixels at scale 1."""
     dots = places.scale * places.ratio
-    return (to[0] - grip.at[0]) / dots, (to[1] - grip.at[1]) / dots
+    return (to[0] - drag.at[0]) / dots, (to[1] - drag.at[1]) / dots
 
 
-def clicked(turn: Turn, grip: Grip, places: Places, cameras: Frusta | None) -> Turn:
+def click(update: Update, drag: Drag, places: WindowAreas, cameras: Frusta | None) -> Update:
     """A click on a camera looks through it."""
-    camera = picture.camera(turn.state, places)
-    if cameras is None or camera is None or grip.tool not in ("orbit", "look"):
-        return turn
-    left, top = picture.within(grip.pane, camera.size)[:2]
-    view = overlay.frustum_at(camera, cameras, (grip.start[0] - left, grip.start[1] - top))
-    return turn if view is None else actions.through(turn, view)
+    camera = areas.make_camera(update.state, places)
+    if cameras is None or camera is None or drag.tool not in ("orbit", "look"):
+        return update
+    left, top = areas.fit_within(drag.pane, camera.size)[:2]
+    view = overlay.find_frustum(camera, cameras, (drag.start[0] - left, drag.start[1] - top))
+    return update if view is None else actions.look_through(update, view)
 
 
-def scrolled(turn: Turn, notches: float, *, lens: bool) -> Turn:
+def scroll(update: Update, notches: float, *, lens: bool) -> Update:
     """The wheel: nearer, or with `lens` a narrower field of view."""
-    return actions.moved(turn, lambda eye: navigation.widen(eye, -notches) if lens else navigation.zoom(eye, notches))
+    return actions.change_eye(
+        update, lambda eye: navigation.widen(eye, -notches) if lens else navigation.zoom(eye, notches)
+    )
 
 
-def pane_at(turn: Turn, at: Point, places: Places) -> Rectangle:
+def find_pane(update: Update, at: Point, places: WindowAreas) -> Rectangle:
     """The pane at a point; the first one where there is none."""
-    found = picture.panes(turn.state, places) or [(0, 0, *places.picture[2:])]
+    found = areas.place_panes(update.state, places) or [(0, 0, *places.picture[2:])]
     return next((r for r in found if r[0] <= at[0] < r[0] + r[2] and r[1] <= at[1] < r[1] + r[3]), found[0])
 
 
-def face_at(turn: Turn, at: Point, places: Places) -> int | None:
+def find_face(update: Update, at: Point, places: WindowAreas) -> int | None:
     """The face of the crop box whose handle is at a point."""
-    camera, box = picture.camera(turn.state, places), turn.state.look.crop
+    camera, box = areas.make_camera(update.state, places), update.state.display.crop
     if camera is None or box is None:
         return None
-    left, top = picture.within(pane_at(turn, at, places), camera.size)[:2]
-    return overlay.handle_at(camera, box, (at[0] - left, at[1] - top))
+    left, top = areas.fit_within(find_pane(update, at, places), camera.size)[:2]
+    return overlay.find_handle(camera, box, (at[0] - left, at[1] - top))
 
 
-def face(turn: Turn, grip: Grip | None, at: Point | None, places: Places) -> int | None:
+def find_lit_face(update: Update, drag: Drag | None, at: Point | None, places: WindowAreas) -> int | None:
     """The face of the crop box that is held, or under the pointer."""
-    if grip:
-        return grip.caught.face if grip.caught else None
-    return None if at is None else face_at(turn, at, places)
+    if drag:
+        return drag.caught.face if drag.caught else None
+    return None if at is None else find_face(update, at, places)
 
 
-def on_divider(turn: Turn, at: Point, places: Places) -> bool:
+def is_on_divider(update: Update, at: Point, places: WindowAreas) -> bool:
     """Whether the wipe's divider is at a point."""
-    if turn.state.look.layout != "wipe" or len(turn.state.shown) < 2:
+    if update.state.display.layout != "wipe" or len(update.state.shown) < 2:
         return False
-    left, width = across(turn, places)
-    return abs(at[0] - left - turn.state.look.wipe * width) <= REACH * places.scale * places.ratio
+    left, width = measure_wipe(update, places)
+    return abs(at[0] - left - update.state.display.wipe * width) <= REACH * places.scale * places.ratio

@@ -1,4 +1,4 @@
-"""Lines over a picture: scene box, axes, crop box with its handles, and the cameras of the album.
+"""Lines over a picture: scene box, axes, crop box with its handles, and the cameras of the views.
 
 Pixels are those of the camera that the picture was drawn with, from its top left corner. A face of a box is numbered as
 its coordinate in a `Box`: 0 1 2 are low x y z, 3 4 5 high x y z.
@@ -14,7 +14,7 @@ from PIL import ImageColor
 
 from render.camera import Camera, CameraBank, project
 from scenes import frusta
-from viewer.messages import Box, Spot
+from viewer.messages import Box, ViewCamera
 
 Pixel = tuple[float, float]
 Colour = tuple[int, int, int]
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Frusta:
-    """Cameras of an album as pyramids. Made once."""
+    """Cameras of views as pyramids. Made once."""
 
     points: np.ndarray  # (M, 6, 3) float64, as frusta.PYRAMID joins them
     train: np.ndarray  # (M,) bool
@@ -59,7 +59,7 @@ class Overlay:
     crop: Box | None = None
     face: int | None = None  # of the crop box, under the pointer
     cameras: Frusta | None = None
-    selected: int | None = None  # view of the album
+    selected: int | None = None  # number of the view
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Handle:
     depth: float  # scene units along the camera's axis
 
 
-def lines(camera: Camera, shown: Overlay) -> list[Line]:
+def list_lines(camera: Camera, shown: Overlay) -> list[Line]:
     """All lines, those to be drawn last at the end."""
     result: list[Line] = []
     if shown.box is not None:
@@ -79,24 +79,24 @@ def lines(camera: Camera, shown: Overlay) -> list[Line]:
         result += _drawn(camera, frusta.edges(corners).numpy(), [GREY] * 12, [1.0] * 12)
         result += _drawn(camera, _tripod(corners.numpy()), AXES, [2.5] * 3)
     if shown.cameras is not None:
-        result += _album(camera, shown.cameras, shown.selected)
+        result += _draw_views(camera, shown.cameras, shown.selected)
     if shown.crop is not None:
         result += _drawn(camera, frusta.edges(_corners(shown.crop)).numpy(), [CROP] * 12, [1.5] * 12)
-        result += [line for h in handles(camera, shown.crop) for line in _square(h, h.face == shown.face)]
+        result += [line for h in list_handles(camera, shown.crop) for line in _square(h, h.face == shown.face)]
     return result
 
 
-def album(spots: Sequence[Spot]) -> Frusta:
-    """The cameras of an album, their pyramids a twelfth as deep as they usually stand away from the core."""
-    if not spots:
+def make_frusta(views: Sequence[ViewCamera]) -> Frusta:
+    """The cameras of views, their pyramids a twelfth as deep as they usually stand away from the core."""
+    if not views:
         return Frusta(np.zeros((0, 6, 3)), np.zeros(0, bool), 0.0)
-    away = torch.stack([spot.camera.pose[:3, 3] for spot in spots]) - 0.5
+    away = torch.stack([spot.camera.pose[:3, 3] for spot in views]) - 0.5
     depth = max(0.02, float(away.norm(dim=-1).median()) / 12)
-    points = torch.stack([frusta.pyramid(spot.camera, depth) for spot in spots])
-    return Frusta(points.double().numpy(), np.array([spot.split == "train" for spot in spots]), depth)
+    points = torch.stack([frusta.pyramid(spot.camera, depth) for spot in views])
+    return Frusta(points.double().numpy(), np.array([spot.split == "train" for spot in views]), depth)
 
 
-def frustum_at(camera: Camera, cameras: Frusta, pixel: Pixel) -> int | None:
+def find_frustum(camera: Camera, cameras: Frusta, pixel: Pixel) -> int | None:
     """The view whose pyramid is drawn within `TOUCH` pixels of a point, the nearest one to the point; None: none."""
     views = _some(camera, cameras, None)
     ends, index = _projected(camera, _strokes(cameras, views))
@@ -110,20 +110,20 @@ def frustum_at(camera: Camera, cameras: Frusta, pixel: Pixel) -> int | None:
     return int(views[index[best] // len(frusta.PYRAMID)]) if distance[best] <= TOUCH else None
 
 
-def handles(camera: Camera, crop: Box) -> list[Handle]:
+def list_handles(camera: Camera, crop: Box) -> list[Handle]:
     """The handles of a crop box that the camera sees: the middles of its faces."""
     pixels, depth = project(camera, torch.from_numpy(_middles(crop)))
     found = zip(range(6), pixels.tolist(), depth.tolist(), strict=True)
     return [Handle(face, (x, y), away) for face, (x, y), away in found if x == x and y == y and away > NEAR]
 
 
-def handle_at(camera: Camera, crop: Box, pixel: Pixel) -> int | None:
+def find_handle(camera: Camera, crop: Box, pixel: Pixel) -> int | None:
     """The face whose handle is taken at a point, the nearest to the eye of those within `HANDLE` pixels; None: none."""
-    near = [h for h in handles(camera, crop) if np.hypot(h.at[0] - pixel[0], h.at[1] - pixel[1]) <= HANDLE]
+    near = [h for h in list_handles(camera, crop) if np.hypot(h.at[0] - pixel[0], h.at[1] - pixel[1]) <= HANDLE]
     return min(near, key=lambda h: h.depth).face if near else None
 
 
-def dragged(crop: Box, face: int, camera: Camera, drag: tuple[Pixel, Pixel], scene: Box) -> Box:
+def drag_face(crop: Box, face: int, camera: Camera, drag: tuple[Pixel, Pixel], scene: Box) -> Box:
     """The crop box after its face was dragged along its axis, so that the handle follows the pointer in the picture.
 
     `drag` goes from the pixel where the pointer took the handle to where it is now, and `crop` is the box as it was
@@ -176,7 +176,7 @@ def _drawn(camera: Camera, ends: np.ndarray, colours: Sequence[Colour], widths: 
     return [Line((a, b), (c, d), colours[k], widths[k]) for ((a, b), (c, d)), k in seen]
 
 
-def _album(camera: Camera, cameras: Frusta, selected: int | None) -> list[Line]:
+def _draw_views(camera: Camera, cameras: Frusta, selected: int | None) -> list[Line]:
     """The cameras, the selected one last."""
     views = _some(camera, cameras, selected)
     count = len(frusta.PYRAMID)

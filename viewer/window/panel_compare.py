@@ -5,56 +5,56 @@ import math
 from imgui_bundle import imgui
 
 from viewer.front import actions
-from viewer.front.desk import Turn, called
-from viewer.front.session import LAYOUTS, Pane
-from viewer.messages import Score
+from viewer.front.session import ARRANGEMENTS, Pane
+from viewer.front.updates import Update, name_field
+from viewer.messages import ScoreViews
 from viewer.window import widgets
-from viewer.window.gui import rgba
-from viewer.window.widgets import scaled
+from viewer.window.gui import to_rgba
+from viewer.window.widgets import scale
 
 ROWS = 10  # of the list of photographs that are in sight at once
 
 
-def draw(turn: Turn) -> Turn:
+def draw(update: Update) -> Update:
     """The section, where there is something to compare."""
-    if len(turn.state.panes) < 2 or not widgets.section("Compare"):
-        return turn
-    look = turn.state.look
-    layout = widgets.segments("layout", look.layout, LAYOUTS)
-    turn = turn.look(layout=layout)
+    if len(update.state.panes) < 2 or not widgets.section("Compare"):
+        return update
+    look = update.state.display
+    layout = widgets.segments("layout", look.layout, ARRANGEMENTS)
+    update = update.display(layout=layout)
     if layout == "wipe":
-        turn = turn.look(wipe=widgets.slider("divider", look.wipe, (0.0, 1.0)))
+        update = update.display(wipe=widgets.slider("divider", look.wipe, (0.0, 1.0)))
     if layout == "difference":
-        turn = turn.look(gain=widgets.slider("gain", look.gain, (1.0, 64.0), "x %.1f", log=True))
-    if layout != "split" and len(turn.state.shown) < 2:
+        update = update.display(gain=widgets.slider("gain", look.gain, (1.0, 64.0), "x %.1f", log=True))
+    if layout != "split" and len(update.state.shown) < 2:
         widgets.note("Show two fields to compare them.")
-    return turn
+    return update
 
 
-def errors(turn: Turn) -> Turn:
+def draw_errors(update: Update) -> Update:
     """The section that lists photographs, the worst first; a click looks through one."""
-    pane = turn.chosen
-    if pane is None or not any(spot.photographed for spot in turn.state.spots):
-        return turn
+    pane = update.chosen
+    if pane is None or not any(spot.photographed for spot in update.state.views):
+        return update
     if not widgets.section("Photographs", opened=False):
-        return turn
-    if widgets.button(f"score {called(pane, turn.state)}", share=1, enabled=turn.state.worker == "ready"):
-        turn = turn.send(Score(pane.opened.pane))
-    worst = ranked(pane)
+        return update
+    if widgets.button(f"score {name_field(pane, update.state)}", share=1, enabled=update.state.worker == "ready"):
+        update = update.send(ScoreViews(pane.opened.pane))
+    worst = rank_views(pane)
     if not worst:
         widgets.note("A click on a photograph will look through its camera; scores say how far off each is.")
-        return turn
+        return update
     mean = sum(psnr for _, psnr in worst) / len(worst)
     widgets.note(f"{len(worst)} photographs, {mean:.2f} dB on average; the worst first")
-    return table(turn, worst)
+    return draw_table(update, worst)
 
 
-def ranked(pane: Pane) -> list[tuple[int, float]]:
+def rank_views(pane: Pane) -> list[tuple[int, float]]:
     """View and dB of all photographs that were scored, ascending."""
     return sorted(((i, p) for i, p in enumerate(pane.scores) if math.isfinite(p)), key=lambda pair: pair[1])
 
 
-def table(turn: Turn, worst: list[tuple[int, float]]) -> Turn:
+def draw_table(update: Update, worst: list[tuple[int, float]]) -> Update:
     """The list, drawn where it is in sight, with a bar for each."""
     height = imgui.get_text_line_height_with_spacing() * min(ROWS, len(worst))
     imgui.begin_child("errors", imgui.ImVec2(0, height))
@@ -63,25 +63,25 @@ def table(turn: Turn, worst: list[tuple[int, float]]) -> Turn:
     clipper.begin(len(worst))
     while clipper.step():
         for i in range(clipper.display_start, clipper.display_end):
-            turn = entry(turn, *worst[i], (worst[i][1] - low) / max(high - low, 1e-6))
+            update = draw_entry(update, *worst[i], (worst[i][1] - low) / max(high - low, 1e-6))
     imgui.end_child()
-    return turn
+    return update
 
 
-def entry(turn: Turn, view: int, psnr: float, share: float) -> Turn:
+def draw_entry(update: Update, view: int, psnr: float, share: float) -> Update:
     """One photograph; `share` 0 for the worst and 1 for the best."""
-    if view >= len(turn.state.spots):
-        return turn
-    spot, eye = turn.state.spots[view], turn.state.eye
+    if view >= len(update.state.views):
+        return update
+    spot, eye = update.state.views[view], update.state.eye
     if imgui.selectable(f"##{view}", eye is not None and eye.view == view)[0]:
-        turn = actions.through(turn, view)
+        update = actions.look_through(update, view)
     low, high = imgui.get_item_rect_min(), imgui.get_item_rect_max()
     end = imgui.ImVec2(low.x + (high.x - low.x) * (0.15 + 0.85 * share), high.y)
     pen = imgui.get_window_draw_list()
-    pen.add_rect_filled(low, end, imgui.get_color_u32(rgba(0x3D7BD9, 0.28)))
+    pen.add_rect_filled(low, end, imgui.get_color_u32(to_rgba(0x3D7BD9, 0.28)))
     ink = imgui.get_color_u32(imgui.Col_.text)
     y = (low.y + high.y - imgui.get_text_line_height()) / 2
-    pen.add_text(imgui.ImVec2(low.x + scaled(4), y), ink, f"{spot.split}  {spot.name}")
+    pen.add_text(imgui.ImVec2(low.x + scale(4), y), ink, f"{spot.split}  {spot.name}")
     said = f"{psnr:.2f} dB"
-    pen.add_text(imgui.ImVec2(high.x - imgui.calc_text_size(said).x - scaled(4), y), ink, said)
-    return turn
+    pen.add_text(imgui.ImVec2(high.x - imgui.calc_text_size(said).x - scale(4), y), ink, said)
+    return update

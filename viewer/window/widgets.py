@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 
 from imgui_bundle import imgui
 
-from viewer.window.gui import ACCENT, rgba
+from viewer.window.gui import ACCENT, to_rgba
 
 T = TypeVar("T", bound=str)
 LABEL = 88.0  # pixels at scale 1 that labels take
 RED, GREEN, AMBER = 0xF0716A, 0x7CC47F, 0xE3B25C
 
 
-def scaled(pixels: float) -> float:
+def scale(pixels: float) -> float:
     """Pixels at scale 1, on this screen."""
     return pixels * imgui.get_style().font_scale_dpi
 
@@ -22,7 +22,7 @@ def label(text: str) -> None:
     """Begin a line; the next widget fills the rest."""
     imgui.align_text_to_frame_padding()
     imgui.text_disabled(text)
-    imgui.same_line(scaled(LABEL) + imgui.get_style().window_padding.x)
+    imgui.same_line(scale(LABEL) + imgui.get_style().window_padding.x)
     imgui.set_next_item_width(-1)
 
 
@@ -62,7 +62,7 @@ def choice(text: str, value: T, options: Sequence[T], shown: Callable[[T], str] 
 def segments(name: str, value: T, options: Sequence[T], columns: int = 0) -> T:
     """One of several, all of them in sight as a row (or rows of `columns`) of buttons."""
     columns = columns or len(options)
-    gap = scaled(3)
+    gap = scale(3)
     width = (imgui.get_content_region_avail().x - gap * (columns - 1)) / columns
     imgui.push_style_var(imgui.StyleVar_.item_spacing, imgui.ImVec2(gap, gap))
     for i, option in enumerate(options):
@@ -70,8 +70,8 @@ def segments(name: str, value: T, options: Sequence[T], columns: int = 0) -> T:
             imgui.same_line()
         active = option == value
         if active:
-            imgui.push_style_color(imgui.Col_.button, rgba(ACCENT))
-            imgui.push_style_color(imgui.Col_.button_hovered, rgba(ACCENT))
+            imgui.push_style_color(imgui.Col_.button, to_rgba(ACCENT))
+            imgui.push_style_color(imgui.Col_.button_hovered, to_rgba(ACCENT))
         if imgui.button(f"{option}##{name}", imgui.ImVec2(width, 0)):
             value = option
         if active:
@@ -131,15 +131,9 @@ def section(text: str, *, opened: bool = True) -> bool:
 
 def note(text: str, color: int | None = None) -> None:
     """A wrapped text; dim where no colour is given."""
-    tint = imgui.get_style_color_vec4(imgui.Col_.text_disabled) if color is None else rgba(color)
+    tint = imgui.get_style_color_vec4(imgui.Col_.text_disabled) if color is None else to_rgba(color)
     imgui.push_style_color(imgui.Col_.text, tint)
     imgui.push_text_wrap_pos(0.0)
     imgui.text_unformatted(text)
     imgui.pop_text_wrap_pos()
     imgui.pop_style_color()
-
-
-def fact(text: str, value: str) -> None:
-    """A label and what is known."""
-    label(text)
-    imgui.text_unformatted(value)

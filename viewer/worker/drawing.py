@@ -16,9 +16,9 @@ from render.occupancy import OccupancyGrid
 from render.pictures import bytes_of, depth_span
 from render.rays import RayBatch
 from render.renderer import Frame, Pixels, Renderer, blank
-from viewer.messages import Shot
-from viewer.worker.lens_samples import passed
-from viewer.worker.modes import LOOKS, Background, Truth, cells, cropped, pictured, quality, shown
+from viewer.messages import FrameRequest
+from viewer.worker.lens_samples import shift_camera
+from viewer.worker.modes import LOOKS, Background, GroundTruth, cells, cropped, pictured, quality, shown
 
 PATIENCE = 0.07  # seconds that a tile should take, after which a pass can be given up
 FIRST, FEWEST, MOST = 1 << 13, 1 << 10, 1 << 15  # rays of a tile
@@ -43,37 +43,37 @@ class World:
 
 
 @dataclass(frozen=True)
-class Subject:
+class FrameSource:
     """What a pane draws."""
 
     field: Field
     grid: OccupancyGrid
     renderer: Renderer
     background: Background
-    carry: Tensor  # (4, 4) float64 similarity, world to this subject's scene units; identity for the first
+    carry: Tensor  # (4, 4) float64 similarity, world to this source's scene units; identity for the first
     world: World
 
     @property
     def unit(self) -> float:
-        """Length of one world unit in this subject's scene units."""
+        """Length of one world unit in this source's scene units."""
         return float(torch.linalg.det(self.carry[:3, :3]).abs() ** (1 / 3))
 
     @staticmethod
-    def of_model(model: LoadedModel, world: World) -> "Subject":
+    def of_model(model: LoadedModel, world: World) -> "FrameSource":
         """A model file, opened."""
         r, g, b = model.header.background
-        carry = carried(world, model.transform)
-        return Subject(model.field, model.grid, model.renderer, (r, g, b), carry, world)
+        carry = find_carry(world, model.transform)
+        return FrameSource(model.field, model.grid, model.renderer, (r, g, b), carry, world)
 
     @staticmethod
-    def of_learning(learning: Learning, world: World) -> "Subject":
+    def of_learning(learning: Learning, world: World) -> "FrameSource":
         """A field as it stands while it learns. To be taken anew for every pass: shape and occupancy change."""
         place = learning.place
-        carry = carried(world, place.transform)
-        return Subject(learning.field, learning.loss.grid, learning.renderer, place.background, carry, world)
+        carry = find_carry(world, place.transform)
+        return FrameSource(learning.field, learning.loss.grid, learning.renderer, place.background, carry, world)
 
 
-def carried(world: World, transform: Tensor) -> Tensor:
+def find_carry(world: World, transform: Tensor) -> Tensor:
     """World to the scene units that `transform` (4, 4) leads to from input coordinates: (4, 4) float64; exactly the
     identity for the world's own."""
     if torch.equal(world.transform, transform.double()):
@@ -82,7 +82,7 @@ def carried(world: World, transform: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Pass:
+class DrawnPass:
     """One pass over a picture, not yet exposed nor compared."""
 
     picture: Tensor  # (H, W, 3) float32 in [0, 1], on the CPU
@@ -92,43 +92,48 @@ class Pass:
 
 
 def draw_pass(
-    subject: Subject, shot: Shot, camera: Camera, number: int, truth: Truth | None, cancelled: Callable[[], bool]
-) -> Pass | None:
-    """Pass `number` of a picture, from `camera` (the shot's, or the same at a smaller size; world units). None once
+    source: FrameSource,
+    request: FrameRequest,
+    camera: Camera,
+    number: int,
+    truth: GroundTruth | None,
+    cancelled: Callable[[], bool],
+) -> DrawnPass | None:
+    """Pass `number` of a picture, from `camera` (the request's, or the same at a smaller size; world units). None once
     `cancelled()`, which is asked about every PATIENCE seconds.
 
     Pass 0 goes through pixel centres and is the picture that `render-scene` draws; later ones go through other points
-    of pixels and lens. `truth`: the photograph of the shot's view, at the shot's size.
+    of pixels and lens. `truth`: the photograph of the request's view, at the request's size.
     """
     begin = time.perf_counter()
-    own = passed(camera, number, shot.aperture, shot.focus)
-    own = Camera(moved(own.pose, subject.carry), own.intrinsics, own.size)
-    frame = tiled(tracer(subject, shot), own, subject.grid.bits.device, cancelled)
+    own = shift_camera(camera, number, request.aperture, request.focus)
+    own = Camera(moved(own.pose, source.carry), own.intrinsics, own.size)
+    frame = draw_tiles(make_tracer(source, request), own, source.grid.bits.device, cancelled)
     if frame is None:
         return None
-    frame = in_world(frame, subject, shot.mode == "normal")
-    background = shot.background or subject.background
-    if shot.mode == "error" and truth is not None:
+    frame = to_world(frame, source, request.mode == "normal")
+    background = request.background or source.background
+    if request.mode == "error" and truth is not None:
         background = truth.background
-    picture = pictured(shot.mode, frame, background, depth_span(subject.world.box, camera))
-    whole = shot.mode in ("color", "error") and number == 0 and camera.size == shot.camera.size
-    comparable = whole and shot.crop is None and shot.near == 0
+    picture = pictured(request.mode, frame, background, depth_span(source.world.box, camera))
+    whole = request.mode in ("color", "error") and number == 0 and camera.size == request.camera.size
+    comparable = whole and request.crop is None and request.near == 0
     score = quality(frame.pixels, truth) if comparable and truth is not None else None
-    return Pass(picture, frame.samples, time.perf_counter() - begin, score)
+    return DrawnPass(picture, frame.samples, time.perf_counter() - begin, score)
 
 
-def tracer(subject: Subject, shot: Shot) -> Callable[[RayBatch], Frame]:
-    """What draws rays (R,), in the subject's units."""
-    near, grid = shot.near * subject.unit, subject.grid
-    if shot.crop is not None:
-        grid = cropped(grid, carried_box(torch.tensor(shot.crop).view(2, 3), subject.carry))
-    if shot.mode == "occupancy":
+def make_tracer(source: FrameSource, request: FrameRequest) -> Callable[[RayBatch], Frame]:
+    """What draws rays (R,), in the source's units."""
+    near, grid = request.near * source.unit, source.grid
+    if request.crop is not None:
+        grid = cropped(grid, carry_box(torch.tensor(request.crop).view(2, 3), source.carry))
+    if request.mode == "occupancy":
         return lambda rays: cells(grid, rays, near)
-    look = LOOKS.get(shot.mode, blank)
-    return lambda rays: subject.renderer.bunch(subject.field, grid, rays, look, near)
+    look = LOOKS.get(request.mode, blank)
+    return lambda rays: source.renderer.bunch(source.field, grid, rays, look, near)
 
 
-def carried_box(box: Tensor, carry: Tensor) -> Tensor:
+def carry_box(box: Tensor, carry: Tensor) -> Tensor:
     """Bounds (2, 3) float32 of a box (2, 3) carried by a similarity. Exact where that turns by quarters or not at all;
     the same box where it does nothing."""
     if torch.equal(carry, torch.eye(4, dtype=carry.dtype)):
@@ -138,15 +143,15 @@ def carried_box(box: Tensor, carry: Tensor) -> Tensor:
     return torch.stack([corners.amin(0), corners.amax(0)]).float()
 
 
-def in_world(frame: Frame, subject: Subject, normals: bool) -> Frame:
+def to_world(frame: Frame, source: FrameSource, normals: bool) -> Frame:
     """The frame with depths in world units, and, where its rgb holds normals, those in world axes."""
     pixels, rgb = frame.pixels, frame.pixels.rgb
     if normals:
-        rgb = rgb @ (subject.carry[:3, :3] / subject.unit).float()  # the inverse of a rotation is its transpose
-    return Frame(Pixels(rgb, pixels.opacity, pixels.depth / subject.unit), frame.counts)
+        rgb = rgb @ (source.carry[:3, :3] / source.unit).float()  # the inverse of a rotation is its transpose
+    return Frame(Pixels(rgb, pixels.opacity, pixels.depth / source.unit), frame.counts)
 
 
-def tiled(
+def draw_tiles(
     trace: Callable[[RayBatch], Frame], camera: Camera, device: torch.device, cancelled: Callable[[], bool]
 ) -> Frame | None:
     """A frame (H, W) on the CPU, or None once cancelled. Tiles are stretches of rows, whose rays read the same parts of
@@ -160,7 +165,7 @@ def tiled(
         begin = time.perf_counter()
         parts.append(trace(rays[start : start + size].to(device)))
         start += size
-        size = following(size, time.perf_counter() - begin)
+        size = choose_tile(size, time.perf_counter() - begin)
     rgb = torch.cat([p.pixels.rgb for p in parts]).cpu().view(height, width, 3)
     opacity = torch.cat([p.pixels.opacity for p in parts]).cpu().view(height, width)
     depth = torch.cat([p.pixels.depth for p in parts]).cpu().view(height, width)
@@ -168,7 +173,7 @@ def tiled(
     return Frame(Pixels(rgb, opacity, depth), counts)
 
 
-def following(size: int, seconds: float) -> int:
+def choose_tile(size: int, seconds: float) -> int:
     """Rays of the next tile, after one of `size` rays took so long; at most twice as many, as what comes may cost
     more."""
     fits = size * min(PATIENCE / max(seconds, 1e-9), 2.0)
@@ -176,21 +181,21 @@ def following(size: int, seconds: float) -> int:
 
 
 @dataclass(frozen=True)
-class Stack:
+class PassSum:
     """The sum of passes over one picture: as large after a thousand as after one."""
 
     total: Tensor  # (H, W, 3) float32
     passes: int  # >= 1
 
     @staticmethod
-    def of(one: Pass) -> "Stack":
+    def of(one: DrawnPass) -> "PassSum":
         """A stack of one."""
-        return Stack(one.picture, 1)
+        return PassSum(one.picture, 1)
 
-    def plus(self, one: Pass) -> "Stack":
+    def plus(self, one: DrawnPass) -> "PassSum":
         """With one pass more, of the same size."""
-        return Stack(self.total + one.picture, self.passes + 1)
+        return PassSum(self.total + one.picture, self.passes + 1)
 
-    def image(self, shot: Shot, truth: Truth | None = None) -> np.ndarray:
-        """The mean as it is shown, (H, W, 3) uint8: exposed, or compared with the photograph of the shot's view."""
-        return bytes_of(shown(shot.mode, self.total / self.passes, shot.exposure, truth))
+    def image(self, request: FrameRequest, truth: GroundTruth | None = None) -> np.ndarray:
+        """The mean as it is shown, (H, W, 3) uint8: exposed, or compared with the photograph of the request's view."""
+        return bytes_of(shown(request.mode, self.total / self.passes, request.exposure, truth))

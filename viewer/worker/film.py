@@ -9,20 +9,20 @@ from torch import Tensor
 
 from render.command import one_line
 from render.render_scene import write_film
-from viewer.messages import Film, Filming
+from viewer.messages import DrawFilm, FilmProgress
 
 ENDINGS = (".mp4", ".gif")
 AHEAD = 4  # frames that may wait for the encoder
 PATIENCE = 10.0  # seconds that the encoder may take to end
 
 
-class Filmer:
+class FilmWriter:
     """One film in the making. ValueError where it cannot be written."""
 
-    def __init__(self, film: Film, draw: Callable[[int], Tensor | None]) -> None:
+    def __init__(self, film: DrawFilm, draw: Callable[[int], Tensor | None]) -> None:
         """`draw` gives the picture (H, W, 3) of a frame by its number; None where something else came between."""
         self.film, self.draw, self.path = film, draw, Path(film.path)
-        check(film, self.path)
+        check_film(film, self.path)
         self.beside = self.path.with_name(f".{self.path.stem}-part{self.path.suffix}")  # until it is whole
         self.done, self.error = 0, ""
         self.frames: queue.Queue[Tensor | None] = queue.Queue(AHEAD)
@@ -74,12 +74,12 @@ class Filmer:
         self.thread.join(PATIENCE)
         self.beside.unlink(missing_ok=True)
 
-    def report(self, *, final: bool = False) -> Filming:
+    def report(self, *, final: bool = False) -> FilmProgress:
         """How far it is."""
-        return Filming(self.film.path, self.done, len(self.film.cameras), final)
+        return FilmProgress(self.film.path, self.done, len(self.film.cameras), final)
 
 
-def check(film: Film, path: Path) -> None:
+def check_film(film: DrawFilm, path: Path) -> None:
     """ValueError for what is wrong before the first frame."""
     if path.suffix.lower() not in ENDINGS:
         raise ValueError(f"{path}: wanted a film's ending, {' or '.join(ENDINGS)}; found {path.suffix or 'none'}")

@@ -18,7 +18,7 @@ from distill.photographs import settings
 from distill.photographs.training import Training
 from render.command import pick_device
 from scenes.scene import Scene
-from viewer.messages import Life, Progress
+from viewer.messages import RunProgress, RunState
 
 EVERY = 0.25  # seconds between reports of progress
 
@@ -35,7 +35,7 @@ class Job:
     again: Callable[[], "Job"]  # the same run from its first step
 
 
-def training(data: str, flags: settings.Settings, tell: settings.Tell) -> tuple[Job, Scene]:
+def begin_training(data: str, flags: settings.Settings, tell: settings.Tell) -> tuple[Job, Scene]:
     """Photographs teach a field, as `train-scene` does it; and what they show."""
     run = settings.begin(data, flags, tell)
 
@@ -51,7 +51,7 @@ def training(data: str, flags: settings.Settings, tell: settings.Tell) -> tuple[
     return job(run.training), run.scene
 
 
-def conversion(flags: convert_scene.Flags, tell: settings.Tell) -> Job:
+def begin_conversion(flags: convert_scene.Flags, tell: settings.Tell) -> Job:
     """A field teaches a field, as `convert-scene` does it."""
     path = Path(flags.model)
     flags.check()
@@ -76,7 +76,7 @@ class Learner:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.life: Life = "running"
+        self.life: RunState = "running"
         self.work = self.slices()
         self.last: Step | None = None
         self.mse = math.nan  # smoothed
@@ -112,7 +112,7 @@ class Learner:
                 yield
         self.life = "scoring"
         for at in self.job.finishing():
-            self.scored = described(at)
+            self.scored = format_scoring(at)
             yield
 
     def saw(self, step: Step) -> None:
@@ -144,7 +144,7 @@ class Learner:
         self.job.learning.save_model(self.job.files.model, {}, b"")
         return f"saved {self.job.files.model}; continue with --resume"
 
-    def progress(self, pane: int, *, due: bool = False) -> Progress | None:
+    def progress(self, pane: int, *, due: bool = False) -> RunProgress | None:
         """How it goes, where the last report is old enough or one is due."""
         now = time.monotonic()
         if not due and now - self.told < EVERY:
@@ -159,9 +159,9 @@ class Learner:
         bounded = schedule.steps if schedule.steps < settings.UNBOUNDED else 0
         share = min(1.0, max(run.index / schedule.steps, run.seconds / schedule.seconds))
         loss = step.loss if step else math.nan
-        return Progress(pane, self.life, run.index, bounded, share, stage, loss, psnr, run.seconds, rate)
+        return RunProgress(pane, self.life, run.index, bounded, share, stage, loss, psnr, run.seconds, rate)
 
 
-def described(at: Scoring) -> str:
+def format_scoring(at: Scoring) -> str:
     """How far scoring is, for a person."""
     return f"{at.what}: {at.done} of {at.views}"

@@ -9,14 +9,14 @@ ROOT = 1.1673039782614187  # x^5 = x + 1: the generalised golden ratio of four d
 STEPS = tuple(ROOT**-k for k in (1, 2, 3, 4))
 
 
-def place(number: int) -> tuple[float, float, float, float]:
+def sample_lens(number: int) -> tuple[float, float, float, float]:
     """Point `number` >= 0 of the additive sequence R4 (Roberts 2018, "The Unreasonable Effectiveness of Quasirandom
     Sequences"), in [0, 1)^4; point 0 is the origin."""
     a, b, c, d = ((number * step) % 1.0 for step in STEPS)
     return a, b, c, d
 
 
-def passed(camera: Camera, number: int, aperture: float = 0.0, focus: float = 1.0) -> Camera:
+def shift_camera(camera: Camera, number: int, aperture: float = 0.0, focus: float = 1.0) -> Camera:
     """The camera of a pass: looks through another point of every pixel and of a thin lens of radius `aperture`, sharp
     at distance `focus` > 0 along the axis (scene units). Pass 0 is the camera itself, through the lens's middle.
 
@@ -29,7 +29,7 @@ def passed(camera: Camera, number: int, aperture: float = 0.0, focus: float = 1.
     """
     if number == 0:
         return camera
-    a, b, c, d = place(number)
+    a, b, c, d = sample_lens(number)
     p, q = (a + 0.5) % 1.0 - 0.5, (b + 0.5) % 1.0 - 0.5
     radius, angle = aperture * math.sqrt(c), 2 * math.pi * d  # evenly over the disc
     u, v = radius * math.cos(angle), radius * math.sin(angle)

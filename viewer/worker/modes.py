@@ -25,7 +25,7 @@ TINTS = ((0.62, 0.74, 0.90), (0.95, 0.78, 0.48), (0.60, 0.85, 0.60), (0.93, 0.60
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """A photograph to compare with, at the size of the picture or finer."""
 
     rgb: Tensor  # (H, W, 3) float32 in [0, 1], over the background
@@ -53,7 +53,7 @@ def pictured(mode: Mode, frame: Frame, background: Background, span: tuple[float
     return over()
 
 
-def shown(mode: Mode, picture: Tensor, exposure: float, truth: Truth | None) -> Tensor:
+def shown(mode: Mode, picture: Tensor, exposure: float, truth: GroundTruth | None) -> Tensor:
     """The mean over passes (H, W, 3) as a person sees it: colours exposed by `exposure` stops, errors as heat. Where
     there is nothing to compare with, the colours."""
     if mode == "error" and truth is not None:
@@ -71,7 +71,7 @@ def exposed(picture: Tensor, stops: float) -> Tensor:
     return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def error_picture(picture: Tensor, truth: Truth) -> Tensor:
+def error_picture(picture: Tensor, truth: GroundTruth) -> Tensor:
     """Mean absolute error over RGB as heat (H, W, 3), times ERROR_GAIN; masked pixels are black. A coarse picture is
     compared with means over areas of the photograph."""
     height, width = picture.shape[:2]
@@ -83,7 +83,7 @@ def error_picture(picture: Tensor, truth: Truth) -> Tensor:
     return heat((picture - wanted).abs().mean(-1) * valid * ERROR_GAIN)
 
 
-def quality(pixels: Pixels, truth: Truth) -> float | None:
+def quality(pixels: Pixels, truth: GroundTruth) -> float | None:
     """PSNR in dB of a frame (H, W) over the photograph's background; None at another size, or where all is masked."""
     if pixels.opacity.shape != truth.valid.shape or not bool(truth.valid.any()):
         return None

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-Size = tuple[int, int]  # width, height in pixels
+from viewer.messages import PixelSize
 
 MOVING = 1 / 20  # seconds for one frame of all panes while the person moves
 LIVE = 0.2  # the same while something learns and nobody moves: it may be given up
@@ -50,7 +50,7 @@ class Cost:
         pixel = min(max(self.common / self.spread, rate / 4), rate)  # noise must not make pixels free
         return self.seconds - pixel * self.pixels, max(pixel, 1e-12)
 
-    def time(self, size: Size) -> float:
+    def time(self, size: PixelSize) -> float:
         """Seconds that a frame of this size should take; infinite while nothing is known."""
         if self.weight == 0:
             return math.inf
@@ -59,7 +59,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Wish:
+class FramePurpose:
     """What a frame is for."""
 
     moving: bool  # the person moves
@@ -68,35 +68,35 @@ class Wish:
     panes: int = 1  # that share the time
 
 
-def frame_size(full: Size, cost: Cost, wish: Wish, before: Size | None = None) -> Size:
+def choose_size(full: PixelSize, cost: Cost, purpose: FramePurpose, before: PixelSize | None = None) -> PixelSize:
     """The size of the next frame, at most `full` and of its proportions; `before` is that of the last coarse one.
 
     Moving: as large as fits into MOVING. Learning: into LIVE. Else coarse first where the full picture would take
     longer than COARSE, and full from then on.
     """
-    if wish.moving:
-        return fitting(full, cost, MOVING / wish.panes, before)
-    if wish.learning:
-        return fitting(full, cost, LIVE / wish.panes, before)
-    if wish.shown or cost.time(full) <= COARSE / wish.panes:
+    if purpose.moving:
+        return fit_size(full, cost, MOVING / purpose.panes, before)
+    if purpose.learning:
+        return fit_size(full, cost, LIVE / purpose.panes, before)
+    if purpose.shown or cost.time(full) <= COARSE / purpose.panes:
         return full
-    return fitting(full, cost, COARSE / 2 / wish.panes, before)
+    return fit_size(full, cost, COARSE / 2 / purpose.panes, before)
 
 
-def fitting(full: Size, cost: Cost, allowed: float, before: Size | None = None) -> Size:
+def fit_size(full: PixelSize, cost: Cost, allowed: float, before: PixelSize | None = None) -> PixelSize:
     """The largest size on the ladder that takes no longer than `allowed` seconds. The size before is kept while it
     takes about as long, so that sizes do not flicker."""
     if cost.weight == 0:
-        return part(full, math.sqrt(FIRST / math.prod(full)))
-    if before and part(full, before[0] / full[0]) == before:
+        return shrink(full, math.sqrt(FIRST / math.prod(full)))
+    if before and shrink(full, before[0] / full[0]) == before:
         low, high = (allowed * s for s in SLACK)
         if low <= cost.time(before) <= high or (before == full and cost.time(full) <= high):
             return before
     fixed, pixel = cost.line
-    return part(full, math.sqrt(max(allowed - fixed, 0.0) / (pixel * math.prod(full))))
+    return shrink(full, math.sqrt(max(allowed - fixed, 0.0) / (pixel * math.prod(full))))
 
 
-def part(full: Size, share: float) -> Size:
+def shrink(full: PixelSize, share: float) -> PixelSize:
     """The next smaller size on a ladder of STEPS an octave, `share` of the full width and height or less; from SMALLEST
     to all of it, at least 1 x 1."""
     if share >= 0.95:
@@ -107,33 +107,33 @@ def part(full: Size, share: float) -> Size:
 
 
 @dataclass(frozen=True)
-class Times:
+class TimeShares:
     """Where the last seconds went, while something learns."""
 
     drawn: float = 0.0  # seconds, fading
     learnt: float = 0.0
     drew: bool = False  # the last slice was a frame
 
-    def after_frame(self, seconds: float) -> "Times":
+    def after_frame(self, seconds: float) -> "TimeShares":
         """With a frame more."""
         faded = self.faded(seconds)
         return replace(faded, drawn=faded.drawn + seconds, drew=True)
 
-    def after_learning(self, seconds: float) -> "Times":
+    def after_learning(self, seconds: float) -> "TimeShares":
         """With a slice of learning more."""
         faded = self.faded(seconds)
         return replace(faded, learnt=faded.learnt + seconds, drew=False)
 
-    def faded(self, seconds: float) -> "Times":
+    def faded(self, seconds: float) -> "TimeShares":
         """What is left of the past after so long."""
         keep = math.exp(-seconds / WINDOW)
         return replace(self, drawn=self.drawn * keep, learnt=self.learnt * keep)
 
-    def frame_next(self, wish: Wish) -> bool:
+    def frame_next(self, purpose: FramePurpose) -> bool:
         """Whether a frame that is wanted comes before more learning: always where nothing learns; every second time
         while the person moves or waits for a first frame; else within SHARE of the time."""
-        if not wish.learning:
+        if not purpose.learning:
             return True
-        if wish.moving or not wish.shown:
+        if purpose.moving or not purpose.shown:
             return not self.drew
         return self.drawn <= SHARE * (self.drawn + self.learnt)

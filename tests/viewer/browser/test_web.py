@@ -16,32 +16,34 @@ from render import quaternions
 from render.camera import project
 from viewer.browser import panel as web_panel
 from viewer.browser import server as web
-from viewer.browser.server import Seen
+from viewer.browser.server import BrowserCamera
 from viewer.front import navigation
 from viewer.front.navigation import Eye
 from viewer.front.session import Session
-from viewer.messages import Save
+from viewer.messages import SaveModel
 
-NORTH = Seen(
+NORTH = BrowserCamera(
     (1.0, -2.0, 3.0), (math.sqrt(0.5), -math.sqrt(0.5), 0.0, 0.0), (1.0, 0.0, 3.0), (0.0, 0.0, 1.0), 0.8, (8, 6)
 )
 EYE = Eye((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), 1.0)
 
 
-def seen(matrix: torch.Tensor, **changes) -> Seen:
+def seen(matrix: torch.Tensor, **changes) -> BrowserCamera:
     """What a page reports from a pose of ours: OpenCV's axes, Y down and Z ahead."""
     turn = quaternions.from_matrices((matrix[:3, :3] @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))[None])[0]
     w, x, y, z = turn.tolist()
     px, py, pz = matrix[:3, 3].tolist()
-    return replace(Seen((px, py, pz), (w, x, y, z), (0.5, 0.5, 0.5), (0.0, 0.0, 1.0), 0.7, (40, 30)), **changes)
+    return replace(
+        BrowserCamera((px, py, pz), (w, x, y, z), (0.5, 0.5, 0.5), (0.0, 0.0, 1.0), 0.7, (40, 30)), **changes
+    )
 
 
 # ---- cameras
 
 
 def test_a_camera_that_looks_north_is_the_eye_that_looks_north():
-    eye = web.eye_of(NORTH, EYE)
-    right, up, back = navigation.axes(eye)
+    eye = web.to_eye(NORTH, EYE)
+    right, up, back = navigation.find_axes(eye)
     assert right == pytest.approx((1, 0, 0)) and up == pytest.approx((0, 0, 1)) and back == pytest.approx((0, -1, 0))
     assert (eye.position, eye.distance, eye.fov, eye.up) == ((1.0, -2.0, 3.0), 2.0, 0.8, (0.0, 0.0, 1.0))
 
@@ -51,36 +53,36 @@ def test_a_browsers_camera_sees_what_opencv_says():
     point = torch.tensor([1.4, 1.0, 3.3])
     x, y, z = (rotation.T @ (point - torch.tensor(NORTH.position))).tolist()
     focal = 300 / math.tan(0.4)
-    pixels, depth = project(navigation.camera(web.eye_of(NORTH, EYE), (800, 600)), point[None])
+    pixels, depth = project(navigation.make_camera(web.to_eye(NORTH, EYE), (800, 600)), point[None])
     assert pixels[0].tolist() == pytest.approx([400 + focal * x / z, 300 + focal * y / z], abs=1e-3)  # float32
     assert depth.item() == pytest.approx(z)
 
 
 @pytest.mark.parametrize("place", [(2.5, -1.0, 1.5), (-1.0, 3.0, -2.0), (0.5, 4.0, 0.5)])
 def test_poses_come_back_through_a_browser(place):
-    eye = web.eye_of(seen(pose(*place)), EYE)
-    assert torch.allclose(navigation.camera(eye, (40, 30)).pose, pose(*place), atol=1e-5)  # float32 quaternions
-    assert navigation.pivot(eye) == pytest.approx((0.5, 0.5, 0.5), abs=1e-5)
+    eye = web.to_eye(seen(pose(*place)), EYE)
+    assert torch.allclose(navigation.make_camera(eye, (40, 30)).pose, pose(*place), atol=1e-5)  # float32 quaternions
+    assert navigation.find_pivot(eye) == pytest.approx((0.5, 0.5, 0.5), abs=1e-5)
 
 
 def test_the_rest_of_the_eye_is_kept_and_its_view_left():
-    eye = web.eye_of(NORTH, replace(EYE, near=0.3, aperture=0.1, focus=2.0, view=4))
+    eye = web.to_eye(NORTH, replace(EYE, near=0.3, aperture=0.1, focus=2.0, view=4))
     assert (eye.near, eye.aperture, eye.focus, eye.view) == (0.3, 0.1, 2.0, None)
 
 
 def test_eyes_are_alike_but_for_roll():
-    assert web.alike(navigation.roll(EYE, 1.0), EYE)
-    assert web.alike(replace(EYE, position=(0.0, 5e-5, 0.0)), EYE)
-    assert not web.alike(replace(EYE, position=(0.0, 2e-4, 0.0)), EYE)
-    assert not web.alike(replace(EYE, fov=0.701), EYE)
-    assert not web.alike(navigation.look(EYE, 1, 0), EYE)
+    assert web.are_alike(navigation.roll(EYE, 1.0), EYE)
+    assert web.are_alike(replace(EYE, position=(0.0, 5e-5, 0.0)), EYE)
+    assert not web.are_alike(replace(EYE, position=(0.0, 2e-4, 0.0)), EYE)
+    assert not web.are_alike(replace(EYE, fov=0.701), EYE)
+    assert not web.are_alike(navigation.look(EYE, 1, 0), EYE)
 
 
 def test_pictures_have_the_canvas_proportions_and_a_limit():
-    assert web.capped((640, 480)) == (640, 480)
-    assert web.capped((3840, 2160)) == (1280, 720)
-    assert web.capped((100, 4000)) == (32, 1280)
-    assert web.capped((5000, 1)) == (1280, 1)
+    assert web.cap_size((640, 480)) == (640, 480)
+    assert web.cap_size((3840, 2160)) == (1280, 720)
+    assert web.cap_size((100, 4000)) == (32, 1280)
+    assert web.cap_size((5000, 1)) == (1280, 1)
 
 
 # ---- the door
@@ -109,7 +111,7 @@ def test_without_viser_the_command_that_installs_it_is_told(monkeypatch):
 
 
 def test_how_a_browser_names_the_host():
-    assert [web.reached(host) for host in ("127.0.0.1", "0.0.0.0", "::1")] == ["127.0.0.1", "localhost", "[::1]"]
+    assert [web.name_host(host) for host in ("127.0.0.1", "0.0.0.0", "::1")] == ["127.0.0.1", "localhost", "[::1]"]
 
 
 # ---- a server without a browser
@@ -133,13 +135,13 @@ class Recorder:
 @pytest.fixture
 def site():
     pytest.importorskip("viser", reason="viser is not installed")
-    server = web.opened("127.0.0.1", 0)
+    server = web.open_server("127.0.0.1", 0)
     link = GradientLink(cameras=cameras())
-    yield web.Site(server, Session(link, clock=lambda: 0.0))
-    web.end(server)
+    yield web.SharedSession(server, Session(link, clock=lambda: 0.0))
+    web.stop_server(server)
 
 
-def join(site: web.Site, number: int) -> Recorder:
+def join(site: web.SharedSession, number: int) -> Recorder:
     client = Recorder()
     client.client_id = number
     site.joined(client, seen(pose(3.0, 3.0, 3.0), size=(40, 30)))
@@ -148,11 +150,11 @@ def join(site: web.Site, number: int) -> Recorder:
 
 def test_nothing_is_drawn_while_nobody_looks(site):
     site.tick()
-    assert not site.session.link.shots
+    assert not site.session.link.requests
     assert tuple(site.server.initial_camera.position) == site.session.state.eye.position  # where pages begin
     join(site, 1)
     site.tick()
-    assert site.session.link.shots[-1].camera.size == (40, 30)
+    assert site.session.link.requests[-1].camera.size == (40, 30)
 
 
 def test_pages_are_sent_to_the_eye_and_their_answer_is_no_movement(site):
@@ -160,13 +162,13 @@ def test_pages_are_sent_to_the_eye_and_their_answer_is_no_movement(site):
     eye = site.session.state.eye
     client = join(site, 1)
     site.tick()
-    assert client.position == eye.position and client.look_at == navigation.pivot(eye) and client.fov == eye.fov
+    assert client.position == eye.position and client.look_at == navigation.find_pivot(eye) and client.fov == eye.fov
     site.heard(1, seen(pose(3.0, 3.0, 3.0)))  # on its way there
     assert site.session.state.eye == eye
     client.sent.clear()
     site.tick()
     assert not client.sent
-    site.heard(1, seen(navigation.camera(eye, (4, 3)).pose, fov=eye.fov))  # there; now it may move
+    site.heard(1, seen(navigation.make_camera(eye, (4, 3)).pose, fov=eye.fov))  # there; now it may move
     site.heard(1, seen(pose(3.0, 3.0, 3.0)))
     assert site.session.state.eye.position == pytest.approx((3.0, 3.0, 3.0))
 
@@ -189,10 +191,10 @@ def test_the_page_that_moved_last_wins_and_the_others_follow(site):
     second.sent.clear()
     site.tick()
     assert first.position == pytest.approx((2.0, -2.0, 1.0)) and not second.sent
-    assert site.session.link.shots[-1].camera.size == (60, 30)
+    assert site.session.link.requests[-1].camera.size == (60, 30)
     site.left(2)
     site.tick()
-    assert site.session.link.shots[-1].camera.size == (40, 30)
+    assert site.session.link.requests[-1].camera.size == (40, 30)
 
 
 def test_a_view_stays_until_a_page_moves_away(site):
@@ -200,13 +202,13 @@ def test_a_view_stays_until_a_page_moves_away(site):
     site.tick()
     site.panel.go("next")
     site.tick()
-    assert site.session.link.shots[-1].view == 0 and site.panel.views.value == "0: r_0 (train)"
+    assert site.session.link.requests[-1].view == 0 and site.panel.view_list.value == "0: r_0 (train)"
     site.browsers[1].placed = -math.inf
     site.heard(1, seen(cameras()[0].pose, fov=site.session.state.eye.fov))
     assert site.session.state.eye.view == 0
     site.heard(1, seen(pose(2.5, -1.1, 1.5)))
     site.tick()
-    assert site.session.link.shots[-1].view is None and site.panel.views.value == "free"
+    assert site.session.link.requests[-1].view is None and site.panel.view_list.value == "free"
 
 
 def test_pictures_are_coarse_while_moving_and_lossless_when_finished(site):
@@ -219,7 +221,7 @@ def test_pictures_are_coarse_while_moving_and_lossless_when_finished(site):
     site.session.turned = -math.inf  # long ago
     site.tick()
     site.tick()
-    assert sent[-1][1:] == ("png", None) and np.array_equal(sent[-1][0], drawn(site.session.link.shots[-1].camera))
+    assert sent[-1][1:] == ("png", None) and np.array_equal(sent[-1][0], drawn(site.session.link.requests[-1].camera))
     count = len(sent)
     site.tick()
     site.session.change(replace(site.session.state, eye=replace(site.session.state.eye, fov=0.5)))
@@ -240,7 +242,7 @@ def test_saving_goes_to_the_worker_and_refusals_are_told(site, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     site.tick()
     site.panel.save()
-    assert site.session.link.asked == [Save(0, str(tmp_path / "model.safetensors"))]
+    assert site.session.link.asked == [SaveModel(0, str(tmp_path / "model.safetensors"))]
     site.panel.name.value = "../elsewhere"
     site.panel.save()
     assert site.session.state.notices[-1].trouble and len(site.session.link.asked) == 1
@@ -250,8 +252,8 @@ def test_widgets_take_only_what_they_offer(site):
     site.tick()
     mode = next(b.widget for b in site.panel.bound if b.widget.label == "mode")
     exposure = next(b.widget for b in site.panel.bound if b.widget.label == "exposure")
-    assert web_panel.allowed(mode, "depth") and not web_panel.allowed(mode, "nothing")
-    assert web_panel.allowed(exposure, 1.0) and not any(map(web_panel.allowed, [exposure] * 2, [99.0, math.nan]))
+    assert web_panel.is_allowed(mode, "depth") and not web_panel.is_allowed(mode, "nothing")
+    assert web_panel.is_allowed(exposure, 1.0) and not any(map(web_panel.is_allowed, [exposure] * 2, [99.0, math.nan]))
 
 
 def test_the_curves_of_a_run_are_plotted(site):

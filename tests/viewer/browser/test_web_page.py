@@ -14,7 +14,7 @@ from PIL import Image
 
 from viewer.browser import server as web
 from viewer.front.session import Session
-from viewer.messages import Control, Told
+from viewer.messages import ControlRun, Notice
 
 CHANGED, ALIKE = 20.0, 4.0  # levels of 255: what a drag changes at least; JPEG and a browser's resampling at most
 
@@ -34,12 +34,16 @@ class Served:
 
     @property
     def wanted(self) -> np.ndarray:
-        """The picture of the last shot, at its full size."""
-        return drawn(self.link.shots[-1].camera)
+        """The picture of the last request, at its full size."""
+        return drawn(self.link.requests[-1].camera)
 
     def settled(self, tab, than: int) -> None:
-        """Wait until the last of more than so many shots is a still one."""
-        until(tab, lambda: len(self.link.shots) > than and not self.link.shots[-1].moving, "a still shot was asked for")
+        """Wait until the last of more than so many requests is a still one."""
+        until(
+            tab,
+            lambda: len(self.link.requests) > than and not self.link.requests[-1].moving,
+            "a still request was asked for",
+        )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def test_the_page_shows_the_scene_and_fetches_nothing_from_elsewhere(shown):
 
 def test_a_drag_changes_the_picture(shown):
     served, tab, _ = shown
-    before, count = served.wanted, len(served.link.shots)
+    before, count = served.wanted, len(served.link.requests)
     tab.mouse.move(200, 400)
     tab.mouse.down()
     tab.mouse.move(300, 430, steps=4)
@@ -75,43 +79,43 @@ def test_a_drag_changes_the_picture(shown):
     served.settled(tab, count)
     until(tab, lambda: difference(canvas(tab), served.wanted) < ALIKE, "the page shows the turned picture")
     assert difference(canvas(tab), before) > CHANGED
-    assert any(shot.moving for shot in served.link.shots[count:])
+    assert any(request.moving for request in served.link.requests[count:])
 
 
 def test_buttons_steer_the_training(shown):
     served, tab, _ = shown
     tab.get_by_role("button", name="pause", exact=True).click()
-    until(tab, lambda: Control(0, "pause") in served.link.asked, "the worker is told to pause")
+    until(tab, lambda: ControlRun(0, "pause") in served.link.asked, "the worker is told to pause")
     for _ in range(2):  # the same button twice
         tab.get_by_role("button", name="step", exact=True).click()
-    until(tab, lambda: served.link.asked.count(Control(0, "step")) == 2, "two steps are asked for")
+    until(tab, lambda: served.link.asked.count(ControlRun(0, "step")) == 2, "two steps are asked for")
     served.link.waiting.append(progress(0, 41, "paused"))
-    served.link.waiting.append(Told("the disk is full", True))
+    served.link.waiting.append(Notice("the disk is full", True))
     tab.get_by_text("step 41 of 100").wait_for()
     until(tab, lambda: tab.get_by_text("the disk is full").count() == 2, "trouble is told in the panel and pops up")
 
 
 def test_the_next_view_is_looked_through_and_a_drag_leaves_it(shown):
     served, tab, _ = shown
-    count = len(served.link.shots)
+    count = len(served.link.requests)
     tab.get_by_role("button", name="next", exact=True).click()
-    until(tab, lambda: served.link.shots[-1].view == 0, "the shot is the view's")
+    until(tab, lambda: served.link.requests[-1].view == 0, "the request is the view's")
     served.settled(tab, count)
     tab.wait_for_timeout(300)  # the page answers that its camera was moved
-    assert served.link.shots[-1].view == 0
+    assert served.link.requests[-1].view == 0
     ways = itertools.cycle((12, -12))  # more than once, as the page may not have answered yet; to and fro, to stay near
     until(tab, lambda: left(tab, served, next(ways)), "a drag leaves the view")
-    x, y, z = (float(v) for v in served.link.shots[-1].camera.pose[:3, 3])
+    x, y, z = (float(v) for v in served.link.requests[-1].camera.pose[:3, 3])
     assert math.dist((x, y, z), (2.5, -1.0, 1.5)) < 1.0  # from there, not from where the page was before
 
 
 def left(tab, served: Served, pixels: int) -> bool:
-    """Drag sideways; whether the last shot is no view's."""
+    """Drag sideways; whether the last request is no view's."""
     tab.mouse.move(250, 400)
     tab.mouse.down()
     tab.mouse.move(250 + pixels, 400, steps=2)
     tab.mouse.up()
-    return served.link.shots[-1].view is None
+    return served.link.requests[-1].view is None
 
 
 def test_a_screenshot_comes_as_a_file(shown):

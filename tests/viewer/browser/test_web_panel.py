@@ -12,9 +12,9 @@ from gradient_link import GradientLink, cameras, progress
 
 from viewer.browser import panel as web_panel
 from viewer.browser import status as web_status
-from viewer.browser.panel import Bound
+from viewer.browser.panel import BoundWidget
 from viewer.front.session import Curve, Session, State
-from viewer.messages import Told
+from viewer.messages import Notice
 
 
 def state_of(link: GradientLink) -> State:
@@ -26,8 +26,8 @@ def state_of(link: GradientLink) -> State:
 
 def test_the_status_tells_of_pictures_runs_and_trouble():
     link = GradientLink(("a_b",))
-    link.waiting += [progress(0, 7, "paused"), Told("disk <full>", True)]
-    text = web_status.status(state_of(link))
+    link.waiting += [progress(0, 7, "paused"), Notice("disk <full>", True)]
+    text = web_status.format_status(state_of(link))
     assert "CPU, 1 thread" in text and r"**a\_b** hashgrid · 2 x 1 · 1 sample · 5 ms" in text
     assert "**paused** (train) · step 7 of 100 · 20.70 dB" in text and r"**!** disk \<full\>" in text
 
@@ -35,69 +35,69 @@ def test_the_status_tells_of_pictures_runs_and_trouble():
 def test_a_worker_that_has_gone_is_told():
     link = GradientLink()
     link.alive = False
-    assert web_status.status(state_of(link)).startswith("**The worker has ended.**")
+    assert web_status.format_status(state_of(link)).startswith("**The worker has ended.**")
 
 
 def test_curves_are_thinned_and_leave_out_what_is_no_number():
     seconds = tuple(float(i) for i in range(1000))
     curve = Curve(seconds, (math.nan, 0.0, *(0.01,) * 998), (20.0,) * 1000)
-    x, loss, psnr = web_status.plotted(curve)
+    x, loss, psnr = web_status.select_points(curve)
     assert len(x) == len(loss) == len(psnr) <= web_status.POINTS and x[0] == 2.0
     assert loss == pytest.approx(-2.0) and psnr == pytest.approx(20.0)
-    assert all(len(column) == 0 for column in web_status.plotted(Curve()))
+    assert all(len(column) == 0 for column in web_status.select_points(Curve()))
 
 
 def test_pages_write_bare_names_and_over_nothing_of_others(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert web_panel.target("chair", set()) == tmp_path / "chair.safetensors"
+    assert web_panel.check_target("chair", set()) == tmp_path / "chair.safetensors"
     for text in ("", "../chair", "/chair", "a/b", "a\\b", "..", ".hidden"):
         with pytest.raises(ValueError, match="wanted a name without folders"):
-            web_panel.target(text, set())
+            web_panel.check_target(text, set())
     (tmp_path / "chair.safetensors").touch()
     with pytest.raises(ValueError, match=r"^file chair\.safetensors: there is one already"):
-        web_panel.target("chair.safetensors", set())
-    assert web_panel.target("chair", {tmp_path / "chair.safetensors"})
+        web_panel.check_target("chair.safetensors", set())
+    assert web_panel.check_target("chair", {tmp_path / "chair.safetensors"})
 
 
 def test_a_view_is_chosen_by_its_entry_and_left_again():
     state = state_of(GradientLink(cameras=cameras()))
-    through = web_panel.looking(state, "1: r_1 (train)")
+    through = web_panel.look_through(state, "1: r_1 (train)")
     assert through.eye is not None and through.eye.view == 1
     assert through.eye.position == pytest.approx((2.5, 0.0, 1.5))
-    assert web_panel.looked_through(through) == "1: r_1 (train)"
-    assert web_panel.looked_through(web_panel.looking(through, "free")) == "free"
+    assert web_panel.name_view(through) == "1: r_1 (train)"
+    assert web_panel.name_view(web_panel.look_through(through, "free")) == "free"
 
 
 def test_names_lie_in_the_corners_where_there_are_several():
     image = np.full((100, 800, 3), 200, np.uint8)
-    assert web_status.captioned(image, state_of(GradientLink(("chair",)))) is image
+    assert web_status.add_captions(image, state_of(GradientLink(("chair",)))) is image
     state = state_of(GradientLink(("chair", "lego")))
     corners = {"split": {0, 2}, "wipe": {0, 3}, "difference": {0, 1}}  # quarters of the width that are written on
     for layout, quarters in corners.items():
-        told = web_status.captioned(image, replace(state, look=replace(state.look, layout=layout)))
+        told = web_status.add_captions(image, replace(state, display=replace(state.display, layout=layout)))
         assert set((told != image).any((0, 2)).nonzero()[0] // 200) == quarters
         assert (told[50:] == 200).all()
     pane = replace(state.panes[0], psnr=31.234)
-    assert web_status.caption(pane, state) == "0: chair (hashgrid)  31.23 dB"
+    assert web_status.format_caption(pane, state) == "0: chair (hashgrid)  31.23 dB"
 
 
-def bound(name: str, useful=web_panel.always) -> Bound:
+def bound(name: str, useful=web_panel.is_always) -> BoundWidget:
     """A slider from 0 to 2 for an entry of the look."""
     widget = SimpleNamespace(value=0.0, visible=True, min=0.0, max=2.0)
     widget.on_update = lambda call: setattr(widget, "call", call)
 
     def write(state: State, value: float) -> State:
-        return web_panel.looked(name, state, value)
+        return web_panel.set_display(name, state, value)
 
-    return Bound(widget, lambda state: getattr(state.look, name), write, 0.0, useful)
+    return BoundWidget(widget, lambda state: getattr(state.display, name), write, 0.0, useful)
 
 
 def test_a_widget_follows_the_state_but_not_while_a_person_is_faster():
     slider, state = bound("exposure"), State()
-    slider.show(web_panel.looked("exposure", state, 1.0))
+    slider.show(web_panel.set_display("exposure", state, 1.0))
     assert slider.widget.value == 1.0
     slider.widget.value = 1.5  # being dragged; the state will hear of it
-    slider.show(web_panel.looked("exposure", state, 1.0))
+    slider.show(web_panel.set_display("exposure", state, 1.0))
     assert slider.widget.value == 1.5
 
 
@@ -106,17 +106,19 @@ def test_a_widget_hides_where_it_is_of_no_use():
     state = state_of(GradientLink(("chair", "lego")))
     slider.show(state)
     assert not slider.widget.visible
-    slider.show(web_panel.looked("layout", state, "difference"))
+    slider.show(web_panel.set_display("layout", state, "difference"))
     assert slider.widget.visible
-    assert not web_panel.is_difference(web_panel.shown(1, web_panel.looked("layout", state, "difference"), False))
+    assert not web_panel.is_difference(
+        web_panel.show_field(1, web_panel.set_display("layout", state, "difference"), False)
+    )
 
 
 def test_what_a_person_sets_is_written_and_what_a_page_makes_up_is_not():
     events: deque = deque()
     session, slider = Session(GradientLink()), bound("exposure")
     panel = SimpleNamespace(post=events.append, session=session, state=session.state)
-    panel.set = lambda *pair: web_panel.Panel.set(panel, *pair)
-    web_panel.Panel.attach(panel, slider, [])
+    panel.set = lambda *pair: web_panel.BrowserPanel.set(panel, *pair)
+    web_panel.BrowserPanel.attach(panel, slider, [])
 
     def send(value: float, client: int | None) -> None:
         slider.widget.value = value
@@ -127,4 +129,4 @@ def test_what_a_person_sets_is_written_and_what_a_page_makes_up_is_not():
     assert not events
     send(2.0, 1)
     events.popleft()()
-    assert session.state.look.exposure == 2.0 and slider.known == 2.0
+    assert session.state.display.exposure == 2.0 and slider.known == 2.0

@@ -71,17 +71,17 @@ def test_another_time_may_change_the_order_but_never_makes_two_of_one():
 
 def test_the_path_passes_its_keyframes():
     whole = path(4)
-    drawn = keyframes.cameras(whole, 10, SIZE)
+    drawn = keyframes.make_cameras(whole, 10, SIZE)
     assert len(drawn) == 61
     for index, eye in enumerate(eyes(4)):
-        same([drawn[20 * index]], [navigation.camera(eye, SIZE)], 1e-5)  # float32 poses
+        same([drawn[20 * index]], [navigation.make_camera(eye, SIZE)], 1e-5)  # float32 poses
 
 
 def test_a_loop_ends_where_it_begins():
-    drawn = keyframes.cameras(path(3, loop=2.0), 10, SIZE)
+    drawn = keyframes.make_cameras(path(3, loop=2.0), 10, SIZE)
     assert len(drawn) == 61
     same([drawn[0]], [drawn[-1]], 1e-5)
-    plain = keyframes.cameras(path(3), 10, SIZE)
+    plain = keyframes.make_cameras(path(3), 10, SIZE)
     assert len(plain) == 41 and not torch.allclose(plain[5].pose, drawn[5].pose, atol=1e-4)
 
 
@@ -90,13 +90,13 @@ def test_a_loop_ends_where_it_begins():
 def test_the_eye_at_a_time_is_the_films(count, loop):
     whole = path(count, loop)
     eye = replace(eyes(1)[0], view=3, near=0.2)
-    for frame, camera in enumerate(keyframes.cameras(whole, 4, SIZE)):
-        at = keyframes.at_time(whole, frame / 4, eye)
-        same([navigation.camera(at, SIZE)], [camera], 1e-5)
+    for frame, camera in enumerate(keyframes.make_cameras(whole, 4, SIZE)):
+        at = keyframes.look_at_time(whole, frame / 4, eye)
+        same([navigation.make_camera(at, SIZE)], [camera], 1e-5)
         assert at.view is None and at.near == 0.2
-    assert keyframes.at_time(whole, 1e6, eye) == keyframes.at_time(whole, whole.seconds, eye)
-    last = navigation.camera(keyframes.at_key(whole, count - 1, eye), SIZE)
-    same([last], [navigation.camera(eyes(count)[-1], SIZE)], 1e-6)
+    assert keyframes.look_at_time(whole, 1e6, eye) == keyframes.look_at_time(whole, whole.seconds, eye)
+    last = navigation.make_camera(keyframes.look_from_key(whole, count - 1, eye), SIZE)
+    same([last], [navigation.make_camera(eyes(count)[-1], SIZE)], 1e-6)
 
 
 @pytest.mark.parametrize("loop", [0.0, 1.5])
@@ -106,7 +106,7 @@ def test_render_scene_reads_the_same_cameras_from_the_file(tmp_path, loop):
     keyframes.write(file, path(4, loop), 12.5, SIZE, to_input.tolist())
     loaded = path_files.load(file, to_input.inverse())
     assert loaded.fps == 12.5
-    same(loaded.cameras, keyframes.cameras(path(4, loop), 12.5, SIZE), 1e-5)
+    same(loaded.cameras, keyframes.make_cameras(path(4, loop), 12.5, SIZE), 1e-5)
 
 
 @pytest.mark.parametrize("loop", [0.0, 1.5])
@@ -117,12 +117,12 @@ def test_a_file_is_read_back_to_work_on(tmp_path, loop, count):
     found = keyframes.read(file, to_input.inverse())
     assert (found.fps, found.size) == (24, SIZE)
     assert times(found.keys) == times(path(count)) and found.keys.loop == pytest.approx(loop)
-    same(keyframes.cameras(found.keys, 6, SIZE), keyframes.cameras(path(count, loop), 6, SIZE), 1e-5)
+    same(keyframes.make_cameras(found.keys, 6, SIZE), keyframes.make_cameras(path(count, loop), 6, SIZE), 1e-5)
 
 
 def test_files_hold_input_coordinates(tmp_path):
     to_input = similarity()
-    [frame] = keyframes.record(path(1), 24, SIZE, to_input.tolist())["keyframes"]
+    [frame] = keyframes.to_record(path(1), 24, SIZE, to_input.tolist())["keyframes"]
     position = to_input @ torch.tensor([*eyes(1)[0].position, 1.0], dtype=torch.float64)
     assert [row[3] for row in frame["pose"]] == pytest.approx(position.tolist())
     assert frame["fov"] == pytest.approx(math.degrees(eyes(1)[0].fov))
@@ -130,13 +130,13 @@ def test_files_hold_input_coordinates(tmp_path):
 
 def test_every_frame_of_nerfstudios_becomes_a_keyframe(tmp_path):
     file = tmp_path / "camera_path.json"
-    drawn = keyframes.cameras(path(2), 5, SIZE)
+    drawn = keyframes.make_cameras(path(2), 5, SIZE)
     frames = [{"camera_to_world": c.pose.flatten().tolist(), "fov": 40.0 + k} for k, c in enumerate(drawn)]
     values = {"camera_type": "perspective", "render_width": 64, "render_height": 48, "fps": 5, "camera_path": frames}
     file.write_text(json.dumps(values))
     found = keyframes.read(file, torch.eye(4, dtype=torch.float64))
     assert (len(found.keys.keys), found.fps, found.size) == (11, 5, SIZE)
-    same(keyframes.cameras(found.keys, 5, SIZE), path_files.load(file, torch.eye(4)).cameras, 1e-5)
+    same(keyframes.make_cameras(found.keys, 5, SIZE), path_files.load(file, torch.eye(4)).cameras, 1e-5)
 
 
 def test_a_bad_file_is_told_with_its_name(tmp_path):
@@ -149,6 +149,6 @@ def test_a_bad_file_is_told_with_its_name(tmp_path):
 
 def test_an_empty_path_is_no_film():
     with pytest.raises(ValueError, match="at least 1 keyframe"):
-        keyframes.cameras(CameraKeys(), 24, SIZE)
+        keyframes.make_cameras(CameraKeys(), 24, SIZE)
     assert CameraKeys().seconds == 0
-    assert keyframes.at_time(CameraKeys(), 1.0, eyes(1)[0]) == eyes(1)[0]
+    assert keyframes.look_at_time(CameraKeys(), 1.0, eyes(1)[0]) == eyes(1)[0]

@@ -28,7 +28,7 @@ def test_modifiers_stand_in_the_order_that_is_looked_up():
     for binding in keys.BINDINGS:
         for combination in binding.combinations:
             *modifiers, key = combination.split("+")
-            assert keys.action_for(key, modifiers[::-1]) == binding.action
+            assert keys.find_action(key, modifiers[::-1]) == binding.action
             assert set(modifiers) <= {"ALT", "CTRL", "SHIFT"}
 
 
@@ -52,24 +52,24 @@ def test_modifiers_stand_in_the_order_that_is_looked_up():
     ],
 )
 def test_keys_do_what_a_user_of_instant_ngp_expects(key, modifiers, action):
-    assert keys.action_for(key, modifiers) == action
+    assert keys.find_action(key, modifiers) == action
 
 
 def test_every_mode_has_its_digit():
-    assert [keys.action_for(f"_{k}") for k in range(1, len(MODES) + 1)] == [f"mode_{m}" for m in MODES]
+    assert [keys.find_action(f"_{k}") for k in range(1, len(MODES) + 1)] == [f"mode_{m}" for m in MODES]
 
 
 def test_held_keys_add_up():
-    assert keys.direction(()) == (0, 0, 0)
-    assert keys.direction({"W", "D"}) == (1, 0, -1)
-    assert keys.direction({"W", "S", "SPACE"}) == (0, 1, 0)
-    assert keys.direction({"W", "UP", "T"}) == (0, 0, -1)
-    assert keys.direction({"C"}, ["MOD_SHIFT"]) == (0, -keys.FASTER, 0)
-    assert keys.direction({"S"}, ["MOD_CTRL"]) == (0, 0, 0)
+    assert keys.find_direction(()) == (0, 0, 0)
+    assert keys.find_direction({"W", "D"}) == (1, 0, -1)
+    assert keys.find_direction({"W", "S", "SPACE"}) == (0, 1, 0)
+    assert keys.find_direction({"W", "UP", "T"}) == (0, 0, -1)
+    assert keys.find_direction({"C"}, ["MOD_SHIFT"]) == (0, -keys.FASTER, 0)
+    assert keys.find_direction({"S"}, ["MOD_CTRL"]) == (0, 0, 0)
 
 
 def test_the_help_names_every_action():
-    lines = keys.help_lines()
+    lines = keys.list_help()
     assert len({told for _, told in lines}) == len(lines) == len(keys.BINDINGS) + 3
     assert ("[ Page Up", "look through the previous training view") in lines
     assert ("Ctrl+S", "save the model") in lines and ("1", "show color") in lines
@@ -95,4 +95,4 @@ def test_no_window_toolkit_is_imported():
 
 def test_the_page_about_the_viewer_names_every_key():
     page = (Path(__file__).parents[3] / "docs" / "viewer.md").read_text(encoding="utf-8")
-    assert [line for line in (f"| `{key}` | {does} |" for key, does in keys.help_lines()) if line not in page] == []
+    assert [line for line in (f"| `{key}` | {does} |" for key, does in keys.list_help()) if line not in page] == []

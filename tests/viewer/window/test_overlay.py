@@ -11,7 +11,7 @@ import torch
 from render.camera import Camera, Intrinsics, look_at, project
 from scenes import frusta
 from viewer.front import navigation
-from viewer.messages import Spot
+from viewer.messages import ViewCamera
 from viewer.window import overlay
 from viewer.window.overlay import Overlay
 
@@ -30,10 +30,10 @@ def standing(x: float, y: float, z: float, lens: Intrinsics | None = None) -> Ca
 OUTSIDE = standing(2.6, -1.4, 1.7)
 
 
-def ring(count: int) -> list[Spot]:
+def ring(count: int) -> list[ViewCamera]:
     turns = [2 * math.pi * k / count for k in range(count)]
     cameras = [standing(0.5 + 1.6 * math.cos(t), 0.5 + 1.6 * math.sin(t), 1.2) for t in turns]
-    return [Spot(f"{k}", "test" if k % 4 == 3 else "train", c, True) for k, c in enumerate(cameras)]
+    return [ViewCamera(f"{k}", "test" if k % 4 == 3 else "train", c, True) for k, c in enumerate(cameras)]
 
 
 def seen(camera: Camera, points) -> np.ndarray:
@@ -45,7 +45,7 @@ def length(line: overlay.Line) -> float:
 
 
 def test_box_edges_end_where_its_corners_are_seen():
-    drawn = [line for line in overlay.lines(OUTSIDE, Overlay(box=SCENE)) if line.rgb == overlay.GREY]
+    drawn = [line for line in overlay.list_lines(OUTSIDE, Overlay(box=SCENE)) if line.rgb == overlay.GREY]
     corners = seen(OUTSIDE, [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])
     assert len(drawn) == 12
     for line in drawn:
@@ -55,7 +55,7 @@ def test_box_edges_end_where_its_corners_are_seen():
 
 
 def test_axes_start_at_the_low_corner_in_their_colours():
-    drawn = [line for line in overlay.lines(OUTSIDE, Overlay(box=SCENE)) if line.rgb in overlay.AXES]
+    drawn = [line for line in overlay.list_lines(OUTSIDE, Overlay(box=SCENE)) if line.rgb in overlay.AXES]
     assert [line.rgb for line in drawn] == overlay.AXES
     tips = seen(OUTSIDE, [(0.25, 0, 0), (0, 0.25, 0), (0, 0, 0.25)])
     for line, tip in zip(drawn, tips, strict=True):
@@ -64,16 +64,16 @@ def test_axes_start_at_the_low_corner_in_their_colours():
 
 
 def test_nothing_shown_is_nothing_drawn():
-    assert overlay.lines(OUTSIDE, Overlay()) == []
+    assert overlay.list_lines(OUTSIDE, Overlay()) == []
     behind = standing(2.6, -1.4, 1.7)
     behind.pose[:3, :3] @= torch.diag(torch.tensor([-1.0, 1.0, -1.0]))  # turned around
-    assert overlay.lines(behind, Overlay(box=SCENE, crop=CROP, cameras=overlay.album(ring(4)[:1]))) == []
+    assert overlay.list_lines(behind, Overlay(box=SCENE, crop=CROP, cameras=overlay.make_frusta(ring(4)[:1]))) == []
 
 
 @pytest.mark.parametrize("lens", [None, BENT, FISHEYE], ids=["pinhole", "bent", "fisheye"])
 def test_lines_stay_in_the_picture_and_on_their_edges_from_inside_the_box(lens):
     camera = standing(0.31, 0.42, 0.53, lens)
-    drawn = [line for line in overlay.lines(camera, Overlay(box=SCENE)) if line.rgb == overlay.GREY]
+    drawn = [line for line in overlay.list_lines(camera, Overlay(box=SCENE)) if line.rgb == overlay.GREY]
     ends = frusta.edges(torch.tensor(SCENE).view(2, 3)).double()
     share = torch.linspace(0, 1, 4001, dtype=torch.float64)[:, None]
     dense = np.concatenate([seen(camera, e[0] * (1 - share) + e[1] * share) for e in ends])
@@ -90,7 +90,7 @@ def test_lines_stay_in_the_picture_and_on_their_edges_from_inside_the_box(lens):
 
 def test_a_bent_line_follows_the_lens():
     camera = replace(OUTSIDE, intrinsics=BENT)
-    drawn = [line for line in overlay.lines(camera, Overlay(box=SCENE)) if line.rgb == overlay.GREY]
+    drawn = [line for line in overlay.list_lines(camera, Overlay(box=SCENE)) if line.rgb == overlay.GREY]
     assert len(drawn) > 12 and max(map(length, drawn)) < 60
     corner = seen(camera, [(1, 1, 1)])[0]
     assert min(np.linalg.norm(np.array(line.end) - corner) for line in drawn) < 1e-3
@@ -100,70 +100,70 @@ def test_a_bent_line_follows_the_lens():
 
 
 def test_cameras_are_drawn_in_the_colour_of_their_split_and_the_selected_one_last():
-    cameras = overlay.album(ring(8))
-    drawn = overlay.lines(OUTSIDE, Overlay(cameras=cameras, selected=3))
+    cameras = overlay.make_frusta(ring(8))
+    drawn = overlay.list_lines(OUTSIDE, Overlay(cameras=cameras, selected=3))
     colours = [line.rgb for line in drawn]
     assert set(colours) == {overlay.TRAIN, overlay.TEST, overlay.SELECTED}
     assert colours[-1] == overlay.SELECTED and colours.count(overlay.SELECTED) <= len(frusta.PYRAMID)
     far = standing(6, 4, 5, Intrinsics(400.0, 400.0, 320.0, 240.0))  # sees all of them whole
-    colours = [line.rgb for line in overlay.lines(far, Overlay(cameras=cameras))]
+    colours = [line.rgb for line in overlay.list_lines(far, Overlay(cameras=cameras))]
     assert colours.count(overlay.TRAIN) == 6 * len(frusta.PYRAMID)
     assert colours.count(overlay.TEST) == 2 * len(frusta.PYRAMID)
     apex = seen(far, ring(8)[5].camera.pose[None, :3, 3])[0]
-    assert min(math.dist(line.start, apex) for line in overlay.lines(far, Overlay(cameras=cameras))) < 1e-3
+    assert min(math.dist(line.start, apex) for line in overlay.list_lines(far, Overlay(cameras=cameras))) < 1e-3
 
 
 def test_the_camera_that_is_looked_through_is_not_in_the_way():
-    spots = ring(8)
-    through = replace(spots[2].camera, size=SIZE)
-    drawn = overlay.lines(through, Overlay(cameras=overlay.album(spots), selected=2))
+    views = ring(8)
+    through = replace(views[2].camera, size=SIZE)
+    drawn = overlay.list_lines(through, Overlay(cameras=overlay.make_frusta(views), selected=2))
     assert overlay.SELECTED not in {line.rgb for line in drawn}
 
 
 def test_of_many_cameras_some_are_drawn_and_the_selected_one_always():
-    spots = ring(8) * 200
+    views = ring(8) * 200
     far = standing(6, 4, 5, Intrinsics(400.0, 400.0, 320.0, 240.0))
-    cameras = overlay.album(spots)
-    drawn = overlay.lines(far, Overlay(cameras=cameras))
+    cameras = overlay.make_frusta(views)
+    drawn = overlay.list_lines(far, Overlay(cameras=cameras))
     assert 0.5 * overlay.MOST < len(drawn) / len(frusta.PYRAMID) <= overlay.MOST
     for selected in (0, 1, 1599):
-        chosen = overlay.lines(far, Overlay(cameras=cameras, selected=selected))
+        chosen = overlay.list_lines(far, Overlay(cameras=cameras, selected=selected))
         assert [line.rgb for line in chosen].count(overlay.SELECTED) == len(frusta.PYRAMID)
         assert len(chosen) / len(frusta.PYRAMID) <= overlay.MOST
-    assert overlay.lines(far, Overlay(cameras=overlay.album([]), selected=0)) == []
+    assert overlay.list_lines(far, Overlay(cameras=overlay.make_frusta([]), selected=0)) == []
 
 
 def test_a_click_takes_the_camera_under_it():
-    spots = ring(12)
-    cameras = overlay.album(spots)
+    views = ring(12)
+    cameras = overlay.make_frusta(views)
     far = standing(6, 4, 5, Intrinsics(400.0, 400.0, 320.0, 240.0))
     for view in range(12):
-        points = seen(far, frusta.pyramid(spots[view].camera, cameras.depth))
-        assert overlay.frustum_at(far, cameras, tuple(points[0])) == view
-        assert overlay.frustum_at(far, cameras, tuple((points[3] + points[4]) / 2)) == view
-    assert overlay.frustum_at(far, cameras, (1.0, 1.0)) is None
+        points = seen(far, frusta.pyramid(views[view].camera, cameras.depth))
+        assert overlay.find_frustum(far, cameras, tuple(points[0])) == view
+        assert overlay.find_frustum(far, cameras, tuple((points[3] + points[4]) / 2)) == view
+    assert overlay.find_frustum(far, cameras, (1.0, 1.0)) is None
     thinned = ring(900)  # every other one is drawn
     apex = seen(far, thinned[402].camera.pose[None, :3, 3])[0]
-    assert overlay.frustum_at(far, overlay.album(thinned), tuple(apex)) == 402
-    assert overlay.frustum_at(far, overlay.album([]), (1.0, 1.0)) is None
+    assert overlay.find_frustum(far, overlay.make_frusta(thinned), tuple(apex)) == 402
+    assert overlay.find_frustum(far, overlay.make_frusta([]), (1.0, 1.0)) is None
 
 
 def test_handles_are_the_middles_of_the_faces():
-    found = overlay.handles(OUTSIDE, CROP)
+    found = overlay.list_handles(OUTSIDE, CROP)
     assert [h.face for h in found] == list(range(6))
     assert found[4].at == pytest.approx(seen(OUTSIDE, [(0.5, 0.7, 0.5)])[0], abs=1e-3)
     for handle in found:
-        assert overlay.handle_at(OUTSIDE, CROP, (handle.at[0] + 5, handle.at[1] - 5)) == handle.face
-    assert overlay.handle_at(OUTSIDE, CROP, (2.0, 2.0)) is None
+        assert overlay.find_handle(OUTSIDE, CROP, (handle.at[0] + 5, handle.at[1] - 5)) == handle.face
+    assert overlay.find_handle(OUTSIDE, CROP, (2.0, 2.0)) is None
     inside = standing(0.21, 0.5, 0.45)  # just behind the face of low x, which it does not see
-    assert 0 not in [h.face for h in overlay.handles(inside, CROP)]
+    assert 0 not in [h.face for h in overlay.list_handles(inside, CROP)]
 
 
 def test_of_handles_over_each_other_the_nearer_one_is_taken():
     camera = standing(-2.0, 0.5, 0.45)
-    low, high = (h for h in overlay.handles(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85)) if h.face % 3 == 0)
+    low, high = (h for h in overlay.list_handles(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85)) if h.face % 3 == 0)
     assert math.dist(low.at, high.at) < 5
-    assert overlay.handle_at(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85), high.at) == 0
+    assert overlay.find_handle(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85), high.at) == 0
 
 
 @pytest.mark.parametrize("lens", [None, BENT, FISHEYE], ids=["pinhole", "bent", "fisheye"])
@@ -172,12 +172,12 @@ def test_of_handles_over_each_other_the_nearer_one_is_taken():
 def test_a_dragged_face_follows_the_pointer(face, shift, lens):
     """To 1e-3 scene units: rays are float32."""
     camera = replace(OUTSIDE, intrinsics=lens or OUTSIDE.intrinsics)
-    [handle] = [h for h in overlay.handles(camera, CROP) if h.face == face]
+    [handle] = [h for h in overlay.list_handles(camera, CROP) if h.face == face]
     wanted = list(CROP)
     wanted[face] += shift
     middle = (np.array(CROP[:3]) + CROP[3:]) / 2
     middle[face % 3] = wanted[face]
-    got = overlay.dragged(CROP, face, camera, (handle.at, tuple(seen(camera, middle[None])[0])), SCENE)
+    got = overlay.drag_face(CROP, face, camera, (handle.at, tuple(seen(camera, middle[None])[0])), SCENE)
     assert got == pytest.approx(tuple(wanted), abs=1e-3)
 
 
@@ -185,20 +185,20 @@ def test_a_dragged_face_follows_the_pointer(face, shift, lens):
 def test_a_drag_beside_the_axis_moves_to_the_nearest_point_of_it(face):
     """From near by, where the axes converge most; pixels are square. To 1e-4: rays are float32."""
     camera = standing(1.5, -0.4, 1.1, Intrinsics(400.0, 400.0, 320.0, 240.0))
-    [handle] = [h for h in overlay.handles(camera, CROP) if h.face == face]
+    [handle] = [h for h in overlay.list_handles(camera, CROP) if h.face == face]
     middle = (np.array(CROP[:3]) + CROP[3:]) / 2
     middle[face % 3] = CROP[face] - 0.15
     there = seen(camera, middle[None])[0]
     across = np.array([there[1] - handle.at[1], handle.at[0] - there[0]])
-    got = overlay.dragged(CROP, face, camera, (handle.at, tuple(there + 0.7 * across)), SCENE)
+    got = overlay.drag_face(CROP, face, camera, (handle.at, tuple(there + 0.7 * across)), SCENE)
     assert got[face] == pytest.approx(CROP[face] - 0.15, abs=1e-4)
     assert [n for k, n in enumerate(got) if k != face] == [n for k, n in enumerate(CROP) if k != face]
 
 
 def test_a_face_never_leaves_the_scene_nor_passes_the_opposite_one():
-    for handle in overlay.handles(OUTSIDE, CROP):
+    for handle in overlay.list_handles(OUTSIDE, CROP):
         for to in np.random.default_rng(3).uniform(-5000, 5000, (200, 2)).tolist():
-            box = overlay.dragged(CROP, handle.face, OUTSIDE, (handle.at, (to[0], to[1])), SCENE)
+            box = overlay.drag_face(CROP, handle.face, OUTSIDE, (handle.at, (to[0], to[1])), SCENE)
             for axis in range(3):
                 assert SCENE[axis] <= box[axis] <= box[axis + 3] - overlay.THINNEST + 1e-9
                 assert box[axis + 3] <= SCENE[axis + 3]
@@ -210,25 +210,25 @@ def test_a_face_never_leaves_the_scene_nor_passes_the_opposite_one():
 def test_an_axis_straight_away_from_the_eye_is_not_dragged():
     pose = look_at(torch.tensor([0.5, -2.0, 0.5]), torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.0, 0.0, 1.0]))
     camera = replace(OUTSIDE, pose=pose)
-    [handle] = [h for h in overlay.handles(camera, CROP) if h.face == 1]
-    assert overlay.dragged(CROP, 1, camera, (handle.at, (handle.at[0] + 40, handle.at[1])), SCENE) == CROP
+    [handle] = [h for h in overlay.list_handles(camera, CROP) if h.face == 1]
+    assert overlay.drag_face(CROP, 1, camera, (handle.at, (handle.at[0] + 40, handle.at[1])), SCENE) == CROP
 
 
 def test_a_drag_in_small_steps_ends_where_one_drag_does():
-    [handle] = [h for h in overlay.handles(OUTSIDE, CROP) if h.face == 3]
+    [handle] = [h for h in overlay.list_handles(OUTSIDE, CROP) if h.face == 3]
     path = [tuple(p) for p in seen(OUTSIDE, [(0.8 + 0.005 * k, 0.5, 0.5) for k in range(20)])]
     box = CROP
     for begin, end in pairwise(path):
-        box = overlay.dragged(box, 3, OUTSIDE, (begin, end), SCENE)
-    assert box == pytest.approx(overlay.dragged(CROP, 3, OUTSIDE, (handle.at, path[-1]), SCENE), abs=1e-3)
+        box = overlay.drag_face(box, 3, OUTSIDE, (begin, end), SCENE)
+    assert box == pytest.approx(overlay.drag_face(CROP, 3, OUTSIDE, (handle.at, path[-1]), SCENE), abs=1e-3)
 
 
 def test_random_eyes_never_break_it():
-    cameras = overlay.album(ring(20))
+    cameras = overlay.make_frusta(ring(20))
     eye = navigation.start(SCENE, [])
     for k in range(300):
         eye = navigation.fly(navigation.look(eye, 37.0 * k, 21.0 * k * k % 500), (0.2, 0.0, -1.0), 0.3 * (k % 5))
-        camera = navigation.camera(eye, SIZE)
-        for line in overlay.lines(camera, Overlay(SCENE, CROP, None, cameras, k % 25)):
+        camera = navigation.make_camera(eye, SIZE)
+        for line in overlay.list_lines(camera, Overlay(SCENE, CROP, None, cameras, k % 25)):
             assert all(math.isfinite(n) and abs(n) < 1e4 for n in (*line.start, *line.end))
-        overlay.frustum_at(camera, cameras, (320.0, 240.0))
+        overlay.find_frustum(camera, cameras, (320.0, 240.0))

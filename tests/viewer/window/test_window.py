@@ -61,9 +61,9 @@ def test_the_picture_fills_the_window_beside_the_panel(seen):
 
 def test_a_drag_orbits_and_asks_for_coarse_and_then_for_fine_pictures(seen):
     assert changed(seen["orbit"]) == {"position", "turn"}
-    moving, shots = seen["moved"]
+    moving, requests = seen["moved"]
     assert moving
-    assert shots > 2
+    assert requests > 2
     assert seen["settled"]
 
 

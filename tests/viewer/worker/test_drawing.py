@@ -16,21 +16,21 @@ from render.metrics import psnr
 from render.model import open_model
 from render.render_scene import Flags, render
 from render.renderer import UNIT_STEP, Renderer
-from viewer.messages import MODES, Shot
+from viewer.messages import MODES, FrameRequest
 from viewer.worker import drawing
 from viewer.worker.drawing import (
     FEWEST,
     MOST,
     PATIENCE,
-    Stack,
-    Subject,
+    FrameSource,
+    PassSum,
     World,
-    carried,
-    carried_box,
+    carry_box,
+    choose_tile,
     draw_pass,
-    following,
+    find_carry,
 )
-from viewer.worker.modes import Truth, cells
+from viewer.worker.modes import GroundTruth, cells
 
 CPU = torch.device("cpu")
 STRETCH = torch.tensor([[0, -2.0, 0, 0.3], [2.0, 0, 0, -0.1], [0, 0, 2.0, 0.2], [0, 0, 0, 1]], dtype=torch.float64)
@@ -47,52 +47,52 @@ def model(path):
 
 
 @pytest.fixture(scope="module")
-def subject(model):
-    return Subject.of_model(model, World.of_model(model))
+def source(model):
+    return FrameSource.of_model(model, World.of_model(model))
 
 
 def ball(sigma=3.0):
     one = loaded(Ball(sigma))
-    return Subject.of_model(one, World.of_model(one))
+    return FrameSource.of_model(one, World.of_model(one))
 
 
-def drawn(subject, shot, number=0, truth=None, view=None):
-    done = draw_pass(subject, shot, view or shot.camera, number, truth, lambda: False)
+def drawn(source, request, number=0, truth=None, view=None):
+    done = draw_pass(source, request, view or request.camera, number, truth, lambda: False)
     assert done is not None
     return done
 
 
-def image(subject, shot):
-    return Stack.of(drawn(subject, shot)).image(shot)
+def image(source, request):
+    return PassSum.of(drawn(source, request)).image(request)
 
 
 @pytest.mark.parametrize("mode", ["color", "depth", "normal", "opacity"])
-def test_pass_zero_has_the_bytes_of_render_scene(mode, path, model, subject, tmp_path):
+def test_pass_zero_has_the_bytes_of_render_scene(mode, path, model, source, tmp_path):
     render(Flags(path, tmp_path / "a.png", camera="train:1", size=60, mode=mode))
     with Image.open(tmp_path / "a.png") as picture:
         want = np.asarray(picture)
-    shot = Shot(1, model.train_cameras[1].resized(80, 60), (0,), mode)
-    assert np.array_equal(image(subject, shot), want)
+    request = FrameRequest(1, model.train_cameras[1].resized(80, 60), (0,), mode)
+    assert np.array_equal(image(source, request), want)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_tiles_of_any_size_give_the_same_picture(mode, subject, monkeypatch):
-    shot = Shot(1, camera((67, 45)), (0,), mode)
+def test_tiles_of_any_size_give_the_same_picture(mode, source, monkeypatch):
+    request = FrameRequest(1, camera((67, 45)), (0,), mode)
     pictures = []
     for first in (FEWEST, MOST):
         monkeypatch.setattr(drawing, "PATIENCE", 1e-9)
         monkeypatch.setattr(drawing, "FIRST", first)
-        pictures.append(image(subject, shot))
+        pictures.append(image(source, request))
     assert np.array_equal(*pictures)
     assert len(np.unique(pictures[0].reshape(-1, 3), axis=0)) > 1
 
 
 def test_the_next_tile_takes_about_as_long_as_it_may():
-    assert following(8000, PATIENCE) == 8000
-    assert following(8000, 2 * PATIENCE) == 4000
-    assert following(8000, 0.001) == 16000
-    assert following(8000, 10.0) == FEWEST
-    assert following(MOST, 1e-6) == MOST
+    assert choose_tile(8000, PATIENCE) == 8000
+    assert choose_tile(8000, 2 * PATIENCE) == 4000
+    assert choose_tile(8000, 0.001) == 16000
+    assert choose_tile(8000, 10.0) == FEWEST
+    assert choose_tile(MOST, 1e-6) == MOST
 
 
 def test_a_pass_is_given_up_once_it_is_cancelled(monkeypatch):
@@ -104,7 +104,7 @@ def test_a_pass_is_given_up_once_it_is_cancelled(monkeypatch):
         asked.append(one.field.asked)
         return len(asked) == 3
 
-    assert draw_pass(one, Shot(1, camera((64, 48)), (0,)), camera((64, 48)), 0, None, cancelled) is None
+    assert draw_pass(one, FrameRequest(1, camera((64, 48)), (0,)), camera((64, 48)), 0, None, cancelled) is None
     assert asked[0] == 0 < asked[1] < asked[2] == one.field.asked
 
 
@@ -112,15 +112,15 @@ def test_nothing_nearer_than_the_near_distance_is_drawn():
     near, view = 1.6, camera((64, 48))
     enter, leave = ball().field.chord(view.rays())
     want, _ = seen_through(3.0, enter.clamp(min=near), leave.clamp(min=near))
-    got = drawn(ball(), Shot(1, view, (0,), "opacity", near=near)).picture[..., 0].flatten()
+    got = drawn(ball(), FrameRequest(1, view, (0,), "opacity", near=near)).picture[..., 0].flatten()
     torch.testing.assert_close(got, want, atol=3.0 * UNIT_STEP + 1e-4, rtol=0)  # a step at either end
 
 
 def test_a_crop_draws_the_same_samples_inside_and_none_outside():
     view = camera((64, 48))
     rays, low, high = view.rays(), [0.3, 0.2, 0.45], [0.8, 0.55, 0.9]
-    shot = Shot(1, view, (0,), "opacity", crop=(*low, *high))
-    got = drawn(ball(), shot)
+    request = FrameRequest(1, view, (0,), "opacity", crop=(*low, *high))
+    got = drawn(ball(), request)
     samples = full_grid().march(rays, UNIT_STEP, 0.0)
     points, box = samples.positions(rays), torch.tensor([low, high])
     keeps = ((points > box[0]) & (points < box[1])).all(-1)
@@ -128,37 +128,37 @@ def test_a_crop_draws_the_same_samples_inside_and_none_outside():
     thickness = torch.zeros(len(rays)).index_add(0, samples.ray, sigma * samples.dt * keeps)
     torch.testing.assert_close(got.picture[..., 0].flatten(), -torch.expm1(-thickness), atol=2e-3, rtol=0)  # a sample
     assert got.samples == pytest.approx(int(keeps.sum()), rel=1e-3)
-    assert drawn(ball(), replace(shot, crop=(2.0, 2.0, 2.0, 3.0, 3.0, 3.0))).samples == 0
+    assert drawn(ball(), replace(request, crop=(2.0, 2.0, 2.0, 3.0, 3.0, 3.0))).samples == 0
 
 
-def test_the_background_can_be_another_one(subject):
+def test_the_background_can_be_another_one(source):
     view = camera()
-    assert image(subject, Shot(1, view, (0,)))[0, 0].tolist() == [255, 0, 255]  # the block's own
-    assert image(subject, Shot(1, view, (0,), background=(0.0, 1.0, 0.2)))[0, 0].tolist() == [0, 255, 51]
+    assert image(source, FrameRequest(1, view, (0,)))[0, 0].tolist() == [255, 0, 255]  # the block's own
+    assert image(source, FrameRequest(1, view, (0,), background=(0.0, 1.0, 0.2)))[0, 0].tolist() == [0, 255, 51]
 
 
 def stretched(model):
     """The block as a second model, whose scene units are twice as short, turned and shifted against the world's."""
     world = World(torch.linalg.inv(STRETCH) @ model.transform, torch.tensor([[-1.0, -1, -1], [1, 1, 1]]))
-    return Subject.of_model(model, world)
+    return FrameSource.of_model(model, world)
 
 
-def test_a_subject_in_other_units_is_drawn_where_it_is_in_the_world(model):
-    one, other = Subject.of_model(model, World(model.transform, UNIT_BOX)), stretched(model)
+def test_a_source_in_other_units_is_drawn_where_it_is_in_the_world(model):
+    one, other = FrameSource.of_model(model, World(model.transform, UNIT_BOX)), stretched(model)
     torch.testing.assert_close(other.carry, STRETCH)
     assert other.unit == pytest.approx(2)
     view = camera((64, 48))
     inverse = torch.linalg.inv(STRETCH)
     world_view = replace(view, pose=moved(view.pose, inverse))
-    box = carried_box(torch.tensor([[0.3, 0.2, 0.3], [0.8, 0.6, 0.6]]), inverse)
+    box = carry_box(torch.tensor([[0.3, 0.2, 0.3], [0.8, 0.6, 0.6]]), inverse)
     near, crop = 1.6, (0.3, 0.2, 0.3, 0.8, 0.6, 0.6)
     for mode in ("color", "opacity", "occupancy", "cost"):
-        a = drawn(one, Shot(1, view, (0,), mode, near=near, crop=crop))
-        b = drawn(other, Shot(1, world_view, (0,), mode, near=near / 2, crop=tuple(box.flatten().tolist())))
+        a = drawn(one, FrameRequest(1, view, (0,), mode, near=near, crop=crop))
+        b = drawn(other, FrameRequest(1, world_view, (0,), mode, near=near / 2, crop=tuple(box.flatten().tolist())))
         off = (a.picture - b.picture).abs().amax(-1) > 0.01  # rays that graze an edge: the pose is rounded
         assert float(off.float().mean()) < 0.01
         assert a.samples == pytest.approx(b.samples, rel=0.01)
-    sharp, blurred = Shot(1, view, (0,)), Shot(1, view, (0,), aperture=0.2, focus=1.0)
+    sharp, blurred = FrameRequest(1, view, (0,)), FrameRequest(1, view, (0,), aperture=0.2, focus=1.0)
     a = drawn(one, blurred, 5).picture
     assert not torch.allclose(a, drawn(one, sharp, 5).picture, atol=0.1)
     b = drawn(other, replace(blurred, camera=world_view, aperture=0.1, focus=0.5), 5).picture
@@ -173,32 +173,34 @@ def test_depth_and_normals_are_those_of_the_world(model):
     view = camera((32, 24))
     inverse = torch.linalg.inv(STRETCH)
     world_view = replace(view, pose=moved(view.pose, inverse))
-    first = Subject(Slope(), full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4), UNIT_BOX))
+    first = FrameSource(
+        Slope(), full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4), UNIT_BOX)
+    )
     other = replace(first, carry=STRETCH)
-    own = drawn(first, Shot(1, view, (0,), "normal")).picture
-    seen = drawn(other, Shot(1, world_view, (0,), "normal")).picture
+    own = drawn(first, FrameRequest(1, view, (0,), "normal")).picture
+    seen = drawn(other, FrameRequest(1, world_view, (0,), "normal")).picture
     solid = (own - torch.tensor([1.0, 0.5, 0.5])).abs().amax(-1) < 0.01  # along +x
     assert int(solid.sum()) > 100
     want = inverse[:3, 0] / inverse[:3, 0].norm() / 2 + 0.5
     torch.testing.assert_close(seen[solid], want.float().expand(int(solid.sum()), 3), atol=0.01, rtol=0)
-    shallow = World(torch.eye(4), carried_box(UNIT_BOX, inverse))
-    a = drawn(first, Shot(1, view, (0,), "depth")).picture
-    b = drawn(replace(other, world=shallow), Shot(1, world_view, (0,), "depth")).picture
+    shallow = World(torch.eye(4), carry_box(UNIT_BOX, inverse))
+    a = drawn(first, FrameRequest(1, view, (0,), "depth")).picture
+    b = drawn(replace(other, world=shallow), FrameRequest(1, world_view, (0,), "depth")).picture
     torch.testing.assert_close(a[solid], b[solid], atol=2e-3, rtol=0)
 
 
 def test_what_was_opened_first_is_not_carried(model):
     world = World.of_model(model)
-    assert torch.equal(carried(world, model.transform), torch.eye(4, dtype=torch.float64))
-    assert carried_box(UNIT_BOX, torch.eye(4)).equal(UNIT_BOX)
+    assert torch.equal(find_carry(world, model.transform), torch.eye(4, dtype=torch.float64))
+    assert carry_box(UNIT_BOX, torch.eye(4)).equal(UNIT_BOX)
     run = SimpleNamespace(
         field=model.field, renderer=model.renderer, loss=SimpleNamespace(grid=model.grid),
         place=SimpleNamespace(transform=model.transform, box=UNIT_BOX, background=(1.0, 0.0, 1.0)),
     )  # fmt: skip
-    live = Subject.of_learning(run, World.of_learning(run))
+    live = FrameSource.of_learning(run, World.of_learning(run))
     assert live.carry.equal(torch.eye(4, dtype=torch.float64))
-    shot = Shot(1, camera(), (0,))
-    assert np.array_equal(image(live, shot), image(Subject.of_model(model, world), shot))
+    request = FrameRequest(1, camera(), (0,))
+    assert np.array_equal(image(live, request), image(FrameSource.of_model(model, world), request))
 
 
 def photograph(view, seed=0):
@@ -206,45 +208,45 @@ def photograph(view, seed=0):
     rgb = torch.rand(height, width, 3, generator=torch.Generator().manual_seed(seed))
     valid = torch.ones(height, width, dtype=torch.bool)
     valid[:5] = False
-    return Truth(rgb, valid, (0.2, 0.4, 0.6))
+    return GroundTruth(rgb, valid, (0.2, 0.4, 0.6))
 
 
-def test_quality_is_that_of_whole_first_passes_over_the_photographs_background(subject, model):
+def test_quality_is_that_of_whole_first_passes_over_the_photographs_background(source, model):
     view = camera()
-    truth, shot = photograph(view), Shot(1, view, (0,), background=(0.0, 0.0, 0.0), exposure=2.0)
+    truth, request = photograph(view), FrameRequest(1, view, (0,), background=(0.0, 0.0, 0.0), exposure=2.0)
     over = model.image(view).pixels.over(torch.tensor(truth.background)).clamp(0, 1)
-    assert drawn(subject, shot, truth=truth).psnr == pytest.approx(psnr(over, truth.rgb, truth.valid), abs=1e-9)
-    assert drawn(subject, shot).psnr is None
-    assert drawn(subject, shot, 1, truth).psnr is None
+    assert drawn(source, request, truth=truth).psnr == pytest.approx(psnr(over, truth.rgb, truth.valid), abs=1e-9)
+    assert drawn(source, request).psnr is None
+    assert drawn(source, request, 1, truth).psnr is None
     for change in ({"near": 0.1}, {"crop": (0.0, 0, 0, 1, 1, 1)}, {"mode": "depth"}, {"camera": camera((64, 48))}):
-        assert drawn(subject, replace(shot, **change), truth=truth, view=view).psnr is None
+        assert drawn(source, replace(request, **change), truth=truth, view=view).psnr is None
 
 
-def test_the_error_is_that_of_the_mean_over_passes(subject, model):
+def test_the_error_is_that_of_the_mean_over_passes(source, model):
     view = camera()
-    truth, shot = photograph(view), Shot(1, view, (0,), "error")
-    first, second = (drawn(subject, shot, n, truth) for n in (0, 1))
+    truth, request = photograph(view), FrameRequest(1, view, (0,), "error")
+    first, second = (drawn(source, request, n, truth) for n in (0, 1))
     over = model.image(view).pixels.over(torch.tensor(truth.background)).clamp(0, 1)
     torch.testing.assert_close(first.picture, over)
-    stack = Stack.of(first).plus(second)
+    stack = PassSum.of(first).plus(second)
     error = ((first.picture + second.picture) / 2 - truth.rgb).abs().mean(-1)
     red = (error * 4 * 3).clamp(0, 1) * truth.valid
-    assert np.abs(stack.image(shot, truth)[..., 0] / 255 - red.numpy()).max() < 0.51 / 255  # rounded
+    assert np.abs(stack.image(request, truth)[..., 0] / 255 - red.numpy()).max() < 0.51 / 255  # rounded
     assert stack.passes == 2
 
 
 def test_many_passes_come_near_the_areas_of_pixels():
     """Opacity of an opaque block against the mean over 16 x 16 rays a pixel."""
     field = Ball(sigma=1e5)
-    one = Subject(field, full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4), UNIT_BOX))
+    one = FrameSource(field, full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4), UNIT_BOX))
     view, fine = camera((24, 18)), camera((24 * 16, 18 * 16))
     enter, leave = field.chord(fine.rays())
     want = (leave > enter).float().view(18, 16, 24, 16).mean((1, 3))
-    shot = Shot(1, view, (0,), "opacity")
-    stack = Stack.of(drawn(one, shot))
+    request = FrameRequest(1, view, (0,), "opacity")
+    stack = PassSum.of(drawn(one, request))
     before = float((stack.total[..., 0] - want).abs().max())
     for number in range(1, 32):
-        stack = stack.plus(drawn(one, shot, number))
+        stack = stack.plus(drawn(one, request, number))
     after = float((stack.total[..., 0] / stack.passes - want).abs().max())
     assert before > 0.3
     assert after < 0.1
@@ -256,9 +258,9 @@ def test_occupancy_asks_no_field(model):
         def density(self, x):
             raise AssertionError("asked")
 
-    one = Subject.of_model(replace(model, field=Dumb()), World.of_model(model))
+    one = FrameSource.of_model(replace(model, field=Dumb()), World.of_model(model))
     view = camera()
-    done = drawn(one, Shot(1, view, (0,), "occupancy"))
+    done = drawn(one, FrameRequest(1, view, (0,), "occupancy"))
     assert done.samples == 0
     enter, leave = cross_box(view.rays().origins, view.rays().directions, block_bounds())
     seen = cells(model.grid, view.rays(), 0.0).pixels.opacity > 0
@@ -266,7 +268,7 @@ def test_occupancy_asks_no_field(model):
     assert not bool(seen[leave < enter].any())
 
 
-def test_seconds_are_told(subject):
+def test_seconds_are_told(source):
     begin = time.perf_counter()
-    done = drawn(subject, Shot(1, camera(), (0,)))
+    done = drawn(source, FrameRequest(1, camera(), (0,)))
     assert 0 < done.seconds < time.perf_counter() - begin

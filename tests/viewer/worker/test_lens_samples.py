@@ -7,7 +7,7 @@ import torch
 from analytic import camera
 
 from render.camera import project
-from viewer.worker.lens_samples import passed, place
+from viewer.worker.lens_samples import sample_lens, shift_camera
 
 FOCUS, APERTURE = 1.4, 0.03
 
@@ -21,19 +21,19 @@ def at_depth(view, depth, count=40):
 
 def moves(view, points, number, aperture):
     """How far (N, 2) the lens moves the points' pixels in a pass, the shift within the pixel left out."""
-    sharp, blurred = (passed(view, number, a, FOCUS) for a in (0.0, aperture))
+    sharp, blurred = (shift_camera(view, number, a, FOCUS) for a in (0.0, aperture))
     return project(blurred, points)[0] - project(sharp, points)[0]
 
 
 def test_pass_zero_is_the_camera_itself():
     view = camera()
-    assert passed(view, 0, APERTURE, FOCUS) is view
+    assert shift_camera(view, 0, APERTURE, FOCUS) is view
 
 
 def test_pixels_are_filled_evenly():
     view = camera()
-    shifts = [view.intrinsics.cx - passed(view, n).intrinsics.cx for n in range(64)]
-    rows = [view.intrinsics.cy - passed(view, n).intrinsics.cy for n in range(64)]
+    shifts = [view.intrinsics.cx - shift_camera(view, n).intrinsics.cx for n in range(64)]
+    rows = [view.intrinsics.cy - shift_camera(view, n).intrinsics.cy for n in range(64)]
     assert all(-0.5 <= s < 0.5 for s in [*shifts, *rows])
     for first in (0, 16, 48):  # any sixteen of them have about four in each quarter
         quarters = [2 * (x >= 0) + (y >= 0) for x, y in zip(shifts[first : first + 16], rows[first:], strict=False)]
@@ -45,7 +45,7 @@ def test_a_distorted_lens_and_a_fisheye_shift_the_pixel_too():
     for model, radial in (("opencv", (0.1, 0.0, 0.0, 0.0)), ("fisheye", (0.0, 0.0, 0.0, 0.0))):
         view = camera()
         view = replace(view, intrinsics=replace(view.intrinsics, model=model, radial=radial))
-        one = passed(view, 3)
+        one = shift_camera(view, 3)
         shift = torch.tensor([view.intrinsics.cx - one.intrinsics.cx, view.intrinsics.cy - one.intrinsics.cy])
         points = at_depth(view, 1.5)
         torch.testing.assert_close(project(view, points)[0] - project(one, points)[0], shift.expand(len(points), 2))
@@ -71,7 +71,7 @@ def test_the_rest_fills_the_circle_of_confusion():
 
 
 def test_points_are_in_the_unit_cube_and_differ():
-    points = [place(n) for n in range(200)]
+    points = [sample_lens(n) for n in range(200)]
     assert points[0] == (0, 0, 0, 0)
     assert len(set(points)) == 200
     assert all(0 <= x < 1 for point in points for x in point)

@@ -18,7 +18,7 @@ from viewer.worker.modes import (
     LIGHT,
     MOST_SAMPLES,
     TINTS,
-    Truth,
+    GroundTruth,
     cells,
     cropped,
     error_picture,
@@ -65,7 +65,7 @@ def test_only_colours_are_exposed():
 def photograph():
     rgb, valid = torch.full((2, 3, 3), 0.5), torch.ones(2, 3, dtype=torch.bool)
     valid[1, 2] = False
-    return Truth(rgb, valid, (1.0, 1.0, 1.0))
+    return GroundTruth(rgb, valid, (1.0, 1.0, 1.0))
 
 
 def test_errors_are_heat_times_the_gain_and_masked_pixels_black():
@@ -79,10 +79,10 @@ def test_errors_are_heat_times_the_gain_and_masked_pixels_black():
 
 def test_coarse_pictures_are_compared_with_means_of_the_photograph():
     generator = torch.Generator().manual_seed(0)
-    fine = Truth(torch.rand(8, 12, 3, generator=generator), torch.ones(8, 12, dtype=torch.bool), (1.0, 1.0, 1.0))
+    fine = GroundTruth(torch.rand(8, 12, 3, generator=generator), torch.ones(8, 12, dtype=torch.bool), (1.0, 1.0, 1.0))
     means = fine.rgb.view(2, 4, 3, 4, 3).mean((1, 3))
     assert float(error_picture(means, fine).max()) < 1e-5
-    coarse = Truth(means, torch.ones(2, 3, dtype=torch.bool), (1.0, 1.0, 1.0))
+    coarse = GroundTruth(means, torch.ones(2, 3, dtype=torch.bool), (1.0, 1.0, 1.0))
     torch.testing.assert_close(error_picture(means * 0.8, fine), error_picture(means * 0.8, coarse))
     nothing = torch.zeros(2, 3)
     assert quality(Pixels(means, nothing, nothing), fine) is None

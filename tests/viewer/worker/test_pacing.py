@@ -5,11 +5,23 @@ from itertools import pairwise
 
 import pytest
 
-from viewer.worker.pacing import COARSE, LIVE, MOVING, SHARE, SMALLEST, Cost, Times, Wish, fitting, frame_size, part
+from viewer.worker.pacing import (
+    COARSE,
+    LIVE,
+    MOVING,
+    SHARE,
+    SMALLEST,
+    Cost,
+    FramePurpose,
+    TimeShares,
+    choose_size,
+    fit_size,
+    shrink,
+)
 
 FULL = (1280, 800)
-MOVE = Wish(moving=True, learning=False, shown=True)
-STILL = Wish(moving=False, learning=False, shown=False)
+MOVE = FramePurpose(moving=True, learning=False, shown=True)
+STILL = FramePurpose(moving=False, learning=False, shown=False)
 
 
 def costing(pixel, fixed=0.01):
@@ -28,7 +40,7 @@ def frames(machine, count, wish=MOVE, cost=None, before=None):
     """Sizes and seconds of frames while moving; `machine` may change with the frame's number."""
     cost, result = cost or Cost(), []
     for number in range(count):
-        before = frame_size(FULL, cost, wish, before)
+        before = choose_size(FULL, cost, wish, before)
         seconds = machine(before, number)
         cost = cost.after(math.prod(before), seconds)
         result.append((before, seconds))
@@ -91,38 +103,38 @@ def test_a_harder_view_gets_smaller_frames_and_an_easier_one_larger():
 def test_panes_share_the_time():
     machine = costing(1e-6, 0.002)
     one, _ = frames(lambda size, _: machine(size), 12)
-    four, _ = frames(lambda size, _: machine(size), 12, Wish(True, False, True, panes=4))
+    four, _ = frames(lambda size, _: machine(size), 12, FramePurpose(True, False, True, panes=4))
     assert 4 * four[-1][1] <= 1 / 15
     assert math.prod(four[-1][0]) < math.prod(one[-1][0]) / 3
 
 
 def test_sizes_stay_between_a_sixteenth_and_all():
     slow, quick = known(costing(1e-3), (80, 50), (40, 25)), known(costing(1e-9, 0), (80, 50), (640, 400))
-    assert frame_size(FULL, slow, MOVE) == (80, 50)
-    assert frame_size(FULL, quick, MOVE) == FULL
-    assert part((5, 3), SMALLEST) == (1, 1)
-    assert part(FULL, 0.0) == part(FULL, SMALLEST)
+    assert choose_size(FULL, slow, MOVE) == (80, 50)
+    assert choose_size(FULL, quick, MOVE) == FULL
+    assert shrink((5, 3), SMALLEST) == (1, 1)
+    assert shrink(FULL, 0.0) == shrink(FULL, SMALLEST)
 
 
 def test_a_rung_is_its_own_part():
     for rung in range(17):
-        size = part(FULL, 2 ** (-rung / 4))
-        assert part(FULL, size[0] / FULL[0]) == size
-        assert fitting(FULL, known(costing(6e-6), (100, 100), (300, 200)), costing(6e-6)(size), size) == size
+        size = shrink(FULL, 2 ** (-rung / 4))
+        assert shrink(FULL, size[0] / FULL[0]) == size
+        assert fit_size(FULL, known(costing(6e-6), (100, 100), (300, 200)), costing(6e-6)(size), size) == size
 
 
 def test_still_pictures_are_coarse_first_where_full_takes_long():
     machine = costing(6e-6)
     cost = known(machine, (100, 100), (400, 300))
-    coarse = frame_size(FULL, cost, STILL)
+    coarse = choose_size(FULL, cost, STILL)
     assert machine(coarse) <= COARSE / 2
-    assert frame_size(FULL, cost, Wish(False, False, shown=True)) == FULL
-    assert frame_size((160, 100), cost, STILL) == (160, 100)  # quick enough at once
+    assert choose_size(FULL, cost, FramePurpose(False, False, shown=True)) == FULL
+    assert choose_size((160, 100), cost, STILL) == (160, 100)  # quick enough at once
 
 
 def simulated(wish, seconds_of_frame, seconds_of_step, count):
     """Share of the time that learning gets, and the longest stretch of frames in a row."""
-    times, drawn, learnt, row, longest = Times(), 0.0, 0.0, 0, 0
+    times, drawn, learnt, row, longest = TimeShares(), 0.0, 0.0, 0, 0
     for _ in range(count):
         if times.frame_next(wish):
             times, drawn, row = times.after_frame(seconds_of_frame), drawn + seconds_of_frame, row + 1
@@ -134,26 +146,26 @@ def simulated(wish, seconds_of_frame, seconds_of_step, count):
 
 @pytest.mark.parametrize("step", [0.01, 0.07, 0.4])
 def test_learning_slows_by_less_than_a_third_while_nobody_moves(step):
-    share, _ = simulated(Wish(False, True, True), LIVE, step, 2000)
+    share, _ = simulated(FramePurpose(False, True, True), LIVE, step, 2000)
     assert 1 - SHARE - 0.02 < share < 1
     assert share > 1 / 1.3
 
 
 def test_every_second_slice_is_learning_while_the_person_moves():
-    for wish in (Wish(True, True, True), Wish(False, True, False)):
+    for wish in (FramePurpose(True, True, True), FramePurpose(False, True, False)):
         _, longest = simulated(wish, 0.05, 0.07, 100)
         assert longest == 1
 
 
 def test_frames_come_at_once_where_nothing_learns():
-    busy = Times().after_frame(9.0).after_frame(9.0)
+    busy = TimeShares().after_frame(9.0).after_frame(9.0)
     assert busy.frame_next(MOVE)
     assert busy.frame_next(STILL)
-    assert not busy.frame_next(Wish(False, True, True))
+    assert not busy.frame_next(FramePurpose(False, True, True))
 
 
 def test_live_frames_fit_into_their_time():
     machine = costing(6e-6)
     cost = known(machine, (100, 100), (400, 300))
-    size = frame_size(FULL, cost, Wish(False, True, True))
+    size = choose_size(FULL, cost, FramePurpose(False, True, True))
     assert LIVE / 2 < machine(size) <= LIVE

@@ -8,10 +8,10 @@ import OpenGL
 OpenGL.ERROR_CHECKING = OpenGL.ERROR_LOGGING = False  # a check after every call costs more than the call
 from OpenGL import GL as gl  # noqa: E402
 
-Area = tuple[int, int, int, int]  # left, bottom, width, height in pixels of the framebuffer
+TextureArea = tuple[int, int, int, int]  # left, bottom, width, height in pixels of the framebuffer
 
 
-class Canvas:
+class PictureTexture:
     """The last picture, in a texture that is taken anew only where the picture's size changes. Wants a GL context."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Canvas:
         pixels = image.ctypes.data_as(ctypes.c_void_p)
         gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, pixels)
 
-    def draw(self, area: Area) -> None:
+    def draw(self, area: TextureArea) -> None:
         """Fill `area` with the picture; smoothed where the sizes differ."""
         if min(self.size) == 0 or min(area[2:]) <= 0:
             return
@@ -63,7 +63,7 @@ def clear(size: tuple[int, int], color: tuple[float, float, float]) -> None:
     gl.glClear(gl.GL_COLOR_BUFFER_BIT)
 
 
-def framebuffer(size: tuple[int, int]) -> np.ndarray:
+def read_framebuffer(size: tuple[int, int]) -> np.ndarray:
     """What the window shows, panel and all: (H, W, 3) uint8, first row on top."""
     width, height = size
     result = np.empty((height, width, 3), np.uint8)

@@ -8,16 +8,24 @@ from typing import Any, final
 import numpy as np
 
 from viewer.front import actions, keys, navigation
-from viewer.front.desk import Browse, Desk, FullScreen, Quit, Restart, Turn, Wish
 from viewer.front.session import Session, State
-from viewer.messages import Command, Drawn, Told
-from viewer.window import captions, errands, mouse, panel, picture
-from viewer.window.blit import Canvas, clear
-from viewer.window.errands import Dialog
+from viewer.front.updates import (
+    AskForPath,
+    CloseWindow,
+    PanelState,
+    RestartWorker,
+    ToggleFullScreen,
+    Update,
+    WindowRequest,
+)
+from viewer.messages import Command, FrameDrawn, Notice
+from viewer.window import areas, captions, files, mouse, panel
+from viewer.window.areas import WindowAreas
+from viewer.window.files import FileDialog
 from viewer.window.gui import Gui
-from viewer.window.mouse import Grip, Point, Press
-from viewer.window.overlay import Frusta, album
-from viewer.window.picture import Places
+from viewer.window.mouse import Drag, Point, Press
+from viewer.window.overlay import Frusta, make_frusta
+from viewer.window.texture import PictureTexture, clear
 
 GROUND = (0.063, 0.067, 0.078)  # around the picture
 BLINK = 0.5  # seconds that the photograph stays, and stays away
@@ -36,45 +44,45 @@ STAY, LONGER = 4.0, 12.0  # seconds that a message, and that a trouble, stays on
 
 
 @dataclass(frozen=True)
-class Pace:
+class FrameRate:
     """When frames came in the last second."""
 
     times: tuple[float, ...] = ()
 
-    def at(self, now: float, more: int) -> "Pace":
+    def at(self, now: float, more: int) -> "FrameRate":
         """A look at the clock, at which `more` frames have come."""
-        return Pace(tuple(t for t in self.times if now - t < 1) + (now,) * more)
+        return FrameRate(tuple(t for t in self.times if now - t < 1) + (now,) * more)
 
 
 @final
-class Stage:
+class Controller:
     """One session in one window."""
 
     def __init__(self, session: Session, window: Any, scale: float, restart: Callable[[], None] | None) -> None:
         self.session, self.window, self.scale, self.restart = session, window, scale, restart
-        self.gui, self.canvas = Gui(window, scale), Canvas()
-        self.desk = Desk()
-        self.grip: Grip | None = None
+        self.gui, self.canvas = Gui(window, scale), PictureTexture()
+        self.panel = PanelState()
+        self.drag: Drag | None = None
         self.held: set[str] = set()  # keys
         self.buttons: set[int] = set()  # of the mouse
         self.modifiers: frozenset[str] = frozenset()
         self.pointer: Point | None = None
         self.image: np.ndarray | None = None  # (H, W, 3) uint8, the picture without panel and lines
-        self.made_of: tuple[Any, ...] = ()  # what it was put together from
-        self.pace = Pace()
+        self.picture_key: tuple[Any, ...] = ()  # what it was put together from
+        self.pace = FrameRate()
         self.now = time.monotonic()
-        self.toasts: tuple[tuple[float, Told], ...] = ()  # messages on the picture, and until when
-        self.frames: tuple[Drawn, ...] = ()  # that were counted
-        self.notices: tuple[Told, ...] = ()  # that were shown
-        self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which album
-        self.dialog: Dialog | None = None
-        self.wishes: list[Wish] = []  # that only the window itself can fulfil
+        self.messages_shown: tuple[tuple[float, Notice], ...] = ()  # messages on the picture, and until when
+        self.frames: tuple[FrameDrawn, ...] = ()  # that were counted
+        self.notices: tuple[Notice, ...] = ()  # that were shown
+        self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which views
+        self.dialog: FileDialog | None = None
+        self.requests: list[WindowRequest] = []  # that only the window itself can fulfil
 
     @property
-    def places(self) -> Places:
+    def places(self) -> WindowAreas:
         """Where things are now."""
         units, pixels = self.window.get_size(), self.window.get_framebuffer_size()
-        return picture.places(units, pixels, self.scale, self.desk.panel)
+        return areas.lay_out(units, pixels, self.scale, self.panel.visible)
 
     # ---- time
 
@@ -82,20 +90,20 @@ class Stage:
         """Take in what the worker says, and move what moves by itself. True where something to be seen changed."""
         before, self.now = self.now, time.monotonic()
         seconds = min(self.now - before, 0.1)
-        turn = actions.played(Turn(self.session.state, self.desk), seconds)
-        along = keys.direction(self.held, self.modifiers)
-        if any(along) and turn.state.eye:
-            turn = turn.eye(navigation.fly(turn.state.eye, along, seconds))
-        self.take(turn)
+        update = actions.play(Update(self.session.state, self.panel), seconds)
+        along = keys.find_direction(self.held, self.modifiers)
+        if any(along) and update.state.eye:
+            update = update.eye(navigation.fly(update.state.eye, along, seconds))
+        self.take(update)
         if self.dialog and (chosen := self.dialog.answer()) is not None:
             self.dialog = None
-            self.take(errands.taken(self.turn, chosen) if chosen else self.turn)
+            self.take(files.open_path(self.update, chosen) if chosen else self.update)
         state = self.session.state
-        held = self.grip is not None or any(along) or self.desk.playing is not None
-        changed = self.session.tick(picture.pane_size(state, self.places), held=held)
-        shown = self.toasts
+        held = self.drag is not None or any(along) or self.panel.playing is not None
+        changed = self.session.tick(areas.measure_pane(state, self.places), held=held)
+        shown = self.messages_shown
         self.watch()
-        return changed or self.toasts != shown or (state.look.blink and self.blinked(state))
+        return changed or self.messages_shown != shown or (state.display.blink and self.blinked(state))
 
     def watch(self) -> None:
         """Count frames, and keep messages on the picture for a while."""
@@ -106,48 +114,48 @@ class Stage:
         told = {id(message) for message in self.notices}
         new = [message for message in now.notices if id(message) not in told]
         self.frames, self.notices = frames, now.notices
-        entries = [*self.toasts, *((self.now + (LONGER if m.trouble else STAY), m) for m in new)]
+        entries = [*self.messages_shown, *((self.now + (LONGER if m.trouble else STAY), m) for m in new)]
         alive = [entry for entry in entries if entry[0] >= self.now]
         plain = [entry for entry in alive if not entry[1].trouble]
-        self.toasts = tuple(entry for entry in alive if entry not in plain[:-MOST])[-2 * MOST :]
+        self.messages_shown = tuple(entry for entry in alive if entry not in plain[:-MOST])[-2 * MOST :]
 
     def blinked(self, state: State) -> bool:
         """Whether the picture is one with the photograph that should be one without, or the other way round."""
-        return bool(self.made_of) and self.made_of != self.makings(state, self.places)
+        return bool(self.picture_key) and self.picture_key != self.key_of_picture(state, self.places)
 
     # ---- changes
 
     @property
-    def turn(self) -> Turn:
-        """A turn to begin with."""
-        return Turn(self.session.state, self.desk)
+    def update(self) -> Update:
+        """A update to begin with."""
+        return Update(self.session.state, self.panel)
 
-    def take(self, turn: Turn) -> None:
-        """Let a turn come true."""
-        if turn.state is not self.session.state:
-            self.session.change(turn.state)
-        self.desk = turn.desk
-        for command in turn.commands:
+    def take(self, update: Update) -> None:
+        """Let an update come true."""
+        if update.state is not self.session.state:
+            self.session.change(update.state)
+        self.panel = update.panel
+        for command in update.commands:
             self.send(command)
-        for wish in turn.wishes:
-            self.fulfil(wish)
+        for request in update.requests:
+            self.fulfil(request)
 
     def send(self, command: Command) -> None:
         """Ask the worker, and remember what repeats it."""
-        self.take(errands.noted(self.turn, command))
+        self.take(files.note_command(self.update, command))
         self.session.send(command)
 
-    def fulfil(self, wish: Wish) -> None:
+    def fulfil(self, request: WindowRequest) -> None:
         """Do what a widget cannot."""
-        if isinstance(wish, Quit | FullScreen):
-            self.wishes.append(wish)
-        elif isinstance(wish, Restart):
+        if isinstance(request, CloseWindow | ToggleFullScreen):
+            self.requests.append(request)
+        elif isinstance(request, RestartWorker):
             if self.restart:
                 self.restart()
-        elif isinstance(wish, Browse):
-            self.dialog = self.dialog or errands.Dialog.opened(wish.folder)
+        elif isinstance(request, AskForPath):
+            self.dialog = self.dialog or files.FileDialog.opened(request.folder)
         else:
-            self.take(errands.done(self.turn, wish, self.image))
+            self.take(files.fulfil(self.update, request, self.image))
 
     # ---- mouse and keys, in the window's units with y growing upwards
 
@@ -166,13 +174,13 @@ class Stage:
         """The mouse is there; whatever it holds goes along."""
         self.gui.pointed(x, y)
         self.pointer = self.at(x, y)
-        if self.grip:
-            turn, self.grip = mouse.dragged(self.turn, self.grip, self.pointer, self.places)
-            self.take(turn)
+        if self.drag:
+            update, self.drag = mouse.drag_to(self.update, self.drag, self.pointer, self.places)
+            self.take(update)
 
     def stirs(self, before: Point | None) -> bool:
         """Whether a movement of the mouse from a point may show: on widgets, and near what can be caught."""
-        if self.gui.wants_mouse or self.gui.popup or self.session.state.look.crop:
+        if self.gui.wants_mouse or self.gui.popup or self.session.state.display.crop:
             return True
         _, _, width, height = self.places.picture
         points = [p for p in (before, self.pointer) if p is not None]
@@ -191,22 +199,22 @@ class Stage:
         self.gui.pressed(button, True)
         name = mouse.BUTTONS.get(button)
         at = self.at(x, y)
-        if name and self.grip is None and self.over_picture(at):
-            self.grip = mouse.gripped(self.turn, Press(at, name, "SHIFT" in modifiers), self.places)
+        if name and self.drag is None and self.over_picture(at):
+            self.drag = mouse.begin_drag(self.update, Press(at, name, "SHIFT" in modifiers), self.places)
 
     def release(self, x: float, y: float, button: int) -> None:
         """A mouse button goes up."""
         self.buttons.discard(button)
         self.gui.pointed(x, y)
         self.gui.pressed(button, False)
-        grip, self.grip = self.grip, None
-        if grip and not grip.moved:
-            self.take(mouse.clicked(self.turn, grip, self.places, self.cameras))
+        drag, self.drag = self.drag, None
+        if drag and not drag.moved:
+            self.take(mouse.click(self.update, drag, self.places, self.cameras))
 
     def scroll(self, x: float, y: float, notches: tuple[float, float]) -> None:
         """The wheel turns."""
         if self.over_picture(self.at(x, y)):
-            self.take(mouse.scrolled(self.turn, notches[1], lens=bool(self.modifiers & {"CTRL", "COMMAND"})))
+            self.take(mouse.scroll(self.update, notches[1], lens=bool(self.modifiers & {"CTRL", "COMMAND"})))
         else:
             self.gui.wheel(*notches)
 
@@ -219,22 +227,22 @@ class Stage:
         if not down:
             self.held.discard(name)
         elif not self.gui.wants_keys:
-            action = keys.action_for(name, modifiers)
+            action = keys.find_action(name, modifiers)
             if action:
-                self.take(actions.act(self.turn, action))
+                self.take(actions.act(self.update, action))
             elif name in keys.HELD:
                 self.held.add(name)
 
     def drop(self, paths: list[str]) -> None:
         """Files were dropped on the window."""
         for path in paths:
-            self.take(errands.taken(self.turn, path))
+            self.take(files.open_path(self.update, path))
 
     def let_go(self) -> None:
         """The window has lost the keyboard: nothing is held any more."""
         self.held.clear()
         self.buttons.clear()
-        self.grip = None
+        self.drag = None
         self.modifiers = frozenset()
         self.gui.focus(False)
 
@@ -242,34 +250,34 @@ class Stage:
 
     @property
     def cameras(self) -> Frusta | None:
-        """The album as pyramids, made once; None where they are not shown."""
+        """The views' cameras as pyramids, made once; None where they are not shown."""
         state = self.session.state
-        if not (state.look.show_cameras and state.spots):
+        if not (state.display.show_cameras and state.views):
             return None
-        if self.frusta[0] is not state.spots:
-            self.frusta = (state.spots, album(state.spots))
+        if self.frusta[0] is not state.views:
+            self.frusta = (state.views, make_frusta(state.views))
         return self.frusta[1]
 
-    def makings(self, state: State, places: Places) -> tuple[Any, ...]:
+    def key_of_picture(self, state: State, places: WindowAreas) -> tuple[Any, ...]:
         """What the picture depends on."""
-        return (*(id(p.frame) for p in state.shown), id(state.photograph), self.seen(state).look, places.picture)
+        return (*(id(p.frame) for p in state.shown), id(state.photograph), self.seen(state).display, places.picture)
 
     def seen(self, state: State) -> State:
         """The state as it is shown just now: with a photograph that comes and goes."""
-        if not state.look.blink:
+        if not state.display.blink:
             return state
         there = int(self.now / BLINK) % 2 == 0
-        return replace(state, look=replace(state.look, truth=1.0 if there else 0.0))
+        return replace(state, display=replace(state.display, truth=1.0 if there else 0.0))
 
-    def compose(self, places: Places) -> None:
+    def compose(self, places: WindowAreas) -> None:
         """Put the picture together again where something that it depends on has changed."""
         state = self.session.state
-        makings = self.makings(state, places)
-        if makings == self.made_of:
+        key_of_picture = self.key_of_picture(state, places)
+        if key_of_picture == self.picture_key:
             return
-        image = picture.composed(self.seen(state), places)
+        image = areas.compose(self.seen(state), places)
         if image is not None:
-            self.made_of, self.image = makings, image
+            self.picture_key, self.image = key_of_picture, image
             self.canvas.upload(image)
 
     def draw(self) -> None:
@@ -280,25 +288,27 @@ class Stage:
         if min(places.picture[2:]) > 0:
             self.compose(places)
         clear(places.window, GROUND)
-        self.canvas.draw(picture.letterboxed(self.canvas.size, places))
+        self.canvas.draw(areas.place_texture(self.canvas.size, places))
         self.gui.begin()
         self.annotate(places)
-        turn = self.turn
-        if self.desk.panel:
-            turn = panel.draw(turn, places.window[1] / places.ratio, errands.has_dialogs())
+        update = self.update
+        if self.panel.visible:
+            update = panel.draw(update, places.window[1] / places.ratio, files.has_dialogs())
         self.gui.end()
-        self.take(turn)
+        self.take(update)
 
-    def annotate(self, places: Places) -> None:
+    def annotate(self, places: WindowAreas) -> None:
         """Lines and words over the picture."""
         state = self.session.state
-        captions.outlines(self.turn, places, self.cameras, mouse.face(self.turn, self.grip, self.pointer, places))
-        captions.names(state, places)
-        captions.status(state, places, len(self.pace.times))
-        captions.empty(state, places)
-        captions.toasts([told for _, told in self.toasts], places)
-        if self.desk.help:
-            captions.helped(places)
+        captions.draw_outlines(
+            self.update, places, self.cameras, mouse.find_lit_face(self.update, self.drag, self.pointer, places)
+        )
+        captions.draw_names(state, places)
+        captions.draw_status(state, places, len(self.pace.times))
+        captions.draw_hint(state, places)
+        captions.draw_notices([told for _, told in self.messages_shown], places)
+        if self.panel.help:
+            captions.draw_help(places)
 
     def close(self) -> None:
         """Give the GPU's memory back."""

@@ -1,6 +1,7 @@
 """What a window remembers besides the session's state: texts being typed, choices, keyframes. Frozen, pure updates.
 
-A widget takes a `Turn` and gives the next one: new state, new desk, commands for the worker, wishes to the window.
+A widget takes an `Update` and gives the next one: new state, new panel, commands for the worker, requests to the
+window.
 """
 
 from dataclasses import dataclass, field, replace
@@ -10,55 +11,57 @@ from viewer.front.keyframes import CameraKeys
 from viewer.front.navigation import Eye
 from viewer.front.session import NOTICES, Pane, State
 from viewer.front.sniff import Found
-from viewer.messages import Command, Told
+from viewer.messages import Command, Notice
 
 
 @dataclass(frozen=True)
-class Screenshot:
+class WriteScreenshot:
     """Write the picture as a PNG, without the panel."""
 
 
 @dataclass(frozen=True)
-class Restart:
+class RestartWorker:
     """Start a worker again, after the last one has gone."""
 
 
 @dataclass(frozen=True)
-class Quit:
+class CloseWindow:
     """Close the window."""
 
 
 @dataclass(frozen=True)
-class FullScreen:
+class ToggleFullScreen:
     """The whole screen, or a window again."""
 
 
 @dataclass(frozen=True)
-class Browse:
+class AskForPath:
     """Ask for a file, or a folder, with the desktop's own dialog."""
 
     folder: bool = False
 
 
 @dataclass(frozen=True)
-class Take:
+class OpenPath:
     """Open whatever lies at a path."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class SavePath:
+class WriteCameraPath:
     """Write the keyframes as a camera path."""
 
     path: str
 
 
-Wish = Screenshot | Restart | Quit | FullScreen | Browse | Take | SavePath
+WindowRequest = (
+    WriteScreenshot | RestartWorker | CloseWindow | ToggleFullScreen | AskForPath | OpenPath | WriteCameraPath
+)
 
 
 @dataclass(frozen=True)
-class Want:
+class NewField:
     """A field that is to be made: by learning, or by converting."""
 
     architecture: str = "hashgrid"
@@ -69,15 +72,15 @@ class Want:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What lies about."""
+class PanelState:
+    """What the panel holds."""
 
-    panel: bool = True  # shown
+    visible: bool = True  # shown
     help: bool = False  # keys are shown
     text: str = ""  # of the field for paths
     found: Found | None = None  # data that was brought: to learn from, or to compare with?
-    learn: Want = field(default_factory=Want)
-    convert: Want = field(default_factory=lambda: Want("mlp"))
+    learn: NewField = field(default_factory=NewField)
+    convert: NewField = field(default_factory=lambda: NewField("mlp"))
     chosen: int | None = None  # pane that commands are for; None: the last
     save: str = ""  # model file being typed
     film: str = "film.mp4"
@@ -91,67 +94,67 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Update:
     """One pass over the widgets, so far."""
 
     state: State
-    desk: Desk
+    panel: PanelState
     commands: tuple[Command, ...] = ()
-    wishes: tuple[Wish, ...] = ()
+    requests: tuple[WindowRequest, ...] = ()
 
     @property
     def chosen(self) -> Pane | None:
         """The field that commands are for: the one that was clicked, else the last."""
-        number, panes = self.desk.chosen, self.state.panes
+        number, panes = self.panel.chosen, self.state.panes
         found = None if number is None else self.state.pane(number)
         return found or (panes[-1] if panes else None)
 
-    def look(self, **changes: Any) -> "Turn":
+    def display(self, **changes: Any) -> "Update":
         """Shown otherwise."""
-        look = replace(self.state.look, **changes)
-        return self if look == self.state.look else replace(self, state=replace(self.state, look=look))
+        display = replace(self.state.display, **changes)
+        return self if display == self.state.display else replace(self, state=replace(self.state, display=display))
 
-    def eye(self, eye: Eye | None) -> "Turn":
+    def eye(self, eye: Eye | None) -> "Update":
         """Seen from elsewhere."""
         return self if eye == self.state.eye else replace(self, state=replace(self.state, eye=eye))
 
-    def put(self, **changes: Any) -> "Turn":
-        """Something else on the desk."""
-        desk = replace(self.desk, **changes)
-        return self if desk == self.desk else replace(self, desk=desk)
+    def put(self, **changes: Any) -> "Update":
+        """Something else in the panel."""
+        panel = replace(self.panel, **changes)
+        return self if panel == self.panel else replace(self, panel=panel)
 
-    def send(self, command: Command) -> "Turn":
+    def send(self, command: Command) -> "Update":
         """Ask the worker."""
         return replace(self, commands=(*self.commands, command))
 
-    def wish(self, wish: Wish) -> "Turn":
+    def request(self, request: WindowRequest) -> "Update":
         """Ask the window."""
-        return replace(self, wishes=(*self.wishes, wish))
+        return replace(self, requests=(*self.requests, request))
 
-    def tell(self, text: str, *, trouble: bool = False) -> "Turn":
+    def tell(self, text: str, *, trouble: bool = False) -> "Update":
         """A line for the person, among those of the worker."""
-        notices = (*self.state.notices, Told(" ".join(text.split()), trouble))[-NOTICES:]
+        notices = (*self.state.notices, Notice(" ".join(text.split()), trouble))[-NOTICES:]
         return replace(self, state=replace(self.state, notices=notices))
 
-    def show(self, pane: int, shown: bool) -> "Turn":
+    def show_pane(self, pane: int, shown: bool) -> "Update":
         """A pane is drawn, or not."""
         panes = tuple(replace(p, shown=shown) if p.opened.pane == pane else p for p in self.state.panes)
         return replace(self, state=replace(self.state, panes=panes))
 
 
-def model_name(pane: Pane) -> str:
+def name_model_file(pane: Pane) -> str:
     """What a field's file is called where the person says nothing."""
     name, architecture = pane.opened.name, pane.opened.architecture
     return f"{name}.safetensors" if architecture in name else f"{name}-{architecture}.safetensors"
 
 
-def called(pane: Pane, state: State) -> str:
+def name_field(pane: Pane, state: State) -> str:
     """A field's name, with its number where others have the same."""
     name = pane.opened.name
     same = [other for other in state.panes if other.opened.name == name]
     return name if len(same) < 2 else f"{name} #{pane.opened.pane + 1}"
 
 
-def duration(milliseconds: float) -> str:
+def format_duration(milliseconds: float) -> str:
     """Milliseconds, or seconds where there are many."""
     return f"{milliseconds:.0f} ms" if milliseconds < 9999.5 else f"{milliseconds / 1000:.1f} s"

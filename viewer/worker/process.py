@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
-from viewer.messages import Command, Quit, Report, Shot, Told
+from viewer.messages import Command, FrameRequest, Notice, QuitWorker, WorkerReport
 
 PATIENCE = 60.0  # seconds in which a worker that was asked to quit may save
 LOST = "the worker ended"  # begins the line that tells of it
 
 
-class Inbox:
+class PipeChannel:
     """What has come in from the front end, on the worker's side."""
 
     def __init__(self, connection: Connection) -> None:
@@ -42,11 +42,11 @@ class Inbox:
             self.arrived.set()
 
     def take(self) -> Iterator[Command]:
-        """All commands so far, but of several shots in a row only the last."""
+        """All commands so far, but of several requests in a row only the last."""
         self.arrived.clear()
         while self.commands:
             command = self.commands.popleft()
-            if not (isinstance(command, Shot) and self.commands and isinstance(self.commands[0], Shot)):
+            if not (isinstance(command, FrameRequest) and self.commands and isinstance(self.commands[0], FrameRequest)):
                 yield command
 
     def interrupts(self) -> bool:
@@ -57,7 +57,7 @@ class Inbox:
         """Sleep until something comes, at most so long."""
         self.arrived.wait(seconds)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: WorkerReport) -> None:
         """Send a report; a front end that is gone is noticed."""
         try:
             self.connection.send_bytes(pickle.dumps(report, pickle.HIGHEST_PROTOCOL))
@@ -65,26 +65,26 @@ class Inbox:
             self.closed = True
 
 
-def work(connection: Connection, device: str) -> None:
+def run_worker(connection: Connection, device: str) -> None:
     """The worker's process, from its first to its last line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the front end, which then asks us to save and quit
-    inbox = Inbox(connection)
-    from viewer.worker.engine import Engine  # late: the window shall open before kernels and fields are imported
+    channel = PipeChannel(connection)
+    from viewer.worker.worker import Worker  # late: the window shall open before kernels and fields are imported
 
-    Engine(device, inbox).run()
+    Worker(device, channel).run()
 
 
-class Worker:
-    """A worker's process, as a front end sees it (viewer.front.session.Link)."""
+class WorkerProcess:
+    """A worker's process, as a front end sees it (viewer.front.session.WorkerLink)."""
 
     def __init__(self, device: str = "auto") -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs, device), daemon=True, name="polyfield-worker")
+        self.process = context.Process(target=run_worker, args=(theirs, device), daemon=True, name="polyfield-worker")
         self.process.start()
         theirs.close()
         self.outgoing: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
-        self.incoming: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self.incoming: queue.SimpleQueue[WorkerReport] = queue.SimpleQueue()
         self.ended = threading.Event()
         self.quitting = False
         self.threads = [threading.Thread(target=f, daemon=True) for f in (self.write, self.read)]
@@ -105,14 +105,16 @@ class Worker:
         except (EOFError, OSError):
             self.process.join(5)
             if not self.quitting:
-                self.incoming.put(Told(f"{LOST}: {fate(self.process.exitcode)}; what it had saved is kept", True))
+                self.incoming.put(
+                    Notice(f"{LOST}: {describe_end(self.process.exitcode)}; what it had saved is kept", True)
+                )
             self.ended.set()
 
     def send(self, command: Command) -> None:
         """Queue a command."""
         self.outgoing.put(command)
 
-    def reports(self) -> Iterator[Report]:
+    def reports(self) -> Iterator[WorkerReport]:
         """All that has come in."""
         with contextlib.suppress(queue.Empty):
             while True:
@@ -126,7 +128,7 @@ class Worker:
     def close(self) -> list[str]:
         """Ask it to save and quit, and wait for that; what it said meanwhile. Ctrl-C ends the waiting."""
         self.quitting = True
-        self.send(Quit())
+        self.send(QuitWorker())
         self.outgoing.put(None)
         until = time.monotonic() + PATIENCE
         try:
@@ -134,10 +136,10 @@ class Worker:
                 self.ended.wait(0.1)
         finally:
             self.process.kill()
-        return [report.text for report in self.reports() if isinstance(report, Told)]
+        return [report.text for report in self.reports() if isinstance(report, Notice)]
 
 
-def fate(status: int | None) -> str:
+def describe_end(status: int | None) -> str:
     """Why a process ended, for a person."""
     if status is None:
         return "it does not answer"

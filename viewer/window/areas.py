@@ -6,15 +6,15 @@ import numpy as np
 
 from render.camera import Camera
 from viewer.front import compare
-from viewer.front.session import State, shot
-from viewer.window.blit import Area
+from viewer.front.compare import Rectangle
+from viewer.front.session import State, request_frame
+from viewer.window.texture import TextureArea
 
 PANEL, BAR = 340.0, 24.0  # pixels at scale 1: the panel's width, the status line's height
-Rectangle = tuple[int, int, int, int]  # left, top, width, height
 
 
 @dataclass(frozen=True)
-class Places:
+class WindowAreas:
     """Where things are: pixels of the framebuffer, y growing downwards."""
 
     window: tuple[int, int]
@@ -23,7 +23,7 @@ class Places:
     scale: float  # of texts and widgets, in the window's units
 
 
-def places(units: tuple[int, int], pixels: tuple[int, int], scale: float, panelled: bool) -> Places:
+def lay_out(units: tuple[int, int], pixels: tuple[int, int], scale: float, panelled: bool) -> WindowAreas:
     """The panel at the left, the status line below the picture; both away where the window is too small for them."""
     ratio = pixels[0] / units[0] if units[0] > 0 else 1.0
     left, bottom = round(PANEL * scale * ratio), round(BAR * scale * ratio)
@@ -31,38 +31,38 @@ def places(units: tuple[int, int], pixels: tuple[int, int], scale: float, panell
         left = 0  # a panel lies over the picture then
     if not panelled or bottom > pixels[1] * 0.5:
         bottom = 0
-    return Places(pixels, (left, 0, max(0, pixels[0] - left), max(0, pixels[1] - bottom)), ratio, scale)
+    return WindowAreas(pixels, (left, 0, max(0, pixels[0] - left), max(0, pixels[1] - bottom)), ratio, scale)
 
 
-def pane_size(state: State, at: Places) -> tuple[int, int]:
+def measure_pane(state: State, at: WindowAreas) -> tuple[int, int]:
     """Pixels of one pane's picture; 0 where the window has no room."""
     room = at.picture[2:]
-    return compare.pane_size(state.look.layout, len(state.shown), room) if min(room) > 0 else (0, 0)
+    return compare.measure_pane(state.display.layout, len(state.shown), room) if min(room) > 0 else (0, 0)
 
 
-def panes(state: State, at: Places) -> tuple[Rectangle, ...]:
+def place_panes(state: State, at: WindowAreas) -> tuple[Rectangle, ...]:
     """Where each shown pane is drawn, from the picture's corner; the same place for all that lie over each other."""
-    return compare.layout(state.look.layout, len(state.shown), at.picture[2:])
+    return compare.place_panes(state.display.layout, len(state.shown), at.picture[2:])
 
 
-def within(pane: Rectangle, size: tuple[int, int]) -> Rectangle:
+def fit_within(pane: Rectangle, size: tuple[int, int]) -> Rectangle:
     """Where the picture of a camera of `size` lies in its pane."""
     return compare.letterbox(size, pane)
 
 
-def camera(state: State, at: Places) -> Camera | None:
+def make_camera(state: State, at: WindowAreas) -> Camera | None:
     """The camera of every pane."""
-    size = pane_size(state, at)
-    wanted = shot(state, size, 0, False) if min(size) > 0 else None
+    size = measure_pane(state, at)
+    wanted = request_frame(state, size, 0, False) if min(size) > 0 else None
     return wanted.camera if wanted else None
 
 
-def composed(state: State, at: Places) -> np.ndarray | None:
+def compose(state: State, at: WindowAreas) -> np.ndarray | None:
     """All panes as one picture, (H, W, 3) uint8; None before the first frame."""
-    return compare.composed(state, at.picture[2:])
+    return compare.compose(state, at.picture[2:])
 
 
-def letterboxed(size: tuple[int, int], at: Places) -> Area:
+def place_texture(size: tuple[int, int], at: WindowAreas) -> TextureArea:
     """Where a picture of `size` is drawn, which was made for another size while the window is being resized; counted
     from the bottom, as OpenGL does."""
     if min(*size, *at.picture[2:]) <= 0:

@@ -1,4 +1,4 @@
-"""What is open in the worker: panes, the world that they share, and the album of views; and how they come there."""
+"""What is open in the worker: fields, the world that they share, and the views; and how they come there."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,59 +9,60 @@ import torch
 from distill import convert_scene
 from render.model import LoadedModel, open_model
 from scenes.scene import ReadOptions, load
-from viewer.messages import Box, Convert, Learn, Photographs, Report, Told
-from viewer.worker import album, learner
-from viewer.worker.drawing import World, carried
+from viewer.messages import Box, CompareWith, Convert, LearnFrom, Notice, WorkerReport
+from viewer.worker import learner
+from viewer.worker.drawing import World, find_carry
 from viewer.worker.learner import Learner
-from viewer.worker.pane import Pane
+from viewer.worker.open_field import OpenField
+from viewer.worker.views import WorldView, describe_views, list_model_views, list_scene_views
 
 
-class Shelf:
+class OpenFields:
     """Fields, read or learning, and views to look through."""
 
-    def __init__(self, device: torch.device, report: Callable[[Report], None]) -> None:
+    def __init__(self, device: torch.device, report: Callable[[WorkerReport], None]) -> None:
         self.device, self.report = device, report
-        self.panes: dict[int, Pane] = {}
+        self.panes: dict[int, OpenField] = {}
         self.opened = 0  # panes so far
         self.world: World | None = None  # of what was opened first
-        self.entries: tuple[album.Entry, ...] = ()
+        self.views: tuple[WorldView, ...] = ()
 
-    def pane(self, number: int) -> Pane:
+    def pane(self, number: int) -> OpenField:
         """A pane. ValueError where there is none (any more)."""
         if number not in self.panes:
             raise ValueError(f"pane {number} is closed")
         return self.panes[number]
 
-    def open(self, path: str) -> Pane:
+    def open(self, path: str) -> OpenField:
         """A model file in a new pane."""
         model = open_model(Path(path), self.device)
         self.world = self.world or World.of_model(model)
-        pane = self.add(named(Path(path)), path, self.world, model=model)
-        if not self.entries and (model.train_cameras or model.test_cameras):
-            self.show_album(album.of_model(model, torch.linalg.inv(pane.carry)))
-        self.report(pane.described())
+        pane = self.add(name_model(Path(path)), path, self.world, model=model)
+        if not self.views and (model.train_cameras or model.test_cameras):
+            self.show_views(list_model_views(model, torch.linalg.inv(pane.carry)))
+        self.report(pane.describe())
         return pane
 
-    def learn(self, command: Learn) -> Pane:
+    def learn(self, command: LearnFrom) -> OpenField:
         """A field that learns from photographs, in a new pane."""
-        self.report(Told(f"reading {command.data} ..."))
-        job, scene = learner.training(command.data, command.settings, self.tell)
+        self.report(Notice(f"reading {command.data} ..."))
+        job, scene = learner.begin_training(command.data, command.settings, self.tell)
         self.world = self.world or World.of_learning(job.learning)
         pane = self.add(scene.name, command.data, self.world, learner=Learner(job))
-        if not any(e.view for e in self.entries):
-            self.show_album(album.of_scene(scene, torch.linalg.inv(pane.carry)))
-        self.report(pane.described())
+        if not any(e.view for e in self.views):
+            self.show_views(list_scene_views(scene, torch.linalg.inv(pane.carry)))
+        self.report(pane.describe())
         return pane
 
-    def photographs(self, command: Photographs) -> None:
+    def photographs(self, command: CompareWith) -> None:
         """A data set to compare with."""
-        self.report(Told(f"reading {command.data} ..."))
+        self.report(Notice(f"reading {command.data} ..."))
         scene = load(command.data, ReadOptions(command.downscale))
         self.tell(scene.facts)
         self.world = self.world or World(scene.transform, scene.box)
-        self.show_album(album.of_scene(scene, torch.linalg.inv(carried(self.world, scene.transform))))
+        self.show_views(list_scene_views(scene, torch.linalg.inv(find_carry(self.world, scene.transform))))
 
-    def convert(self, command: Convert) -> Pane:
+    def convert(self, command: Convert) -> OpenField:
         """A field that learns from another one, in a new pane."""
         teacher = self.pane(command.pane)
         path = teacher.path
@@ -75,17 +76,17 @@ class Shelf:
         flags = convert_scene.Flags(
             path, to=command.to, preset=command.preset, steps=command.steps, crop=crop, out=out, device=device
         )
-        job = learner.conversion(flags, self.tell)
+        job = learner.begin_conversion(flags, self.tell)
         name = f"{teacher.name} as {job.learning.recipe.architecture}"
         pane = self.add(name, path, teacher.world, learner=Learner(job))
-        self.report(pane.described())
+        self.report(pane.describe())
         return pane
 
     def add(
         self, name: str, path: str, world: World, *, model: LoadedModel | None = None, learner: Learner | None = None
-    ) -> Pane:
+    ) -> OpenField:
         """A new pane."""
-        pane = Pane(self.opened, name, path, world, model, learner)
+        pane = OpenField(self.opened, name, path, world, model, learner)
         self.panes[self.opened] = pane
         self.opened += 1
         return pane
@@ -101,17 +102,17 @@ class Shelf:
         x0, y0, z0, x1, y1, z1 = (*low[:3].tolist(), *high[:3].tolist())
         return x0, y0, z0, x1, y1, z1
 
-    def show_album(self, entries: tuple[album.Entry, ...]) -> None:
-        """Put an album in the place of the one before."""
-        self.entries = entries
-        self.report(album.message(entries))
+    def show_views(self, views: tuple[WorldView, ...]) -> None:
+        """Put views in the place of those before."""
+        self.views = views
+        self.report(describe_views(views))
 
     def tell(self, lines: Iterable[str]) -> None:
         """Facts for the person."""
         for line in lines:
-            self.report(Told(line))
+            self.report(Notice(line))
 
 
-def named(path: Path) -> str:
+def name_model(path: Path) -> str:
     """A model, for a person: its file's name, or its folder's where the file is called as all are."""
     return path.parent.name if path.stem == "model" and path.parent.name else path.stem

@@ -10,13 +10,13 @@ from distill.learning.run import Learning
 from fields.field import Field
 from fields.files import stored
 from render.model import LoadedModel
-from viewer.messages import Opened
-from viewer.worker.drawing import Subject, World, carried, carried_box
+from viewer.messages import FieldOpened
+from viewer.worker.drawing import FrameSource, World, carry_box, find_carry
 from viewer.worker.learner import Learner
 
 
 @dataclass
-class Pane:
+class OpenField:
     """One field that is open: read from a file, or learning."""
 
     number: int
@@ -39,11 +39,11 @@ class Pane:
         return self.learner is not None and self.learner.busy
 
     @property
-    def subject(self) -> Subject:
+    def source(self) -> FrameSource:
         """What is drawn, as it stands."""
         if self.model is not None:
-            return Subject.of_model(self.model, self.world)
-        return Subject.of_learning(self.learning, self.world)
+            return FrameSource.of_model(self.model, self.world)
+        return FrameSource.of_learning(self.learning, self.world)
 
     @property
     def field(self) -> Field:
@@ -66,9 +66,9 @@ class Pane:
     @property
     def carry(self) -> Tensor:
         """(4, 4) float64 similarity, world to its own scene units."""
-        return carried(self.world, self.transform)
+        return find_carry(self.world, self.transform)
 
-    def described(self) -> Opened:
+    def describe(self) -> FieldOpened:
         """What a front end has to know of it."""
         if self.model is not None:
             header, size = self.model.header, Path(self.path).stat().st_size
@@ -79,9 +79,9 @@ class Pane:
             run = self.learning
             size = sum(t.numel() * t.itemsize for t in stored(run.field).values())
             architecture, preset, metrics = run.recipe.architecture, run.recipe.preset, {}
-        (x0, y0, z0), (x1, y1, z1) = carried_box(self.field.space.box.cpu(), torch.linalg.inv(self.carry)).tolist()
+        (x0, y0, z0), (x1, y1, z1) = carry_box(self.field.space.box.cpu(), torch.linalg.inv(self.carry)).tolist()
         back = tuple(tuple(row) for row in torch.linalg.inv(self.world.transform).tolist())
-        return Opened(
+        return FieldOpened(
             self.number, self.name, self.path, architecture, preset, self.field.parameter_count(), size,
             (x0, y0, z0, x1, y1, z1), back, self.background, metrics,
         )  # fmt: skip

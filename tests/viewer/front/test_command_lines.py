@@ -13,8 +13,8 @@ from distill import convert_scene, train_scene
 from distill.photographs.settings import Settings
 from render import render_scene
 from viewer import view_scene
-from viewer.front import repeat
-from viewer.messages import Convert, Film
+from viewer.front import command_lines
+from viewer.messages import Convert, DrawFilm
 
 IDENTITY = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 ODD = 'it\'s a $HOME; rm -rf "x"/späte Aufnahme'
@@ -44,6 +44,10 @@ class Switches:
     maybe: float | None = 2.0
 
 
+def write(name: str, flags: object) -> str:
+    return command_lines.join(name, *command_lines.words(flags))
+
+
 def read(line: str, flags: type, name: str):
     program, *arguments = shlex.split(line)
     assert program == name
@@ -59,34 +63,36 @@ def read(line: str, flags: type, name: str):
     + [("x", Switches()), ("x", Switches(True, False, None))],
 )
 def test_a_line_parses_back_to_the_same_flags(name, flags):
-    assert read(repeat.command(name, flags), type(flags), name) == flags
+    assert read(write(name, flags), type(flags), name) == flags
 
 
 def test_only_what_differs_is_written():
-    assert repeat.command("train-scene", train_scene.Flags()) == "train-scene"
-    line = repeat.training("chair", Settings(preset="tiny", max_resolution=400))
+    assert write("train-scene", train_scene.Flags()) == "train-scene"
+    line = command_lines.repeat_training("chair", Settings(preset="tiny", max_resolution=400))
     assert line == "train-scene chair --preset tiny --max-resolution 400"
-    assert repeat.command("x", Switches(True, False)) == "x --plain --no-on"
+    assert write("x", Switches(True, False)) == "x --plain --no-on"
 
 
 def test_a_shell_reads_it_as_it_is_meant():
-    line = repeat.training(ODD, Settings(out=Path("a b")))
+    line = command_lines.repeat_training(ODD, Settings(out=Path("a b")))
     done = subprocess.run(["sh", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["train-scene", ODD, "--out", "a b"]
 
 
 def test_a_name_that_looks_like_a_flag_stays_a_name():
-    assert read(repeat.training("-odd", Settings()), train_scene.Flags, "train-scene").data == "./-odd"
+    assert read(command_lines.repeat_training("-odd", Settings()), train_scene.Flags, "train-scene").data == "./-odd"
 
 
 def test_a_conversion_is_repeated_with_its_crop_in_input_coordinates():
     to_input = ((2.0, 0.0, 0.0, -1.0), (0.0, 2.0, 0.0, -1.5), (0.0, 0.0, 2.0, 0.25), (0.0, 0.0, 0.0, 1.0))
     asked = Convert(1, "triplane", "tiny", 300, (0.1, 0.2, 0.3, 0.6, 0.7, 0.8), "out dir")
-    flags = read(repeat.conversion("a.safetensors", asked, to_input), convert_scene.Flags, "convert-scene")
+    flags = read(
+        command_lines.repeat_conversion("a.safetensors", to_input, asked, "a"), convert_scene.Flags, "convert-scene"
+    )
     box = (-0.8, -1.1, 0.85, 0.2, -0.1, 1.85)
     assert flags == convert_scene.Flags("a.safetensors", "triplane", "tiny", Path("out dir"), crop=(box,), steps=300)
-    plain = repeat.conversion("a.safetensors", Convert(1, "mlp"), to_input)
-    assert plain == "convert-scene a.safetensors --to mlp"
+    plain = command_lines.repeat_conversion("a.safetensors", to_input, Convert(1, "mlp"), "a")
+    assert plain == "convert-scene a.safetensors --to mlp --out runs/a_mlp"
 
 
 def test_a_turned_box_holds_the_turned_corners():
@@ -95,29 +101,31 @@ def test_a_turned_box_holds_the_turned_corners():
     similarity[:3, :3], similarity[:3, 3] = 3 * turn, torch.tensor([1.0, -2.0, 3.0])
     box = (0.0, 0.1, 0.2, 1.0, 0.9, 0.8)
     corners = torch.cartesian_prod(*torch.tensor(box).view(2, 3).T) @ similarity[:3, :3].T + similarity[:3, 3]
-    got = torch.tensor(repeat.carried(box, similarity.tolist())).view(2, 3)
+    got = torch.tensor(command_lines.carry(box, similarity.tolist())).view(2, 3)
     assert torch.allclose(got, torch.stack([corners.amin(0), corners.amax(0)]), atol=1e-5)  # float32 corners
 
 
 def test_a_film_is_repeated_along_its_path_file():
-    asked = Film(1, "out.mp4", (), 30.0, "depth")
-    flags = read(repeat.film(Path("a.safetensors"), asked, Path("path.json")), render_scene.Flags, "render-scene")
+    asked = DrawFilm(1, "out.mp4", (), 30.0, "depth")
+    flags = read(
+        command_lines.repeat_film("a.safetensors", asked, Path("path.json")), render_scene.Flags, "render-scene"
+    )
     assert flags == render_scene.Flags(Path("a.safetensors"), Path("out.mp4"), "path.json", mode="depth")
     with pytest.raises(ValueError, match="not occupancy"):
-        repeat.film(Path("a.safetensors"), replace(asked, mode="occupancy"), Path("path.json"))
+        command_lines.repeat_film("a.safetensors", replace(asked, mode="occupancy"), Path("path.json"))
 
 
 def test_a_screenshot_is_repeated():
     names, out = ("a.safetensors", "b c"), Path("out.png")
     wanted = view_scene.Flags(names, mode="depth", view=7, screenshot=out, size=(640, 480))
-    line = repeat.command("view-scene", wanted)
+    line = write("view-scene", wanted)
     assert line == "view-scene a.safetensors 'b c' --mode depth --view 7 --screenshot out.png --size 640 480"
     assert read(line, view_scene.Flags, "view-scene") == wanted
     plain = view_scene.Flags(("a",), screenshot=Path("o.png"), size=(8, 8))
-    assert repeat.command("view-scene", plain) == "view-scene a --screenshot o.png --size 8 8"
+    assert write("view-scene", plain) == "view-scene a --screenshot o.png --size 8 8"
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [1], object()])
 def test_what_has_no_form_on_a_command_line_is_refused(value):
     with pytest.raises(ValueError, match="no form on a command line"):
-        repeat.command("x", replace(Switches(), maybe=value))
+        write("x", replace(Switches(), maybe=value))

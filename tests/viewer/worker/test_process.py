@@ -11,8 +11,8 @@ from analytic import block_file
 from drawn import blender
 
 from distill.photographs.settings import Settings
-from viewer.messages import Album, Drawn, Learn, Open, Progress, Shot, Started, Told
-from viewer.worker.link import Worker, fate
+from viewer.messages import FrameDrawn, FrameRequest, LearnFrom, Notice, OpenModel, RunProgress, Views, WorkerStarted
+from viewer.worker.process import WorkerProcess, describe_end
 
 LIMIT = 90.0  # seconds; a new process imports everything, on a busy machine too
 
@@ -39,7 +39,7 @@ class Heard:
 
 @pytest.fixture
 def worker():
-    one = Worker("cpu")
+    one = WorkerProcess("cpu")
     yield one
     one.process.kill()
 
@@ -47,16 +47,18 @@ def worker():
 def test_it_draws_learns_ignores_ctrl_c_and_saves_when_asked_to_quit(worker, tmp_path):
     heard = Heard(worker)
     blender(tmp_path / "data", train=4, test=1, size=(24, 24))
-    worker.send(Open(str(block_file(tmp_path / "block.safetensors"))))
-    assert "threads" in heard.wait(Started).threads
-    camera = heard.wait(Album).spots[0].camera
+    worker.send(OpenModel(str(block_file(tmp_path / "block.safetensors"))))
+    assert "threads" in heard.wait(WorkerStarted).threads
+    camera = heard.wait(Views).views[0].camera
     for number in range(200):  # more than a pipe holds: nothing blocks, and only the last one matters
-        worker.send(Shot(number, replace(camera), (0,), passes=1))
-    assert heard.wait(Drawn, lambda d: d.number == 199).image.shape == (24, 32, 3)
-    worker.send(Learn(str(tmp_path / "data"), Settings(out=tmp_path / "run", preset="tiny", steps=10_000, batch=1024)))
-    heard.wait(Progress, lambda p: p.step > 0)
+        worker.send(FrameRequest(number, replace(camera), (0,), passes=1))
+    assert heard.wait(FrameDrawn, lambda d: d.number == 199 and d.final).image.shape == (24, 32, 3)
+    worker.send(
+        LearnFrom(str(tmp_path / "data"), Settings(out=tmp_path / "run", preset="tiny", steps=10_000, batch=1024))
+    )
+    heard.wait(RunProgress, lambda p: p.step > 0)
     os.kill(worker.process.pid, signal.SIGINT)
-    heard.wait(Progress, lambda p: p.step > 3)
+    heard.wait(RunProgress, lambda p: p.step > 3)
     said = worker.close()
     assert any("continue with --resume" in line for line in said)
     assert (tmp_path / "run" / "model.safetensors").is_file()
@@ -65,16 +67,16 @@ def test_it_draws_learns_ignores_ctrl_c_and_saves_when_asked_to_quit(worker, tmp
 
 def test_its_death_is_told_once_in_one_line(worker):
     heard = Heard(worker)
-    heard.wait(Started)
+    heard.wait(WorkerStarted)
     os.kill(worker.process.pid, signal.SIGKILL)
-    line = heard.wait(Told).text
+    line = heard.wait(Notice).text
     assert "killed by SIGKILL" in line and "\n" not in line
     assert not worker.alive
-    worker.send(Open("anything"))  # into the void, quietly
-    assert worker.close() == [] and len(heard.of(Told)) == 1
+    worker.send(OpenModel("anything"))  # into the void, quietly
+    assert worker.close() == [] and len(heard.of(Notice)) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(("status", "text"), [(None, "does not answer"), (3, "exit status 3"), (-11, "SIGSEGV")])
 def test_why_a_process_ended(status, text):
-    assert text in fate(status)
+    assert text in describe_end(status)
