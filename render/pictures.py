@@ -1,6 +1,7 @@
 """Pixels as pictures that a person can look at: bytes, depth in grey, normals in colours, errors as heat."""
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +12,16 @@ from render.camera import Camera
 
 NOTHING = (0.05, 0.05, 0.2)  # shown where no surface was seen
 SOLID = 0.5  # opacity from which a pixel counts as surface
+ERROR_GAIN = 4.0  # absolute errors are shown times this: 1/12 is full red, 1/4 is white
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """A photograph to compare with, at the size of the picture or finer."""
+
+    rgb: Tensor  # (H, W, 3) float32 in [0, 1], over the background
+    valid: Tensor  # (H, W) bool; False: masked out
+    background: tuple[float, float, float]
 
 
 def bytes_of(image: Tensor) -> np.ndarray:
@@ -65,3 +76,25 @@ def normal_picture(normals: Tensor, opacity: Tensor) -> Tensor:
 def heat(value: Tensor) -> Tensor:
     """(H, W) in [0, 1] -> RGB (H, W, 3), black through red and yellow to white."""
     return torch.stack([value * 3, value * 3 - 1, value * 3 - 2], -1).clamp(0, 1)
+
+
+def expose(picture: Tensor, stops: float) -> Tensor:
+    """sRGB (H, W, 3) with its light multiplied by 2^stops; 0 stops leaves every bit alone. The sRGB transfer function
+    and its inverse are those of IEC 61966-2-1."""
+    if stops == 0:
+        return picture
+    light = torch.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4) * 2.0**stops
+    light = light.clamp(0, 1)
+    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def error_picture(picture: Tensor, truth: GroundTruth) -> Tensor:
+    """Mean absolute error over RGB as heat (H, W, 3), times ERROR_GAIN; masked pixels are black. A coarse picture is
+    compared with means over areas of the photograph."""
+    height, width = picture.shape[:2]
+    wanted, valid = truth.rgb, truth.valid.float()
+    if wanted.shape != picture.shape:
+        planes = torch.cat([wanted, valid[..., None]], -1).permute(2, 0, 1)
+        planes = torch.nn.functional.interpolate(planes[None], (height, width), mode="area")[0]
+        wanted, valid = planes[:3].permute(1, 2, 0), (planes[3] > 0.5).float()
+    return heat((picture - wanted).abs().mean(-1) * valid * ERROR_GAIN)

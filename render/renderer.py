@@ -48,16 +48,6 @@ def blank(field: Field, points: Tensor, features: Tensor, directions: Tensor) ->
     return torch.zeros_like(points)
 
 
-def normal(field: Field, points: Tensor, features: Tensor, directions: Tensor, *, reach: float = 1 / 512) -> Tensor:
-    """Unit normals (N, 3) in scene axes, against the gradient of log-density, by differences over `reach` of the box.
-
-    Differences instead of the exact gradient: that of a fine grid is constant in cells smaller than a surface is thick.
-    """
-    offsets = torch.eye(3, device=points.device) * (reach * field.space.side)
-    sides = [field.density(torch.cat([points + o, points - o]))[0].clamp(min=1e-3).log().view(2, -1) for o in offsets]
-    return torch.nn.functional.normalize(-torch.stack([s[0] - s[1] for s in sides], -1), dim=-1)
-
-
 @dataclass(frozen=True)
 class Frame:
     """A drawn picture, or a batch of rays, and what it took."""

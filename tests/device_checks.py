@@ -10,8 +10,9 @@ from distill import convert_scene
 from distill.learning.fit import Schedule, fit
 from distill.photographs.training import Recipe, Training
 from fields.files import load
+from render.looks import normal
 from render.occupancy import OccupancyGrid
-from render.renderer import UNIT_STEP, color, normal
+from render.renderer import UNIT_STEP, color
 from scenes.scene import ReadOptions
 from scenes.scene import load as load_scene
 

@@ -22,9 +22,10 @@ from rich.table import Table
 
 from distill.photographs.settings import Settings
 from render.command import run
+from render.looks import DRAWABLE
 from viewer.front import navigation
 from viewer.front.session import Session
-from viewer.messages import MODES, FrameDrawn, LearnFrom, OpenModel, RunProgress
+from viewer.messages import FrameDrawn, LearnFrom, OpenModel, RunProgress
 from viewer.worker.process import WorkerProcess
 
 LIMIT = 120.0  # seconds that anything may take
@@ -158,7 +159,7 @@ def measure_memory(driver: Driver, minutes: float) -> dict[str, float]:
     both = [psutil.Process(), psutil.Process(driver.worker.process.pid)]
     chance, begin, seen = random.Random(0), time.perf_counter(), list[tuple[float, ...]]()
     while time.perf_counter() - begin < 60 * minutes:
-        look = replace(driver.session.state.display, mode=chance.choice([m for m in MODES if m != "error"]))
+        look = replace(driver.session.state.display, mode=chance.choice(DRAWABLE))
         driver.session.change(replace(driver.session.state, display=look))
         for _ in range(20):
             driver.turn(chance.uniform(-9, 9), chance.uniform(-4, 4))

@@ -11,8 +11,6 @@ import numpy as np
 
 from render.camera import Camera
 
-Mode = Literal["color", "depth", "normal", "opacity", "cost", "occupancy", "error"]
-MODES: tuple[Mode, ...] = ("color", "depth", "normal", "opacity", "cost", "occupancy", "error")
 RunState = Literal["running", "paused", "scoring", "done", "failed"]
 Box = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
 PixelSize = tuple[int, int]  # width, height
@@ -25,7 +23,7 @@ class FrameRequest:
     number: int  # ascending
     camera: Camera  # of one pane, at full resolution
     panes: tuple[int, ...]  # what is drawn, in this order
-    mode: Mode = "color"
+    mode: str = "color"  # one of render.looks.MODES
     moving: bool = False  # the person is moving: a coarse frame soon, rather than a fine one later
     view: int | None = None  # the view that `camera` looks through, unmoved
     near: float = 0.0  # nothing nearer is drawn
@@ -125,7 +123,7 @@ class DrawFilm:
     path: str
     cameras: tuple[Camera, ...]  # world, all of one size
     fps: float
-    mode: Mode = "color"
+    mode: str = "color"  # one of render.looks.MODES
 
 
 @dataclass(frozen=True)

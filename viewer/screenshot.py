@@ -11,15 +11,16 @@ from torch import Tensor
 
 from render import paths
 from render.camera import Camera
+from render.looks import MODES
 from render.model import LoadedModel, open_model
+from render.pictures import GroundTruth
 from scenes.scene import Scene
 from viewer.front import compare, navigation
 from viewer.front.compare import EMPTY
 from viewer.front.session import Arrangement
-from viewer.messages import FrameRequest, Mode, PixelSize
+from viewer.messages import FrameRequest, PixelSize
 from viewer.worker import views
 from viewer.worker.drawing import DrawnPass, FrameSource, PassSum, World, draw_pass, find_carry
-from viewer.worker.modes import GroundTruth
 from viewer.worker.views import WorldView
 
 MOST = 4  # models
@@ -32,7 +33,7 @@ INK = (225, 225, 225)
 class ScreenshotOptions:
     """What is drawn of them."""
 
-    mode: Mode = "color"
+    mode: str = "color"
     compare: Arrangement = "split"
     view: int | None = None  # training cameras are counted first, then test cameras; None: from around the scene
     size: PixelSize = (0, 0)  # pixels of the whole picture; 0 0: every pane as large as its camera's picture
@@ -128,7 +129,7 @@ def draw_model(
     for number in range(1, options.passes):
         stack = stack.plus(draw_once(source, request, number, truth))
     facts = [f"{path.stat().st_size / 1e6:.2f} MB", f"{seconds * 1e3:.0f} ms"]
-    if entry and entry.view and options.mode in ("color", "error"):
+    if entry and entry.view and MODES[options.mode].channels == "color":
         quality = done.psnr
         if camera.size != entry.camera.size:
             own = replace(request, camera=entry.camera, mode="color")

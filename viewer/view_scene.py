@@ -12,11 +12,12 @@ import tyro
 from distill.photographs.settings import Settings
 from fields.files import write_beside
 from render.command import pick_device, run
+from render.looks import ModeName
 from render.pictures import encode_png
 from scenes.scene import ReadOptions, load
 from viewer.front.session import Arrangement, DisplaySettings, Session, State
 from viewer.front.sniff import sniff
-from viewer.messages import Command, CompareWith, LearnFrom, Mode, OpenModel
+from viewer.messages import Command, CompareWith, LearnFrom, OpenModel
 from viewer.screenshot import ScreenshotOptions, draw_screenshot
 from viewer.window import desktop
 from viewer.worker.process import WorkerProcess
@@ -35,7 +36,7 @@ class Flags:
     """photographs to compare models with: a data set as for train-scene"""
     compare: Arrangement = "split"
     """how several are shown: side by side, wiped, or the difference of the first two"""
-    mode: Mode = "color"
+    mode: ModeName = "color"
     """what is drawn"""
     view: int | None = None
     """look through this camera: training cameras are counted first, then test cameras"""

@@ -13,8 +13,9 @@ from fields.space import CUBE
 from render import fused_frame
 from render.camera import Camera, Intrinsics
 from render.fused_frame import Sampling, draw, of_batch, of_camera, suits
+from render.looks import normal
 from render.occupancy import OccupancyGrid
-from render.renderer import Renderer, blank, color, normal
+from render.renderer import Renderer, blank, color
 
 HALF = [torch.float16, torch.float32]
 TILES = {2: (16, 8, 4), 4: (16, 8, 4)}  # larger than on a GPU: the interpreter is slow

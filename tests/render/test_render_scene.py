@@ -25,8 +25,9 @@ from PIL import Image
 
 from render import render_scene
 from render.camera import Camera, look_at
+from render.films import Route, Still, choose_cameras, scale_size
 from render.kernels.march import cross_box
-from render.render_scene import Flags, render, scaled
+from render.render_scene import Flags, render
 
 UNIT = 4.0  # input units in a scene unit
 STEP = 1 / 1024  # scene units
@@ -192,21 +193,21 @@ def test_a_film_of_an_odd_size_gets_even_sides(tmp_path, capfd):
 
 
 def test_sizes():
-    assert scaled((33, 25), 0, ".png") == (33, 25)
-    assert scaled((33, 25), 51, ".png") == (67, 51)
-    assert scaled((33, 25), 51, ".mp4") == (68, 52)
-    assert scaled((400, 3), 1, ".mp4") == (134, 2)
-    assert scaled((100, 400), 1, ".png") == (1, 4)
+    assert scale_size((33, 25), 0, ".png") == (33, 25)
+    assert scale_size((33, 25), 51, ".png") == (67, 51)
+    assert scale_size((33, 25), 51, ".mp4") == (68, 52)
+    assert scale_size((400, 3), 1, ".mp4") == (134, 2)
+    assert scale_size((100, 400), 1, ".png") == (1, 4)
 
 
 def test_spiral_rises_and_orbit_does_not(model, tmp_path):
     for name in ("orbit", "spiral"):
-        flags = Flags(model, tmp_path / "a.npy", camera=name, frames=4, size=8, mode="opacity")
-        cameras, _ = render_scene.chosen(flags, render_scene.open_model(model, torch.device("cpu")), ".npy")
+        route, opened = Route(name, frames=4, size=8), render_scene.open_model(model, torch.device("cpu"))
+        cameras, _ = choose_cameras(route, opened, model, ".npy")
         assert len(cameras) == 4
         assert {c.size for c in cameras} == {(11, 8)}
-    flags = Flags(model, tmp_path / "a.mp4")
-    assert len(render_scene.chosen(flags, render_scene.open_model(model, torch.device("cpu")), ".mp4")[0]) == 60
+    opened = render_scene.open_model(model, torch.device("cpu"))
+    assert len(choose_cameras(Route("orbit"), opened, model, ".mp4")[0]) == 60
 
 
 def test_path_files_bring_poses_in_input_units_and_their_rate(model, tmp_path):
@@ -219,7 +220,7 @@ def test_path_files_bring_poses_in_input_units_and_their_rate(model, tmp_path):
     depth = np.load(tmp_path / "a.npy")
     assert depth.shape == (3, 16, 20)
     opened = render_scene.open_model(model, torch.device("cpu"))
-    cameras, fps = render_scene.chosen(flags, opened, ".npy")
+    cameras, fps = choose_cameras(Route(flags.camera), opened, model, ".npy")
     assert fps == 4
     there = opened.transform @ torch.tensor([1.0, 3.0, 2.5, 1.0]).double()
     torch.testing.assert_close(cameras[0].pose[:3, 3].double(), there[:3], atol=1e-6, rtol=0)
@@ -307,7 +308,7 @@ def test_an_interrupted_film_leaves_the_old_file(model, tmp_path, monkeypatch, c
             raise KeyboardInterrupt
         return frame
 
-    monkeypatch.setattr(render_scene, "picture", picture)
+    monkeypatch.setattr(Still, "picture", property(picture))
     assert command(monkeypatch, model, tmp_path / "a.mp4", "--frames", 9) == 130
     assert (tmp_path / "a.mp4").read_bytes() == b"old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "m.safetensors"]

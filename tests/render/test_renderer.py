@@ -5,9 +5,10 @@ import torch
 from analytic import Ball, G, camera, full_grid, seen_through
 
 from render.kernels.gather import FAINT, SHARE
+from render.looks import normal
 from render.occupancy import OccupancyGrid
 from render.rays import RayBatch
-from render.renderer import UNIT_STEP, Renderer, normal
+from render.renderer import UNIT_STEP, Renderer
 
 WHITE = torch.ones(3)
 

@@ -15,11 +15,12 @@ from typing import Any, final
 import numpy as np
 
 import fields
+from render.looks import MODES
 from viewer.browser.status import FREE, format_status, format_title, format_view, select_points
 from viewer.front import actions
 from viewer.front.session import ARRANGEMENTS, Curve, Pane, Session, State, apply_report
 from viewer.front.updates import PanelState, Update
-from viewer.messages import MODES, ControlRun, Convert, Notice, SaveModel, ViewCamera
+from viewer.messages import ControlRun, Convert, Notice, SaveModel, ViewCamera
 
 NONE = "none"  # the entry of the fields' list where there are none
 SUFFIX = ".safetensors"
@@ -117,7 +118,7 @@ class BrowserPanel:
         """How it is shown."""
         gui = self.gui
         with gui.add_folder("Show"):
-            self.bind(gui.add_dropdown("mode", MODES), "mode")
+            self.bind(gui.add_dropdown("mode", tuple(MODES)), "mode")
             self.bind(gui.add_dropdown("layout", ARRANGEMENTS, hint="of several fields"), "layout", has_several)
             self.bind(gui.add_slider("wipe", 0.0, 1.0, 0.01, 0.5, hint="where two fields meet"), "wipe", is_wipe)
             self.bind(gui.add_slider("times", 1.0, 32.0, 0.5, 4.0, hint="the difference"), "gain", is_difference)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from render.looks import MODES
 from viewer.front import keyframes, navigation
 from viewer.front.navigation import Eye
 from viewer.front.session import ARRANGEMENTS, Pane
 from viewer.front.updates import AskForPath, CloseWindow, ToggleFullScreen, Update, WriteScreenshot, name_model_file
-from viewer.messages import MODES, ControlRun, SaveModel
+from viewer.messages import ControlRun, SaveModel
 
 TILT = math.radians(2)
 STOP = 0.25  # of exposure

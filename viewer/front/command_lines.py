@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import tyro
 
 from distill.photographs.settings import Settings
-from render import render_scene
+from render.looks import DRAWABLE
 from viewer.front.keyframes import Matrix
 from viewer.front.session import DisplaySettings, State
 from viewer.messages import Command, Convert, DrawFilm, LearnFrom
@@ -54,8 +54,8 @@ def repeat_film(model: str, asked: DrawFilm, camera: Path) -> str:
 
     ValueError for a mode that only the window draws.
     """
-    if asked.mode not in get_args(render_scene.Mode):
-        raise ValueError(f"render-scene draws {', '.join(get_args(render_scene.Mode))}, not {asked.mode}")
+    if asked.mode not in DRAWABLE:
+        raise ValueError(f"render-scene draws {', '.join(DRAWABLE)}, not {asked.mode}")
     mode = None if asked.mode == "color" else asked.mode
     return join("render-scene", [model, asked.path], options(camera=camera, mode=mode))
 

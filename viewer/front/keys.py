@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from viewer.messages import MODES
+from render.looks import MODES
 
 FASTER = 4.0  # factor on the flying speed while Shift is held
 HELD = {  # keys that fly while they are held, whatever Shift does: right, up, back
@@ -53,7 +53,7 @@ BINDINGS = (
     Binding("last_view", ("BRACERIGHT", "SHIFT+BRACKETRIGHT", "SHIFT+BRACERIGHT", "SHIFT+PAGEDOWN"), "the last view"),
     Binding("ground_truth", ("G",), "lay the photograph over the picture"),
     Binding("blink", ("B",), "blink between photograph and picture"),
-    *(Binding(f"mode_{mode}", (f"_{k}", f"NUM_{k}"), f"show {mode}") for k, mode in enumerate(MODES, 1)),
+    *(Binding(f"mode_{mode}", (f"_{k}", f"NUM_{k}"), f"show {mode}") for k, mode in enumerate([*MODES][:9], 1)),
     Binding("brighter", ("E",), "more exposure"),
     Binding("darker", ("SHIFT+E",), "less exposure"),
     Binding("compare", ("M",), "panes side by side, wiped, or their difference"),

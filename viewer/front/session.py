@@ -22,7 +22,6 @@ from viewer.messages import (
     FrameDrawn,
     FrameRequest,
     LearnFrom,
-    Mode,
     Notice,
     OpenModel,
     Photograph,
@@ -46,7 +45,7 @@ SETTLE = 0.1  # seconds without a change after which the eye counts as still
 class DisplaySettings:
     """How it is shown: all that a person sets besides the eye."""
 
-    mode: Mode = "color"
+    mode: str = "color"
     layout: Arrangement = "split"
     wipe: float = 0.5  # share of the width left of the divider
     gain: float = 4.0  # of differences

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from imgui_bundle import imgui
 
+from render.looks import MODES
 from viewer.front.sniff import Found
 from viewer.front.updates import AskForPath, OpenPath, RestartWorker, Update, WriteScreenshot
-from viewer.messages import MODES, CompareWith, LearnFrom
+from viewer.messages import CompareWith, LearnFrom
 from viewer.window import panel_camera, panel_compare, panel_fields, panel_film, panel_learning, widgets
 from viewer.window.areas import PANEL
 from viewer.window.widgets import AMBER, RED, scale
@@ -87,7 +88,7 @@ def draw_display(update: Update) -> Update:
     if not widgets.section("Look"):
         return update
     now = update.state.display
-    mode = widgets.segments("mode", now.mode, MODES, 4)
+    mode = widgets.segments("mode", now.mode, tuple(MODES), 4)
     update = update.display(
         mode=mode,
         exposure=widgets.slider("exposure", now.exposure, (-4.0, 4.0), "%+.2f stops"),

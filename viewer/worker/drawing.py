@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,14 +11,15 @@ from torch import Tensor
 from distill.learning.run import Learning
 from fields.field import Field
 from render.camera import Camera, moved
+from render.looks import MODES, Backdrop, Exposure, Mode
+from render.metrics import psnr
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid
-from render.pictures import bytes_of, depth_span
+from render.pictures import GroundTruth, bytes_of, depth_span
 from render.rays import RayBatch
-from render.renderer import Frame, Pixels, Renderer, blank
+from render.renderer import Frame, Pixels, Renderer
 from viewer.messages import FrameRequest
 from viewer.worker.lens_samples import shift_camera
-from viewer.worker.modes import LOOKS, Background, GroundTruth, cells, cropped, pictured, quality, shown
 
 PATIENCE = 0.07  # seconds that a tile should take, after which a pass can be given up
 FIRST, FEWEST, MOST = 1 << 13, 1 << 10, 1 << 15  # rays of a tile
@@ -49,7 +50,7 @@ class FrameSource:
     field: Field
     grid: OccupancyGrid
     renderer: Renderer
-    background: Background
+    background: tuple[float, float, float]
     carry: Tensor  # (4, 4) float64 similarity, world to this source's scene units; identity for the first
     world: World
 
@@ -108,29 +109,34 @@ def draw_pass(
     begin = time.perf_counter()
     own = shift_camera(camera, number, request.aperture, request.focus)
     own = Camera(moved(own.pose, source.carry), own.intrinsics, own.size)
-    frame = draw_tiles(make_tracer(source, request), own, source.grid.bits.device, cancelled)
+    mode = MODES[request.mode]
+    frame = draw_tiles(make_tracer(source, mode, request), own, source.grid.bits.device, cancelled)
     if frame is None:
         return None
-    frame = to_world(frame, source, request.mode == "normal")
+    frame = to_world(frame, source, mode.channels == "direction")
     background = request.background or source.background
-    if request.mode == "error" and truth is not None:
+    if mode.wants == "photograph" and truth is not None:
         background = truth.background
-    picture = pictured(request.mode, frame, background, depth_span(source.world.box, camera))
-    whole = request.mode in ("color", "error") and number == 0 and camera.size == request.camera.size
+    picture = mode.picture(frame, Backdrop(background, depth_span(source.world.box, camera)))
+    whole = mode.channels == "color" and number == 0 and camera.size == request.camera.size
     comparable = whole and request.crop is None and request.near == 0
-    score = quality(frame.pixels, truth) if comparable and truth is not None else None
+    score = measure_psnr(frame.pixels, truth) if comparable and truth is not None else None
     return DrawnPass(picture, frame.samples, time.perf_counter() - begin, score)
 
 
-def make_tracer(source: FrameSource, request: FrameRequest) -> Callable[[RayBatch], Frame]:
+def make_tracer(source: FrameSource, mode: Mode, request: FrameRequest) -> Callable[[RayBatch], Frame]:
     """What draws rays (R,), in the source's units."""
     near, grid = request.near * source.unit, source.grid
     if request.crop is not None:
-        grid = cropped(grid, carry_box(torch.tensor(request.crop).view(2, 3), source.carry))
-    if request.mode == "occupancy":
-        return lambda rays: cells(grid, rays, near)
-    look = LOOKS.get(request.mode, blank)
-    return lambda rays: source.renderer.bunch(source.field, grid, rays, look, near)
+        grid = crop_grid(grid, carry_box(torch.tensor(request.crop).view(2, 3), source.carry))
+    return lambda rays: mode.draw(source.renderer, source.field, grid, rays, near)
+
+
+def crop_grid(grid: OccupancyGrid, crop: Tensor) -> OccupancyGrid:
+    """The grid where it lies inside `crop` (2, 3), scene units; nowhere, where they do not meet."""
+    low = torch.maximum(grid.box[0], crop[0].to(grid.box))
+    high = torch.maximum(torch.minimum(grid.box[1], crop[1].to(grid.box)), low)
+    return replace(grid, box=torch.stack([low, high]))
 
 
 def carry_box(box: Tensor, carry: Tensor) -> Tensor:
@@ -141,6 +147,14 @@ def carry_box(box: Tensor, carry: Tensor) -> Tensor:
     pick = torch.cartesian_prod(*[torch.arange(2)] * 3)  # (8, 3)
     corners = box.double()[pick, torch.arange(3)] @ carry[:3, :3].T + carry[:3, 3]
     return torch.stack([corners.amin(0), corners.amax(0)]).float()
+
+
+def measure_psnr(pixels: Pixels, truth: GroundTruth) -> float | None:
+    """PSNR in dB of a frame (H, W) over the photograph's background; None at another size, or where all is masked."""
+    if pixels.opacity.shape != truth.valid.shape or not bool(truth.valid.any()):
+        return None
+    got = pixels.over(pixels.rgb.new_tensor(truth.background)).clamp(0, 1)
+    return psnr(got, truth.rgb, truth.valid)
 
 
 def to_world(frame: Frame, source: FrameSource, normals: bool) -> Frame:
@@ -198,4 +212,5 @@ class PassSum:
 
     def image(self, request: FrameRequest, truth: GroundTruth | None = None) -> np.ndarray:
         """The mean as it is shown, (H, W, 3) uint8: exposed, or compared with the photograph of the request's view."""
-        return bytes_of(shown(request.mode, self.total / self.passes, request.exposure, truth))
+        mean = self.total / self.passes
+        return bytes_of(MODES[request.mode].finish(mean, Exposure(request.exposure, truth)))

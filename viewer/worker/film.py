@@ -8,10 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from render.command import one_line
-from render.render_scene import write_film
+from render.films import FILMS, write_film
 from viewer.messages import DrawFilm, FilmProgress
 
-ENDINGS = (".mp4", ".gif")
 AHEAD = 4  # frames that may wait for the encoder
 PATIENCE = 10.0  # seconds that the encoder may take to end
 
@@ -81,8 +80,10 @@ class FilmWriter:
 
 def check_film(film: DrawFilm, path: Path) -> None:
     """ValueError for what is wrong before the first frame."""
-    if path.suffix.lower() not in ENDINGS:
-        raise ValueError(f"{path}: wanted a film's ending, {' or '.join(ENDINGS)}; found {path.suffix or 'none'}")
+    if path.suffix.lower() not in FILMS:
+        raise ValueError(
+            f"{path}: wanted a film's ending, {' or '.join(reversed(FILMS))}; found {path.suffix or 'none'}"
+        )
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; wanted a file name")
     if not film.cameras:

@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from render.pictures import bytes_of
+from render.pictures import GroundTruth, bytes_of
 from viewer.messages import FrameDrawn, FrameRequest, Photograph, PixelSize, WorkerReport, are_same
 from viewer.worker.drawing import DrawnPass, PassSum, draw_pass
-from viewer.worker.modes import GroundTruth
 from viewer.worker.open_fields import OpenFields
 from viewer.worker.pacing import Cost, FramePurpose, TimeShares, choose_size
 

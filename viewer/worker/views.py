@@ -8,10 +8,10 @@ from torch import Tensor
 
 from render.camera import Camera, moved
 from render.model import LoadedModel
+from render.pictures import GroundTruth
 from scenes.evaluate import over_background
 from scenes.scene import Scene, View
 from viewer.messages import ViewCamera, Views
-from viewer.worker.modes import GroundTruth
 
 
 @dataclass(frozen=True)

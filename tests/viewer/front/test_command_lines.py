@@ -111,8 +111,8 @@ def test_a_film_is_repeated_along_its_path_file():
         command_lines.repeat_film("a.safetensors", asked, Path("path.json")), render_scene.Flags, "render-scene"
     )
     assert flags == render_scene.Flags(Path("a.safetensors"), Path("out.mp4"), "path.json", mode="depth")
-    with pytest.raises(ValueError, match="not occupancy"):
-        command_lines.repeat_film("a.safetensors", replace(asked, mode="occupancy"), Path("path.json"))
+    with pytest.raises(ValueError, match="not error"):
+        command_lines.repeat_film("a.safetensors", replace(asked, mode="error"), Path("path.json"))
 
 
 def test_a_screenshot_is_repeated():

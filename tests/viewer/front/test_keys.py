@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from render.looks import MODES
 from viewer.front import keys
-from viewer.messages import MODES
 
 
 def test_no_combination_stands_twice():

@@ -7,16 +7,31 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from analytic import UNIT_BOX, Ball, block_bounds, block_file, camera, full_grid, loaded, seen_through
+from analytic import (
+    BLOCK,
+    UNIT_BOX,
+    Ball,
+    G,
+    block_bits,
+    block_bounds,
+    block_file,
+    camera,
+    full_grid,
+    loaded,
+    seen_through,
+)
 from PIL import Image
 
 from render.camera import moved
 from render.kernels.march import cross_box
+from render.looks import DRAWABLE, MODES, trace_cells
 from render.metrics import psnr
 from render.model import open_model
+from render.occupancy import OccupancyGrid
+from render.pictures import GroundTruth
 from render.render_scene import Flags, render
-from render.renderer import UNIT_STEP, Renderer
-from viewer.messages import MODES, FrameRequest
+from render.renderer import UNIT_STEP, Pixels, Renderer
+from viewer.messages import FrameRequest
 from viewer.worker import drawing
 from viewer.worker.drawing import (
     FEWEST,
@@ -27,10 +42,11 @@ from viewer.worker.drawing import (
     World,
     carry_box,
     choose_tile,
+    crop_grid,
     draw_pass,
     find_carry,
+    measure_psnr,
 )
-from viewer.worker.modes import GroundTruth, cells
 
 CPU = torch.device("cpu")
 STRETCH = torch.tensor([[0, -2.0, 0, 0.3], [2.0, 0, 0, -0.1], [0, 0, 2.0, 0.2], [0, 0, 0, 1]], dtype=torch.float64)
@@ -66,7 +82,7 @@ def image(source, request):
     return PassSum.of(drawn(source, request)).image(request)
 
 
-@pytest.mark.parametrize("mode", ["color", "depth", "normal", "opacity"])
+@pytest.mark.parametrize("mode", DRAWABLE)
 def test_pass_zero_has_the_bytes_of_render_scene(mode, path, model, source, tmp_path):
     render(Flags(path, tmp_path / "a.png", camera="train:1", size=60, mode=mode))
     with Image.open(tmp_path / "a.png") as picture:
@@ -263,7 +279,7 @@ def test_occupancy_asks_no_field(model):
     done = drawn(one, FrameRequest(1, view, (0,), "occupancy"))
     assert done.samples == 0
     enter, leave = cross_box(view.rays().origins, view.rays().directions, block_bounds())
-    seen = cells(model.grid, view.rays(), 0.0).pixels.opacity > 0
+    seen = trace_cells(model.grid, view.rays(), 0.0).pixels.opacity > 0
     assert bool(seen[leave - enter > 0.01].all())
     assert not bool(seen[leave < enter].any())
 
@@ -272,3 +288,33 @@ def test_seconds_are_told(source):
     begin = time.perf_counter()
     done = drawn(source, FrameRequest(1, camera(), (0,)))
     assert 0 < done.seconds < time.perf_counter() - begin
+
+
+def masked_photograph():
+    rgb, valid = torch.full((2, 3, 3), 0.5), torch.ones(2, 3, dtype=torch.bool)
+    valid[1, 2] = False
+    return GroundTruth(rgb, valid, (1.0, 1.0, 1.0))
+
+
+def test_quality_is_taken_over_the_photographs_background_without_masked_pixels():
+    truth, generator = masked_photograph(), torch.Generator().manual_seed(0)
+    opacity = torch.rand(2, 3, generator=generator)
+    pixels = Pixels(torch.rand(2, 3, 3, generator=generator) * opacity[..., None], opacity, opacity)
+    want = psnr((pixels.rgb + 1 - opacity[..., None]).clamp(0, 1), truth.rgb, truth.valid)
+    assert measure_psnr(pixels, truth) == pytest.approx(want, abs=1e-6)
+    assert measure_psnr(pixels, replace(truth, valid=torch.zeros(2, 3, dtype=torch.bool))) is None
+
+
+def test_a_picture_of_another_size_than_the_photograph_has_no_quality():
+    fine, small = (
+        GroundTruth(torch.rand(8, 12, 3), torch.ones(8, 12, dtype=torch.bool), (1.0, 1.0, 1.0)),
+        torch.zeros(2, 3),
+    )
+    assert measure_psnr(Pixels(torch.rand(2, 3, 3), small, small), fine) is None
+
+
+def test_a_crop_is_what_both_boxes_share():
+    grid, (low, high) = OccupancyGrid(block_bits(), UNIT_BOX, G), BLOCK / G
+    assert torch.equal(crop_grid(grid, torch.stack([low - 9, high])).box, torch.stack([torch.zeros(3), high]))
+    apart = crop_grid(grid, torch.tensor([[2.0, 0, 0], [3, 1, 1]]))
+    assert float(trace_cells(apart, camera().rays(), 0.0).pixels.opacity.sum()) == 0

@@ -1,32 +1,19 @@
-"""What the modes show: exposure, errors, quality, and the first occupied cells."""
+"""What the modes show: exposure, errors, cost, the first occupied cells; another mode is one entry in one file."""
 
-from dataclasses import replace
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
-from analytic import BLOCK, UNIT_BOX, G, block_bits, block_bounds, camera, full_grid
+from analytic import UNIT_BOX, G, block_bits, block_bounds, block_file, camera, full_grid
 
 from render.kernels.march import cross_box
-from render.metrics import psnr
+from render.looks import DIM, FINE, LIGHT, MODES, MOST_SAMPLES, TINTS, Backdrop, Exposure, trace_cells
 from render.occupancy import OccupancyGrid, pack
+from render.pictures import ERROR_GAIN, GroundTruth, error_picture, expose
 from render.renderer import Frame, Pixels
-from viewer.worker.modes import (
-    DIM,
-    ERROR_GAIN,
-    FINE,
-    LIGHT,
-    MOST_SAMPLES,
-    TINTS,
-    GroundTruth,
-    cells,
-    cropped,
-    error_picture,
-    exposed,
-    pictured,
-    quality,
-    shown,
-)
 
 
 def block_grid():
@@ -40,26 +27,26 @@ def light_of(srgb):
 
 def test_no_exposure_leaves_every_bit_alone():
     picture = torch.rand(4, 5, 3)
-    assert exposed(picture, 0.0) is picture
-    assert shown("color", picture, 0.0, None) is picture
+    assert expose(picture, 0.0) is picture
+    assert MODES["color"].finish(picture, Exposure()) is picture
 
 
 @pytest.mark.parametrize("stops", [-3.0, 0.5, 1.0])
 def test_exposure_acts_on_light(stops):
     values = torch.tensor([0.0, 0.01, 0.04, 0.2, 0.5, 0.6])
-    got = exposed(values.view(1, 2, 3), stops).flatten().tolist()
+    got = expose(values.view(1, 2, 3), stops).flatten().tolist()
     for before, after in zip(values.tolist(), got, strict=True):
         assert light_of(after) == pytest.approx(min(light_of(before) * 2**stops, 1), abs=1e-6)
 
 
 def test_exposure_ends_at_white():
-    assert float((exposed(torch.full((1, 1, 3), 0.9), 4.0) - 1).abs().max()) < 1e-6  # rounding of powers
+    assert float((expose(torch.full((1, 1, 3), 0.9), 4.0) - 1).abs().max()) < 1e-6  # rounding of powers
 
 
-def test_only_colours_are_exposed():
+def test_only_colours_are_expose():
     picture = torch.rand(4, 5, 3)
-    assert shown("depth", picture, 2.0, None) is picture
-    assert not torch.equal(shown("color", picture, 2.0, None), picture)
+    assert MODES["depth"].finish(picture, Exposure(2.0)) is picture
+    assert not torch.equal(MODES["color"].finish(picture, Exposure(2.0)), picture)
 
 
 def photograph():
@@ -73,8 +60,10 @@ def test_errors_are_heat_times_the_gain_and_masked_pixels_black():
     picture = truth.rgb + step * torch.tensor([[0.0, 1, 2], [3, -1, 1]])[..., None]
     want = torch.tensor([[[0, 0, 0], [1, 0, 0], [1, 1, 0]], [[1, 1, 1], [1, 0, 0], [0, 0, 0]]]).float()
     torch.testing.assert_close(error_picture(picture, truth), want, atol=1e-5, rtol=0)
-    assert torch.equal(shown("error", picture, 3.0, truth), error_picture(picture, truth))  # exposure is for colours
-    assert shown("error", picture, 0.0, None) is picture
+    assert torch.equal(
+        MODES["error"].finish(picture, Exposure(3.0, truth)), error_picture(picture, truth)
+    )  # exposure is for colours
+    assert MODES["error"].finish(picture, Exposure()) is picture
 
 
 def test_coarse_pictures_are_compared_with_means_of_the_photograph():
@@ -84,30 +73,20 @@ def test_coarse_pictures_are_compared_with_means_of_the_photograph():
     assert float(error_picture(means, fine).max()) < 1e-5
     coarse = GroundTruth(means, torch.ones(2, 3, dtype=torch.bool), (1.0, 1.0, 1.0))
     torch.testing.assert_close(error_picture(means * 0.8, fine), error_picture(means * 0.8, coarse))
-    nothing = torch.zeros(2, 3)
-    assert quality(Pixels(means, nothing, nothing), fine) is None
-
-
-def test_quality_is_taken_over_the_photographs_background_without_masked_pixels():
-    truth, generator = photograph(), torch.Generator().manual_seed(0)
-    opacity = torch.rand(2, 3, generator=generator)
-    pixels = Pixels(torch.rand(2, 3, 3, generator=generator) * opacity[..., None], opacity, opacity)
-    want = psnr((pixels.rgb + 1 - opacity[..., None]).clamp(0, 1), truth.rgb, truth.valid)
-    assert quality(pixels, truth) == pytest.approx(want, abs=1e-6)
-    assert quality(pixels, replace(truth, valid=torch.zeros(2, 3, dtype=torch.bool))) is None
 
 
 def test_cost_is_a_share_of_the_stated_number():
     nothing = torch.zeros(1, 4)
     counts = torch.tensor([[0, MOST_SAMPLES // 3, MOST_SAMPLES, 9999]], dtype=torch.int32)
-    picture = pictured("cost", Frame(Pixels(torch.zeros(1, 4, 3), nothing, nothing), counts), (1, 1, 1), (0, 1))
+    frame = Frame(Pixels(torch.zeros(1, 4, 3), nothing, nothing), counts)
+    picture = MODES["cost"].picture(frame, Backdrop((1, 1, 1), (0, 1)))
     assert picture.tolist() == [[[0, 0, 0], [1, 0, 0], [1, 1, 1], [1, 1, 1]]]
 
 
 @pytest.mark.parametrize("azimuth", [0.4, 2.2, 3.7, 5.5])
 def test_cells_are_lit_by_the_face_through_which_rays_enter(azimuth):
     rays, box = camera((64, 48), azimuth=azimuth, elevation=-0.3).rays(), block_bounds()
-    frame = cells(block_grid(), rays, 0.0)
+    frame = trace_cells(block_grid(), rays, 0.0)
     enter, leave = cross_box(rays.origins, rays.directions, box)
     hit = frame.pixels.opacity > 0
     assert not bool((hit & (leave <= enter)).any())
@@ -139,7 +118,7 @@ def test_coarser_cascades_have_another_tint():
     bits = torch.ones(2, G**3, dtype=torch.bool)
     bits[0] = False  # only what lies outside of the unit cube is occupied
     wide = torch.tensor([[-0.5, -0.5, -0.5], [1.5, 1.5, 1.5]])
-    frame = cells(OccupancyGrid(pack(bits), wide, G), camera((16, 12), distance=3.0).rays(), 0.0)
+    frame = trace_cells(OccupancyGrid(pack(bits), wide, G), camera((16, 12), distance=3.0).rays(), 0.0)
     seen = frame.pixels.rgb[frame.pixels.opacity > 0]
     ratio = seen / torch.tensor(TINTS[1])
     torch.testing.assert_close(ratio, ratio[:, :1].expand(-1, 3), atol=1e-5, rtol=0)
@@ -148,13 +127,46 @@ def test_coarser_cascades_have_another_tint():
 
 def test_cells_before_the_near_distance_are_left_out():
     rays = camera().rays()
-    frame = cells(full_grid(), rays, 1.5)
+    frame = trace_cells(full_grid(), rays, 1.5)
     assert float(frame.pixels.depth[frame.pixels.opacity > 0].min()) >= 1.5
 
 
-def test_a_crop_is_what_both_boxes_share():
-    low, high = BLOCK / G
-    grid = cropped(block_grid(), torch.stack([low - 9, high]))
-    assert torch.equal(grid.box, torch.stack([torch.zeros(3), high]))
-    apart = cropped(block_grid(), torch.tensor([[2.0, 0, 0], [3, 1, 1]]))
-    assert float(cells(apart, camera().rays(), 0.0).pixels.opacity.sum()) == 0
+ADDED = """
+Mode("inverse", "what is not there", picture=lambda f, _: opacity_picture(1 - f.pixels.opacity)),
+"""
+TRIAL = """
+import sys, types
+from pathlib import Path
+source = Path("render/looks.py").read_text().replace("    for mode in (", "    for mode in (" + {added!r}, 1)
+looks = sys.modules["render.looks"] = types.ModuleType("render.looks")
+exec(compile(source, "render/looks.py", "exec"), looks.__dict__)
+import render
+render.looks = looks
+import numpy as np, torch, tyro
+from PIL import Image
+from render import render_scene
+from viewer import screenshot, view_scene
+from viewer.front import actions, command_lines, keys
+from viewer.front.session import State
+from viewer.front.updates import PanelState, Update
+from viewer.messages import DrawFilm
+model, folder = Path(sys.argv[1]), Path(sys.argv[2])
+render_scene.render(render_scene.Flags(model, folder / "a.png", "train:1", size=30, mode="inverse"))
+render_scene.render(render_scene.Flags(model, folder / "b.png", "train:1", size=30, mode="opacity"))
+drawn, other = (np.asarray(Image.open(folder / name)).astype(int) for name in ("a.png", "b.png"))
+assert abs(drawn + other - 255).max() <= 1 and drawn.min() == 0 and drawn.max() == 255
+wanted = screenshot.ScreenshotOptions("inverse", view=1, size=(40, 30))
+assert (screenshot.draw_screenshot([model], None, wanted, torch.device("cpu")) == drawn).all()
+assert keys.ACTIONS["_1"] == "mode_inverse"
+assert actions.act(Update(State(), PanelState()), "mode_inverse").state.display.mode == "inverse"
+assert "--mode inverse" in command_lines.repeat_film("a.safetensors", DrawFilm(0, "b.mp4", (), 24.0, "inverse"), "c")
+for command, place in ((render_scene, ["a", "b.png"]), (view_scene, ["a"])):
+    assert tyro.cli(command.Flags, args=[*place, "--mode", "inverse"]).mode == "inverse"
+print("shown everywhere")
+"""
+
+
+def test_another_mode_is_one_entry_in_one_file(tmp_path):
+    command = [sys.executable, "-c", TRIAL.format(added=ADDED), block_file(tmp_path / "m.safetensors"), tmp_path]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("shown everywhere\n"), done.stderr

@@ -1,0 +1,153 @@
+"""Pictures of a model, one after the other: from which cameras, what of each, into which file."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import imageio.v2 as imageio
+import numpy as np
+import torch
+from torch import Tensor
+
+from fields.files import write_beside
+from render import path_files, paths
+from render.camera import Camera
+from render.looks import Backdrop, Mode
+from render.model import LoadedModel
+from render.pictures import bytes_of, depth_span
+from render.renderer import Frame, Pixels, shaped
+
+FILMS = (".mp4", ".gif")
+FORMATS = (".png", ".gif", ".mp4", ".npy")
+BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn of each frame."""
+
+    mode: Mode
+    depth: Literal["ray", "z"] = "ray"  # distance along the ray, or along the camera's axis
+    background: Literal["auto", "white", "black", "transparent"] = "auto"  # auto: the model's own
+
+
+@dataclass(frozen=True)
+class Still:
+    """A drawn frame, with all that its picture or its values want."""
+
+    frame: Frame  # (H, W) on the CPU
+    camera: Camera  # scene units
+    model: LoadedModel
+    drawing: Drawing
+
+    @property
+    def picture(self) -> Tensor:
+        """(H, W, 3) or, on a transparent background, (H, W, 4), in [0, 1]."""
+        if self.drawing.background == "transparent":
+            solid = self.frame.pixels.opacity[..., None]
+            return torch.cat([self.frame.pixels.rgb / solid.clamp(min=1e-6), solid], -1)
+        r, g, b = BACKGROUNDS.get(self.drawing.background, tuple(self.model.header.background))
+        return self.drawing.mode.picture(self.frame, Backdrop((r, g, b), depth_span(self.model.grid.box, self.camera)))
+
+    @property
+    def values(self) -> Tensor:
+        """Float32 (H, W) or (H, W, 3), in input units and axes. ValueError for a mode of which there are only
+        pictures."""
+        if self.drawing.mode.values is None:
+            raise ValueError(f"there are only pictures of {self.drawing.mode.name}")
+        return self.drawing.mode.values(self.frame, self.model.transform)
+
+
+def draw_frames(model: LoadedModel, cameras: list[Camera], drawing: Drawing) -> Iterator[Still]:
+    """A frame for each camera."""
+    for camera in cameras:
+        frame = draw_frame(model, camera, drawing.mode)
+        if drawing.depth == "z":
+            depth = frame.pixels.depth
+            depth = depth * (camera.rays().directions @ -camera.pose[:3, 2]).view(depth.shape)
+            frame = replace(frame, pixels=replace(frame.pixels, depth=depth))
+        yield Still(frame, camera, model, drawing)
+
+
+def draw_frame(model: LoadedModel, camera: Camera, mode: Mode) -> Frame:
+    """A frame (H, W) on the CPU."""
+    if mode.trace:
+        frame = shaped(mode.trace(model.grid, camera.rays().to(model.grid.bits.device), 0.0), camera)
+    else:
+        frame = model.image(camera, mode.look)
+    pixels = frame.pixels
+    return Frame(Pixels(pixels.rgb.cpu(), pixels.opacity.cpu(), pixels.depth.cpu()), frame.counts.cpu())
+
+
+@dataclass(frozen=True)
+class Route:
+    """Which cameras of a model: orbit, spiral, train:N, test:N, or a camera path in JSON."""
+
+    camera: str
+    frames: int = 0  # of an orbit or spiral; 0: 1 for pictures, 60 for films
+    size: int = 0  # pixels of the shorter side; 0: as the training pictures
+    fps: float = 24.0  # frames a second, where no path says another
+
+
+def choose_cameras(route: Route, model: LoadedModel, path: Path, kind: str) -> tuple[list[Camera], float]:
+    """Cameras to draw, scene units, and frames per second. `path` is the model's, `kind` one of FORMATS. ValueError
+    where there are none."""
+    name, _, number = route.camera.partition(":")
+    known = list(model.train_cameras or model.test_cameras)
+    if name in ("train", "test"):
+        cameras = model.train_cameras if name == "train" else model.test_cameras
+        if not cameras:
+            raise ValueError(f"--camera {route.camera}: {path} holds no {name} cameras")
+        if not number.isascii() or not number.isdigit() or int(number[:9]) >= len(cameras):
+            raise ValueError(f"--camera {route.camera}: wanted {name}:0 to {name}:{len(cameras) - 1}")
+        camera = cameras[int(number)]
+        return [camera.resized(*scale_size(camera.size, route.size, kind))], route.fps
+    if name not in ("orbit", "spiral"):
+        file = Path(route.camera)
+        if not file.is_file():
+            raise ValueError(f"--camera {route.camera}: wanted orbit, spiral, train:N, test:N or an existing JSON file")
+        loaded = path_files.load(file, model.transform)
+        return [c.resized(*scale_size(c.size, route.size, kind)) for c in loaded.cameras], loaded.fps
+    if not known:
+        raise ValueError(f"{path}: holds no cameras, so that there is no {name}; give a camera path in JSON")
+    size = scale_size(known[0].size, route.size, kind)
+    frames = route.frames or (60 if kind in FILMS else 1)
+    make = paths.orbit if name == "orbit" else paths.spiral
+    return make(known, torch.tensor(model.header.box), frames, size), route.fps
+
+
+def scale_size(size: tuple[int, int], shorter: int, kind: str) -> tuple[int, int]:
+    """A picture's size with its shorter side as wanted (0: unchanged); both even for .mp4, whose codec needs it."""
+    factor = shorter / min(size) if shorter else 1.0
+    unit = 2 if kind == ".mp4" else 1
+    width, height = (max(1, round(n * factor / unit)) * unit for n in size)
+    return width, height
+
+
+def write_npy(path: Path, frames: list[Tensor]) -> None:
+    """One frame as it is, several stacked."""
+    array = frames[0].numpy() if len(frames) == 1 else np.stack([f.numpy() for f in frames])
+    handle, name = tempfile.mkstemp(suffix=".npy")
+    os.close(handle)
+    try:
+        np.save(name, array)
+        write_beside(path, Path(name).read_bytes())
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def write_film(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
+    """Frame by frame into a hidden folder beside, from where the film moves when it is whole. A folder, because an
+    encoder that is being stopped may still make its file after we have removed it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    how = {"duration": 1000 / fps, "loop": 0} if path.suffix.lower() == ".gif" else {
+        "fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2, "format": "FFMPEG"}  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix=".film-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        beside = Path(folder) / path.name
+        with imageio.get_writer(beside, **how) as writer:
+            for image in pictures:
+                writer.append_data(bytes_of(image))  # pyright: ignore[reportAttributeAccessIssue]
+        beside.replace(path)
