@@ -11,12 +11,13 @@ from torch import Tensor
 
 import render.renderer
 from fields.field import Field
+from render.buffers import Buffers, Fitted
 from render.camera import Camera
 from render.kernels.march import cross_box
 from render.occupancy import OccupancyGrid, unpack
 from render.precision import precision
 from render.rays import RayBatch, Samples, rows
-from render.renderer import Frame, Look, Pixels, color, kept
+from render.renderer import Frame, Look, Pixels, color
 
 MISSING = "nerfacc is not installed: pip install 'polyfield[nvidia]' (its first use compiles it, with CUDA's compiler)"
 
@@ -111,20 +112,27 @@ class Renderer:
     stop: float = 1e-4  # light left at which a ray ends
 
     @torch.no_grad()
-    def visible(
-        self, field: Field, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator, *, prune: bool = True
-    ) -> Samples:
-        """Jittered samples that light reaches. The cells are put in nerfacc's order every time: 2 MB of them."""
+    def march(
+        self, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator, buffers: Buffers,
+        near: Tensor | None = None,
+    ) -> Fitted:  # fmt: skip
+        """Jittered samples. The cells are put in nerfacc's order every time: 2 MB of them."""
         jitter = torch.rand(len(rays), generator=generator, device=rays.origins.device)
-        samples = Walked.through(grid).march(rays, self.step, self.cone, jitter=jitter)
-        if not prune or not len(samples):
-            return samples
+        samples = Walked.through(grid).march(rays, self.step, self.cone, jitter=jitter, near=near)
+        return Fitted(samples, torch.ones_like(jitter, dtype=torch.bool), samples.offsets[-1])
+
+    @torch.no_grad()
+    def visible(self, field: Field, rays: RayBatch, marched: Fitted, buffers: Buffers) -> Fitted:
+        """Those that light reaches."""
+        samples = marched.samples
+        if not len(samples):
+            return marched
         with precision(rays.origins.device):
             sigma = field.thickness(samples.positions(rays))
         packed = torch.stack([samples.offsets[:-1], samples.offsets.diff()], -1)
         low, high = samples.t - samples.dt / 2, samples.t + samples.dt / 2
         mask = library().render_visibility_from_density(low, high, sigma, packed_info=packed, early_stop_eps=self.stop)
-        return kept(samples, mask)
+        return buffers.keep(marched, mask)
 
     def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
         """Differentiable pixels (R,) of given samples."""

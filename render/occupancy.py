@@ -1,5 +1,6 @@
 """Occupancy grid: which cells of the scene box a ray may skip (Mueller et al. 2022, appendix E)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,12 +27,46 @@ def cascades_for(box: Tensor) -> int:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """Rays through a grid, before there is memory for their samples."""
+
+    counts: Tensor  # (R,) int64, samples of each ray
+    fill: Callable[[Tensor, int], Samples]  # offsets (R + 1,) int64, none wider than its count, and room -> samples
+
+
+@dataclass(frozen=True)
 class OccupancyGrid:
     """Bits, and the box that holds everything."""
 
     bits: Tensor  # (K, G^3 / 8) uint8, see render/kernels/march.py
     box: Tensor  # (2, 3) float32, scene units; nothing is sampled outside
     resolution: int = RESOLUTION  # G
+
+    def walk(
+        self,
+        rays: RayBatch,
+        step: float,
+        cone: float,
+        *,
+        jitter: Tensor | None = None,
+        near: Tensor | None = None,
+        limit: int = 1 << 30,
+    ) -> Walk:
+        """Find samples in occupied cells: at most `limit` per ray, none before `near` (R,), scene units.
+
+        `jitter` (R,) in [0, 1) shifts each ray's lattice; without it, rays start at their origins.
+        """
+        zeros = torch.zeros_like(rays.origins[:, 0])
+        jitter = zeros if jitter is None else jitter
+        near = zeros if near is None else near
+        common = (jitter, self.bits, self.box, self.resolution, step, cone)
+        counts, first = march_count(rays.origins, rays.directions, near, *common, limit)
+
+        def fill(offsets: Tensor, room: int) -> Samples:
+            ray, t, dt = march_fill(rays.origins, rays.directions, first, *common, offsets, room)
+            return Samples(ray, t, dt, offsets)
+
+        return Walk(counts, fill)
 
     def march(
         self,
@@ -43,18 +78,10 @@ class OccupancyGrid:
         near: Tensor | None = None,
         limit: int = 1 << 30,
     ) -> Samples:
-        """Samples in occupied cells: at most `limit` per ray, none before `near` (R,), scene units.
-
-        `jitter` (R,) in [0, 1) shifts each ray's lattice; without it, rays start at their origins.
-        """
-        zeros = torch.zeros_like(rays.origins[:, 0])
-        jitter = zeros if jitter is None else jitter
-        near = zeros if near is None else near
-        common = (jitter, self.bits, self.box, self.resolution, step, cone)
-        counts, first = march_count(rays.origins, rays.directions, near, *common, limit)
-        offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-        ray, t, dt = march_fill(rays.origins, rays.directions, first, *common, offsets, int(offsets[-1]))
-        return Samples(ray, t, dt, offsets)
+        """The samples of `walk` in memory that fits."""
+        walk = self.walk(rays, step, cone, jitter=jitter, near=near, limit=limit)
+        offsets = torch.nn.functional.pad(walk.counts.cumsum(0), (1, 0))
+        return walk.fill(offsets, int(offsets[-1]))
 
     def contains(self, points: Tensor) -> Tensor:
         """(N, 3) scene units -> (N,) bool: inside the box, and in an occupied cell of the finest cascade that holds
@@ -103,20 +130,21 @@ def coarsen(occupied: Tensor, resolution: int) -> Tensor:
 
 
 class OccupancyEstimate:
-    """What training has seen of every cell: the largest recent optical thickness of one step, sigma * step."""
+    """What training has seen of every cell: the largest recent optical thickness of one step, sigma * step. All of it
+    stays where it is and changes, so that a CUDA graph may hold it."""
 
     def __init__(self, box: Tensor, step: float, allowed: Tensor, resolution: int = RESOLUTION) -> None:
         """`allowed` (K, G^3) bool: cells that may ever be occupied (seen by a camera, inside the silhouettes)."""
-        self.box, self.step, self.resolution = box, step, resolution
+        self.step, self.resolution = step, resolution
         self.values = torch.where(allowed, 0.0, NEVER)  # (K, G^3) float32
         self.occupied = allowed.clone()  # (K, G^3) bool; all that is allowed, until the first update
         self.allowed = allowed.flatten().nonzero()[:, 0]  # (A,) int64 into the flattened values
-        self.updates = 0
+        self.updates = 0  # that have begun
+        self.grid = OccupancyGrid(self.bits(), box, resolution)
 
-    @property
-    def grid(self) -> OccupancyGrid:
-        """The bits as they stand."""
-        return OccupancyGrid(pack(coarsen(self.occupied, self.resolution)), self.box, self.resolution)
+    def bits(self) -> Tensor:
+        """(K, G^3 / 8) uint8: a cell is occupied, or a finer one inside it is."""
+        return pack(coarsen(self.occupied, self.resolution))
 
     def centers(self, cascade: Tensor, cell: Tensor, jitter: Tensor) -> Tensor:
         """Points (M, 3) in scene units: cell `cell` (M,) of cascade `cascade` (M,), jitter (M, 3) in [0, 1)."""
@@ -124,67 +152,64 @@ class OccupancyEstimate:
         place = torch.stack([cell % g, cell // g % g, cell // (g * g)], -1) + jitter
         return (place / g - 0.5) * torch.exp2(cascade.float())[:, None] + 0.5
 
-    @torch.no_grad()
-    def update(self, field: Field, generator: torch.Generator, decay: float = 0.95, chunk: int = 1 << 17) -> None:
-        """All values decay; the cells that are asked rise to what the field says at a random point inside.
-
-        The first updates ask every allowed cell; later ones a quarter drawn at random, and as many of the occupied.
-        A cell is then occupied where its value exceeds min(0.01, mean value).
-        """
-        cells = self.chosen(generator)
-        self.values = torch.where(self.values >= 0, self.values * decay, self.values)
-        count = self.values.shape[1]
-        flat = self.values.view(-1)
-        for part in cells.split(chunk):
-            jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
-            with precision(part.device):
-                sigma, _ = field.density(self.centers(part // count, part % count, jitter))
-            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=THICKEST)  # a bad step must not outlive itself
-            flat[part] = torch.maximum(flat[part], thickness)
-        live = self.values >= 0
-        mean = self.values[live].mean() if bool(live.any()) else torch.tensor(0.0)
-        self.occupied = live & (self.values > mean.clamp(max=0.01))
+    def begin(self) -> bool:
+        """Count an update; whether it is to ask all allowed cells, as the first ones do, or some of them."""
         self.updates += 1
+        return self.updates <= EVERYWHERE_UPDATES
 
     @torch.no_grad()
-    def update_in_place(
+    def update(
         self, field: Field, generator: torch.Generator, cells: Tensor, decay: float = 0.95, chunk: int = 1 << 17
     ) -> None:
-        """As `update`, of given cells, in the memory where values and occupied lie, and without waiting for a device:
-        a CUDA graph may hold it. `updates` is left to the caller."""
+        """All values decay; `cells` (M,), indices into the flattened values, rise to what the field says at a random
+        point inside. A cell is then occupied where its value exceeds min(0.01, mean value). No device is waited for."""
         live, count, flat = self.values >= 0, self.values.shape[1], self.values.view(-1)
-        self.values.copy_(torch.where(live, self.values * decay, self.values))
+        self.values.mul_(torch.where(live, decay, 1.0))
         for part in cells.split(chunk):
             jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
             with precision(part.device):
                 sigma = field.thickness(self.centers(part // count, part % count, jitter))
-            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=THICKEST)
+            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=THICKEST)  # a bad step must not outlive itself
             flat.scatter_reduce_(0, part, thickness, "amax")  # a cell that was drawn twice takes the larger
         mean = torch.where(live, self.values, 0.0).sum(dtype=torch.float64) / max(len(self.allowed), 1)
         self.occupied.copy_(live & (self.values > mean.clamp(max=0.01)))
+        self.grid.bits.copy_(self.bits())
+
+    def uniform(self, generator: torch.Generator) -> Tensor:
+        """A quarter of the allowed cells, drawn with replacement."""
+        some, count = len(self.allowed) // 4 + 1, len(self.allowed)
+        if not count:
+            return self.allowed
+        return self.allowed[torch.randint(count, (some,), generator=generator, device=self.allowed.device)]
+
+    def chosen(self, generator: torch.Generator) -> Tensor:
+        """Cells for an update: a quarter of the allowed ones, and as many of the occupied, none twice."""
+        uniform, full = self.uniform(generator), self.occupied.view(-1).nonzero()[:, 0]
+        if not len(full):
+            return uniform
+        some = min(len(uniform), len(full))
+        again = full[torch.randint(len(full), (some,), generator=generator, device=full.device)]
+        return torch.cat([uniform, again]).unique()
 
     def drawn(self, generator: torch.Generator) -> Tensor:
-        """Cells for an update, of a fixed number, and without waiting: a quarter of the allowed ones, and as many of
-        the occupied, both drawn with replacement."""
-        some, device = len(self.allowed) // 4 + 1, self.values.device
-        if not len(self.allowed):
-            return self.allowed
-        uniform = self.allowed[torch.randint(len(self.allowed), (some,), generator=generator, device=device)]
+        """As `chosen`, of a fixed number, for a device that must not wait; elsewhere that would be 1.6 times as many
+        cells to ask (built-in scene), 1 % of training."""
+        uniform = self.uniform(generator)
+        if not len(uniform):
+            return uniform
         ends = self.occupied.view(-1).cumsum(0)  # (K G^3,)
-        place = torch.rand(some, generator=generator, device=device, dtype=torch.float64) * ends[-1]
+        place = torch.rand(len(uniform), generator=generator, device=ends.device, dtype=torch.float64) * ends[-1]
         again = torch.searchsorted(ends, place.long(), right=True).clamp(max=len(ends) - 1)
         return torch.cat([uniform, torch.where(ends[-1] > 0, again, uniform)])
 
-    def chosen(self, generator: torch.Generator) -> Tensor:
-        """Which cells the next update asks: indices into the flattened values."""
-        allowed = (self.values.view(-1) >= 0).nonzero()[:, 0]
-        if self.updates < EVERYWHERE_UPDATES or not len(allowed):
-            return allowed
-        some = len(allowed) // 4 + 1
-        device = self.values.device
-        uniform = allowed[torch.randint(len(allowed), (some,), generator=generator, device=device)]
-        full = self.occupied.view(-1).nonzero()[:, 0]
-        if not len(full):
-            return uniform
-        again = full[torch.randint(len(full), (min(some, len(full)),), generator=generator, device=device)]
-        return torch.cat([uniform, again]).unique()
+    def state(self) -> dict[str, Tensor]:
+        """Everything that an exact continuation needs, as copies."""
+        updates = torch.tensor(self.updates)
+        return {"values": self.values.clone(), "occupied": self.occupied.clone(), "updates": updates}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        self.values.copy_(tensors["values"])
+        self.occupied.copy_(tensors["occupied"].bool())
+        self.updates = int(tensors["updates"])
+        self.grid.bits.copy_(self.bits())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fields.field import Field
 from render import fused_frame
+from render.buffers import Buffers, Exact, Fitted
 from render.camera import Camera
 from render.kernels.composite import composite, reach
 from render.kernels.gather import gather
@@ -19,6 +20,7 @@ from render.rays import RayBatch, Samples, rows
 UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
 WAVES = (8, 12, 16, 24, 32)  # samples of a ray asked at once: in the first wave, the second, ..., all later ones
 BUNCH = 1 << 15  # rays drawn together; at most 2^20 samples are asked at once
+EXACT = Exact()
 PART = 1 << 15  # points asked together: with more, what lies between layers leaves the cache, in new memory each time
 
 
@@ -75,28 +77,35 @@ class Renderer:
 
     def rays(self, field: Field, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator) -> Pixels:
         """Differentiable pixels (R,) with jittered samples."""
-        return self.shade(field, rays, self.visible(field, grid, rays, generator))
+        return self.shade(field, rays, self.visible(field, rays, self.march(grid, rays, generator)).samples)
 
     @torch.no_grad()
-    def visible(
-        self, field: Field, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator, *, prune: bool = True
-    ) -> Samples:
-        """Jittered samples that light reaches. Pruning asks the density of all marched samples first, without
-        gradients, and drops those that less than `stop` of the light reaches."""
+    def march(
+        self, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator, buffers: Buffers = EXACT,
+        near: Tensor | None = None,
+    ) -> Fitted:  # fmt: skip
+        """Jittered samples, none before `near` (R,), scene units."""
         jitter = torch.rand(len(rays), generator=generator, device=rays.origins.device)
-        samples = grid.march(rays, self.step, self.cone, jitter=jitter)
-        if not prune or not len(samples):
-            return samples
+        return buffers.march(grid.walk(rays, self.step, self.cone, jitter=jitter, near=near))
+
+    @torch.no_grad()
+    def visible(self, field: Field, rays: RayBatch, marched: Fitted, buffers: Buffers = EXACT) -> Fitted:
+        """The marched samples that light reaches: the density of all is asked, without gradients, and those are dropped
+        that less than `stop` of the light gets to."""
+        samples = marched.samples
+        if not len(samples):
+            return marched
         with precision(rays.origins.device):
             sigma = field.thickness(samples.positions(rays))
         light = reach(sigma, samples.dt, samples.offsets)
-        return kept(samples, ~(light <= self.stop))  # NaN stays: a field that has gone bad must reach the loss
+        return buffers.keep(marched, ~(light <= self.stop))  # NaN stays: a field that has gone bad must reach the loss
 
     def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
-        """Differentiable pixels (R,) of given samples."""
+        """Differentiable pixels (R,) of given samples, those of spare rays left out."""
         with precision(rays.origins.device):
             sigma, rgb = field.radiance(samples.positions(rays), rows(rays.directions, samples.ray))
-        seen, opacity, distance, _ = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
+        every = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
+        seen, opacity, distance = (values[: len(rays)] for values in every[:3])
         return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))
 
     @torch.no_grad()
@@ -175,10 +184,3 @@ def answers(field: Field, points: Tensor) -> tuple[Tensor, Tensor]:
     with precision(points.device):
         parts = [field.density(part) for part in points.split(PART)]
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-
-
-def kept(samples: Samples, mask: Tensor) -> Samples:
-    """The samples where `mask` (N,) is true."""
-    before = torch.nn.functional.pad(mask.long().cumsum(0), (1, 0))
-    index = mask.nonzero()[:, 0]
-    return Samples(rows(samples.ray, index), rows(samples.t, index), rows(samples.dt, index), before[samples.offsets])

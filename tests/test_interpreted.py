@@ -8,12 +8,11 @@ from interpreted import triton_kernels
 
 import fields
 from distill.device import captured
-from distill.device.captured import Captured
 from distill.device.optimizer import DeviceOptimizer
-from distill.learning.fit import Optimization, Phase, Schedule, fit
-from distill.photographs.loss import Config
+from distill.learning.fit import Optimization, Schedule, fit
 from fields.shape import Shape, preset
 from fields.space import Space
+from render.buffers import Fixed
 from render.occupancy import OccupancyEstimate, cascades_for
 from render.renderer import UNIT_STEP, Renderer
 from scenes.scene import ReadOptions, load
@@ -29,17 +28,16 @@ def run(steps):
     renderer = Renderer(12 * UNIT_STEP)
     allowed = torch.rand(cascades_for(scene.box), CELLS**3, generator=generator) < 0.3
     occupancy = OccupancyEstimate(scene.box, renderer.step, allowed, CELLS)
-    source = Captured(scene, field, renderer, occupancy, Config(batch=1024), 0)
+    source = captured.captured(scene, field, renderer, occupancy, 1024, 0)
     learning = Optimization(field, DeviceOptimizer)
-    taken = list(fit(learning, (Phase("photographs", 1.0, source, queue=source),), Schedule(steps)))
+    taken = list(fit(learning, source.phases(), Schedule(steps)))
     return [step.loss for step in taken], (field, renderer, source.grid, scene)
 
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(captured, "MOST_RAYS", 256)
-    monkeypatch.setattr(captured, "FIRST_RAYS", 24)
-    monkeypatch.setattr(captured.Sizes, "of", staticmethod(lambda batch, room: captured.Sizes(384, 256)))
+    monkeypatch.setattr("distill.photographs.source.FIRST_RAYS", 24)
+    monkeypatch.setattr(captured, "fixed", lambda batch, room=0: Fixed(384, 256, 256))
 
 
 def test_two_steps_and_a_frame(small):

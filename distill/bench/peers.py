@@ -15,7 +15,8 @@ from distill.bench.field import along_rays, asking, scattered
 from distill.bench.run import Wish, begun, frames, read, train_steps
 from distill.bench.timing import median_ms
 from distill.learning.fit import Optimization
-from distill.photographs.loss import Config, Photographs
+from distill.photographs.pixels import HostPixels
+from distill.photographs.source import Config, Photographs
 from distill.photographs.training import Training
 from fields.field import Field
 from render.metrics import psnr
@@ -64,7 +65,8 @@ def swap(training: Training) -> None:
     possible = possible_cells(scene, cascades_for(scene.box), RESOLUTION).to(device)
     occupancy = OccupancyEstimate(scene.box.to(device), own.step, possible, RESOLUTION)
     training.field, training.renderer = fields.nvidia.peer(training.field), drawing
-    training.loss = Photographs(scene, training.field, drawing, occupancy, Config(batch=recipe.batch), recipe.seed)
+    pixels = HostPixels(scene.train, device, recipe.seed)
+    training.loss = Photographs(pixels, training.field, drawing, occupancy, Config(recipe.batch), recipe.seed)
     training.run = Optimization(training.field)
 
 

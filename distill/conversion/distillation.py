@@ -14,16 +14,16 @@ from torch.nn import functional
 
 from distill.conversion.active import HARD, HARD_RAYS, Active, hardest, newest
 from distill.conversion.poses import Poses
-from distill.learning.budget import FIRST_RAYS, next_rays
+from distill.learning.budget import FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
-from distill.photographs.loss import HUBER
+from distill.photographs.source import HUBER
 from fields.field import Field
 from render.kernels.composite import composite, transmittance
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid
 from render.precision import precision
 from render.rays import RayBatch, Samples
-from render.renderer import kept
+from render.renderer import EXACT
 
 SHARES = {"features": 0.4, "samples": 0.3, "rays": 0.3}  # of the run
 POSES = 256  # cameras at a time
@@ -93,16 +93,17 @@ class Distillation:
             self.poses.renew(self.host)
         rays, camera = self.drawn()
         renderer = self.teacher.renderer
-        jitter = torch.rand(len(rays), generator=self.generator, device=rays.origins.device)
-        samples = self.grid.march(rays, renderer.step, renderer.cone, jitter=jitter)
+        marched = renderer.march(self.grid, rays, self.generator)
+        samples = marched.samples
         with precision(rays.origins.device):
             sigma, features = self.teacher.field.density(samples.positions(rays))
         light = transmittance(sigma * samples.dt, samples.offsets)
         lit = light > renderer.stop
         weight = light * (FLOOR - torch.expm1(-sigma * samples.dt))
-        self.rays = next_rays(len(rays), int(lit.sum()), self.batch)
+        wanted = len(rays) * self.batch / lit.sum().double().clamp(min=1)
+        self.rays = int(bounded_rays(torch.tensor(len(rays)), wanted, self.batch))
         weight = weight[lit] / weight[lit].sum().clamp(min=1e-9)
-        return Lesson(rays, camera, kept(samples, lit), sigma[lit], features[lit], weight)
+        return Lesson(rays, camera, EXACT.keep(marched, lit).samples, sigma[lit], features[lit], weight)
 
     def drawn(self) -> tuple[RayBatch, Tensor]:
         """New random rays with their cameras, and hard ones as soon as there are any."""

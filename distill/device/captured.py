@@ -1,51 +1,42 @@
-"""Photographs teach a field on a GPU: the step of distill/photographs/loss.py with all sizes fixed, so that the host
-waits for nothing and a CUDA graph can hold it. Everywhere else it runs as it is, step by step.
+"""A step of distill/photographs/source.py for a GPU: with buffers of fixed size, as a CUDA graph, so that the host
+waits for nothing. Everywhere else it runs as it is, step by step.
 
 A step draws a fixed number of pixels, of which as many count as a number on the device says; marches into a buffer of
-`Sizes.marched` samples; keeps those that light reaches, at most `Sizes.kept` of them; and moves the field. The host
+`Fixed.marched` samples; keeps those that light reaches, at most `Fixed.kept` of them; and moves the field. The host
 reads what came of it some steps later, and makes the first buffer larger or smaller where it does not fit.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
-from distill.device.pixels import pixels_of
-from distill.device.replay import Mailbox, Replay
-from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS
-from distill.learning.fit import Loss, Mover, Optimization, Phase, Taken
-from distill.photographs.loss import Config, difference, due
+from distill.device.graph import Replay
+from distill.device.mailbox import Mailbox
+from distill.learning.budget import most_rays
+from distill.learning.fit import Mover, Optimization, Phase, Taken
+from distill.photographs.pixels import unwaiting_pixels
+from distill.photographs.source import FULL, REPORT, Config, Photographs, due
 from fields.field import Field
-from render import buffers as fixed
-from render.occupancy import EVERYWHERE_UPDATES, OccupancyEstimate, coarsen, pack
+from render.buffers import Fixed
+from render.occupancy import OccupancyEstimate
 from render.renderer import Renderer
 from scenes.scene import Scene
 
-MOST_RAYS = 1 << 17
 SLACK, SPREAD = 1 / 8, 32.0  # room for kept samples over those that are aimed at, and that of small batches, by their
 # root: rays behind it are lost. At 2048 samples from 70 rays, room for 1/8 cost 0.28 dB, room for 3/4 nothing
-FULL = 0.9  # share of the first buffer that is aimed at
 FIRST_ROOM, MOST_ROOM = 4, 32  # samples in the first buffer for each that is aimed at; powers of two
 PATIENCE = 64  # steps in which the first buffer must be too large before it is halved
 LAG = 16  # steps that the host may be ahead of what it knows
-REPORT = ("loss", "mse", "rays", "kept", "marched", "row")  # numbers that a step sends to the host
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Of the buffers."""
-
-    marched: int  # samples before those are dropped that no light reaches
-    kept: int  # samples that carry gradients
-
-    @staticmethod
-    def of(batch: int, room: int) -> "Sizes":
-        """For `batch` samples with gradients and `room` times as many marched ones."""
-        kept = -(-round(batch * (1 + max(SLACK, SPREAD / batch**0.5))) // 128) * 128
-        return Sizes(room * batch, kept)
+def fixed(batch: int, room: int = FIRST_ROOM) -> Fixed:
+    """Buffers for `batch` samples with gradients and `room` times as many marched ones."""
+    kept = -(-round(batch * (1 + max(SLACK, SPREAD / batch**0.5))) // 128) * 128
+    return Fixed(room * batch, kept, most_rays(batch))
 
 
 class Guarded(Mover, Protocol):
@@ -55,62 +46,52 @@ class Guarded(Mover, Protocol):
     halves: Mapping[Tensor, Tensor]  # copies of parameters in float16, as they stand; of all or of none
 
 
-class Captured:
-    """What Photographs are, and a queue of steps (see distill/learning/fit.py)."""
+def captured(
+    scene: Scene, field: Field, renderer: Renderer, occupancy: OccupancyEstimate, batch: int, seed: int
+) -> "Captured":
+    """Photographs whose steps a graph takes."""
+    pixels = unwaiting_pixels(scene.train, occupancy.values.device, most_rays(batch), seed)
+    return Captured(Photographs(pixels, field, renderer, occupancy, Config(batch, fixed), seed))
 
-    def __init__(
-        self, scene: Scene, field: Field, renderer: Renderer, occupancy: OccupancyEstimate, config: Config, seed: int
-    ) -> None:
-        device = occupancy.values.device
-        self.field, self.renderer, self.occupancy, self.config = field, renderer, occupancy, config
-        self.device = device
-        self.generator = torch.Generator(device).manual_seed(seed)  # draws everything but what HostPixels draw
-        self.grid = occupancy.grid  # whose bits stay where they are and change
+
+class Captured:
+    """What photographs are whose buffers are `fixed`, and a queue of their steps (see distill/learning/fit.py)."""
+
+    def __init__(self, source: Photographs) -> None:
+        self.source, self.grid, device = source, source.grid, source.device
         self.factor = torch.zeros((), device=device)  # of the rates
-        self.rays = torch.full((), FIRST_RAYS, device=device)  # () int64, that count in the next step
-        self.report = torch.zeros(len(REPORT), dtype=torch.float64, device=device)
-        self.mailbox = Mailbox(len(REPORT), device, LAG + 2)
+        self.report = torch.zeros(len(REPORT) + 1, dtype=torch.float64, device=device)  # and the optimiser's row
+        self.mailbox = Mailbox(len(self.report), device, LAG + 2)
         self.room, self.roomy, self.begun = FIRST_ROOM, 0, False
         self.told = ""  # what the next report has to say besides
-        self.replays: tuple[Replay, ...] = ()
-        self.most_rays = min(config.batch, MOST_RAYS)
-        self.pixels = pixels_of(scene.train, device, self.most_rays, seed)
-        self.lay_out()
+        self.mover: object = None  # the optimiser that the graphs hold
+        self.replays: tuple[Replay, ...] = ()  # the step, and the update of the occupancy
 
-    def lay_out(self) -> None:
-        """Buffers of other sizes from the next step on."""
-        self.sizes = Sizes.of(self.config.batch, self.room)
-        self.forget()
+    def phases(self) -> tuple[Phase, ...]:
+        """Those of the photographs, taken here."""
+        return tuple(replace(phase, queue=self, halve=self.halve) for phase in self.source.phases())
 
     def forget(self) -> None:
         """Throw graphs away: what they were recorded of has changed."""
         for replay in self.replays:
             replay.drop()
-        self.mover: object = None  # the optimiser that the graphs hold
-        self.replays: tuple[Replay, ...] = ()  # the step, and the update of the occupancy
-
-    def phases(self) -> tuple[Phase, ...]:
-        """One, for the whole run."""
-        return (Phase("photographs", 1.0, self, queue=self, halve=self.halve),)
-
-    def __call__(self, index: int) -> Loss:
-        """The loss of a step that someone else takes: the host waits for it."""
-        self.pixels.prepare()
-        value = self.loss()
-        _, mse, rays, kept, _, _ = self.report.tolist()
-        return Loss(value, mse, round(rays), round(kept))
+        self.mover, self.replays = None, ()
 
     def take(self, run: Optimization, factor: float) -> None:
         """See Queue."""
+        source, occupancy = self.source, self.source.occupancy
         if self.mover is not run.optimizer:
             self.forget()
             self.mover = run.optimizer
-            works = (lambda: self.moved(run), lambda: self.update(self.occupancy.drawn(self.generator)))
-            self.replays = tuple(Replay(work, self.generator) for work in works)
+            works = (lambda: self.moved(run), lambda: self.update(run, occupancy.drawn(source.generator)))
+            self.replays = tuple(Replay(work, source.generator) for work in works)
         if due(run.index):
-            self.told = self.refreshed() or self.told
+            if occupancy.begin():
+                self.update(run, occupancy.allowed)
+            else:
+                self.told = self.replays[1]() or self.told
         self.factor.fill_(factor)
-        self.pixels.prepare()
+        source.pixels.prepare()
         self.told = self.replays[0]() or self.told
         self.mailbox.post(run.index, self.report)
 
@@ -118,11 +99,11 @@ class Captured:
         """See Queue. The first step is waited for: it compiles, and there is nothing else to show."""
         news = self.mailbox.fetch(LAG if self.begun and not all_of_them else 0)
         self.begun, result = True, []
-        for index, (loss, mse, rays, kept, marched, row) in news:
+        for index, (loss, mse, rays, samples, wanted, marched, row) in news:
             bad = "" if not row else "gradient is not finite" if abs(loss) < torch.inf else "loss is not finite"
-            result.append(Taken(index, loss, mse, round(rays), round(kept), bad, self.told))
+            result.append(Taken(index, loss, mse, round(rays), round(samples), bad, self.told))
             self.told = ""
-            self.fit_room(kept, marched)
+            self.fit_room(wanted, marched)
         return result
 
     def fit_room(self, kept: float, marched: float) -> None:
@@ -135,92 +116,40 @@ class Captured:
             self.room, self.roomy = (2 * self.room if short else self.room // 2), 0
             self.lay_out()
 
+    def lay_out(self) -> None:
+        """Buffers with as much room from the next step on."""
+        self.source.lay_out(replace(self.source.config, buffers=partial(fixed, room=self.room)))
+        self.forget()
+
     def halve(self) -> int:
         """See Phase."""
         self.forget()
-        if self.device.type == "cuda":
+        if self.source.device.type == "cuda":
             torch.cuda.empty_cache()
-        if self.config.batch < 2 << 10:
-            return 0
-        self.config = replace(self.config, batch=self.config.batch // 2)
-        self.rays.copy_(self.rays // 2)
-        self.lay_out()
-        return self.config.batch
+        return self.source.halve()
 
     def moved(self, run: Optimization) -> None:
         """A step. The host waits for nothing in it."""
         optimizer = cast(Guarded, run.optimizer)
         optimizer.clear()
-        with self.field.copied(optimizer.halves):
-            value = self.loss()
+        with self.source.field.copied(optimizer.halves):
+            value, report = self.source.loss()
         value.backward(torch.where(value.isfinite(), 1.0, torch.nan).to(value.dtype))
         optimizer.step(self.factor)
-        self.report[-1].copy_(optimizer.row)
+        self.report.copy_(torch.cat([report, optimizer.row.double()[None]]))
 
-    def loss(self) -> Tensor:
-        """() of new pixels, as Photographs have it; fills the report, and says how many rays come next."""
-        pixels, sizes = self.pixels.draw(self.generator), self.sizes
-        background = torch.rand(self.most_rays, 3, generator=self.generator, device=self.device)
-        jitter = torch.rand(self.most_rays, generator=self.generator, device=self.device)
-        live = torch.arange(self.most_rays, device=self.device) < self.rays
-        marched = fixed.march(self.renderer, self.grid, pixels.rays, jitter, live, sizes.marched)
-        kept = fixed.visible(self.renderer, self.field, pixels.rays, marched, sizes.kept)
-        pixels = replace(pixels, valid=pixels.valid & live & kept.fits)
-        error, mse = difference(fixed.shade(self.renderer, self.field, pixels.rays, kept), pixels, background)
-        value = error + self.field.architecture.penalty(self.generator)
-        with torch.no_grad():
-            asked = (live & marched.fits).sum()  # rays that the kept samples are of
-            numbers = (value, mse, self.rays, kept.wanted, marched.samples.offsets[-1])
-            self.report[:5].copy_(torch.stack([number.double() for number in numbers]))
-            self.rays.copy_(self.next_rays(asked, kept.wanted, marched.wanted))
-        return value
-
-    def next_rays(self, asked: Tensor, kept: Tensor, marched: Tensor) -> Tensor:
-        """() int64: rays for the next batch, see distill/learning/budget.py, where `asked` rays gave `kept`
-        samples, and all that there were `marched` ones."""
-        wanted = asked * (self.config.batch / kept.double().clamp(min=1))
-        room = self.rays * (FULL * self.sizes.marched / marched.double().clamp(min=1))
-        wanted = torch.minimum(wanted, room)
-        wanted = torch.minimum(torch.maximum(wanted, self.rays / 2), self.rays * 2.0)
-        return wanted.clamp(FEWEST_RAYS, self.most_rays).long()
-
-    def update(self, cells: Tensor) -> None:
-        """The occupancy in place, asked at these cells."""
-        guess = self.occupancy
-        with self.field.copied(cast(Guarded, self.mover).halves if self.mover else {}):
-            guess.update_in_place(self.field, self.generator, cells)
-        self.grid.bits.copy_(pack(coarsen(guess.occupied, guess.resolution)))
-
-    def refreshed(self) -> str:
-        """Update the occupancy where it stands; of all cells at first, then of some, as a graph. Returns as Replay."""
-        self.occupancy.updates += 1
-        if self.occupancy.updates > EVERYWHERE_UPDATES:
-            return self.replays[1]()
-        self.update(self.occupancy.allowed)
-        return ""
+    def update(self, run: Optimization, cells: Tensor) -> None:
+        """The occupancy, asked at these cells."""
+        with self.source.field.copied(cast(Guarded, run.optimizer).halves):
+            self.source.update(cells)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that an exact continuation needs, as Photographs have it."""
-        return {
-            "photographs.rays": self.rays.clone(),
-            "photographs.host": self.pixels.state(),
-            "photographs.generator": self.generator.get_state(),
-            "photographs.values": self.occupancy.values.clone(),
-            "photographs.occupied": self.occupancy.occupied.clone(),
-            "photographs.updates": torch.tensor(self.occupancy.updates),
-            "photographs.room": torch.tensor([self.room, self.roomy, self.config.batch]),
-        }
+        """Everything that an exact continuation needs: that of the photographs, and the room."""
+        return self.source.state() | {"photographs.room": torch.tensor([self.room, self.roomy])}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `state`."""
-        if "photographs.room" in tensors:  # Photographs have none
-            self.room, self.roomy, batch = tensors["photographs.room"].tolist()
-            self.config = replace(self.config, batch=batch)
+        if "photographs.room" in tensors:  # photographs without a graph have none
+            self.room, self.roomy = tensors["photographs.room"].tolist()
+        self.source.restore(tensors)
         self.lay_out()
-        self.rays.copy_(tensors["photographs.rays"])
-        self.pixels.restore(tensors["photographs.host"])
-        self.generator.set_state(tensors["photographs.generator"])
-        self.occupancy.values.copy_(tensors["photographs.values"])
-        self.occupancy.occupied.copy_(tensors["photographs.occupied"].bool())
-        self.occupancy.updates = int(tensors["photographs.updates"])
-        self.grid.bits.copy_(self.occupancy.grid.bits)

@@ -1,11 +1,20 @@
 """How many rays the next batch takes, so that its samples meet a budget."""
 
-FEWEST_RAYS, MOST_RAYS = 64, 1 << 16
+import torch
+from torch import Tensor
+
+FEWEST_RAYS = 64
+MOST_RAYS = 1 << 17  # what a step of fixed size draws; with fewer, a GPU's 2^18 samples need more than four a ray
 FIRST_RAYS = 1024
 
 
-def next_rays(rays: int, samples: int, budget: int) -> int:
-    """Rays for the next batch if they are like the last ones, of which `rays` gave `samples`; at most twice or half."""
-    wanted = rays * budget / max(samples, 1)
-    wanted = min(max(wanted, rays / 2), rays * 2)
-    return int(min(max(wanted, FEWEST_RAYS), MOST_RAYS))
+def most_rays(budget: int) -> int:
+    """No more rays than samples."""
+    return min(budget, MOST_RAYS)
+
+
+def bounded_rays(rays: Tensor, wanted: Tensor, budget: int) -> Tensor:
+    """() int64: rays for the next batch, about `wanted` () to give `budget` samples; at most twice or half as many as
+    the last `rays` ()."""
+    wanted = torch.minimum(torch.maximum(wanted, rays / 2), rays * 2.0)
+    return wanted.clamp(FEWEST_RAYS, most_rays(budget)).long()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from distill.learning.budget import most_rays
 from fields.shape import Shape
 
 COPIES = 13  # float32: weights, gradient, Adam's two; three kept to return to; three copied and three packed at a save
@@ -45,7 +46,7 @@ class Demand:
 def demand(shape: Shape, batch: int = BATCH, pictures: int = 0) -> Demand:
     """What a field of this final shape takes with `batch` samples a step and `pictures` bytes on the device."""
     parameters = shape.parameters
-    rays, marched, kept = min(batch, 1 << 17), 4 * batch, batch * 9 // 8  # as distill/device/captured.py begins
+    rays, marched, kept = most_rays(batch), 4 * batch, batch * 9 // 8  # as distill/device/captured.py begins
     asked, learnt = shape.activation_bytes
     first = rays * RAY + marched * max(MARCHED, 28 + asked)  # 28: position, and sample that it is of
     second = rays * RAY + marched * 16 + kept * (KEPT + learnt)  # 16: samples, which are not forgotten in between

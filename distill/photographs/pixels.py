@@ -1,6 +1,11 @@
-"""Random pixels of photographs, with the rays through them."""
+"""Random pixels of photographs, with the rays through them. What differs is where photographs lie: on the host, on the
+device, or on the host where pixels are drawn ahead of the step that needs them."""
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol, final
 
 import numpy as np
 import torch
@@ -8,9 +13,12 @@ from numba import njit
 from numba.typed.typedlist import List
 from torch import Tensor
 
-from render.camera import CameraBank
+from distill.learning.memory import free, images_fit
+from render.camera import Camera, CameraBank, Intrinsics
 from render.rays import RayBatch
 from scenes.scene import View
+
+AHEAD = 3  # batches that are drawn on the host before they are needed
 
 
 @dataclass(frozen=True)
@@ -23,50 +31,215 @@ class PixelBatch:
     valid: Tensor  # (R,) bool, False where the photograph is masked out
 
 
-@njit(nogil=True, cache=True)
-def gather(images, masks, view, pixels, rgba, valid):  # noqa: ANN001, ANN201
-    """Copy pixel (column, row) of image view[r] to rgba[r]. A mask of one pixel stands for its whole image."""
-    for r in range(len(view)):
-        image, mask = images[view[r]], masks[view[r]]
-        column, row = pixels[r, 0], pixels[r, 1]
-        for channel in range(4):
-            rgba[r, channel] = image[row, column, channel]
-        valid[r] = mask[min(row, mask.shape[0] - 1), min(column, mask.shape[1] - 1)]
+class PixelSource(Protocol):
+    """Where a step's pixels come from."""
 
-
-class PixelPool:
-    """Photographs as they lie in host memory, uint8, never copied."""
-
-    def __init__(self, views: tuple[View, ...], device: torch.device) -> None:
-        self.bank = CameraBank.of([v.camera for v in views]).to(device)
-        self.device = device
-        self.images = List([np.ascontiguousarray(v.image.numpy()) for v in views])
-        whole = [bool(v.valid.all()) for v in views]
-        one = np.ones((1, 1), np.bool_)
-        self.masks = List([one if w else v.valid.contiguous().numpy() for v, w in zip(views, whole, strict=True)])
-        self.widths = torch.tensor([v.camera.size[0] for v in views])
-        self.ends = torch.tensor([v.camera.size[0] * v.camera.size[1] for v in views]).cumsum(0)
+    def prepare(self) -> None:
+        """Called by the host before every step, outside of a graph."""
+        ...
 
     def draw(self, count: int, generator: torch.Generator) -> PixelBatch:
-        """Pixels drawn uniformly, with replacement, over all photographs; the generator lives on the CPU."""
-        view, pixels, rgba, valid = self.chosen(count, generator)
-        rays = self.bank.rays(view.to(self.device), pixels.to(self.device))
-        rgba = rgba.to(self.device) / 255
-        return PixelBatch(rays, rgba[:, :3], rgba[:, 3], valid.to(self.device))
+        """The step's pixels, drawn uniformly, with replacement, over all photographs; by the generator, which lives on
+        the device, where the host does not draw them."""
+        ...
 
-    def chosen(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Views (count,), pixels (count, 2), their RGBA (count, 4) from 0 to 255, whether each is valid (count,)."""
-        place = torch.randint(int(self.ends[-1]), (count,), generator=generator)
+    def state(self) -> Tensor:
+        """Of the random numbers that the host draws, as of the last step."""
+        ...
+
+    def restore(self, state: Tensor) -> None:
+        """Inverse of `state`."""
+        ...
+
+
+def unwaiting_pixels(views: tuple[View, ...], device: torch.device, count: int, seed: int) -> PixelSource:
+    """`count` pixels a step, without waiting for the device: of photographs that lie there where they take no more than
+    a share of what is free."""
+    fit = images_fit(sum(view.image.numel() for view in views), free(device))
+    return DevicePixels(views, device) if fit else AheadPixels(views, device, count, seed)
+
+
+@final
+class Places:
+    """The pixels of all photographs, counted through."""
+
+    def __init__(self, views: tuple[View, ...], device: torch.device) -> None:
+        sizes = torch.tensor([v.camera.size[0] * v.camera.size[1] for v in views])
+        ends = sizes.cumsum(0)
+        self.total = int(ends[-1])
+        self.ends, self.begins = ends.to(device), (ends - sizes).to(device)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers (count,) of pixels, the views that they are of, and their numbers in these, row by row."""
+        place = torch.randint(self.total, (count,), generator=generator, device=self.ends.device)
         view = torch.searchsorted(self.ends, place, right=True)
-        place = place - torch.nn.functional.pad(self.ends, (1, 0))[view]
-        pixels = torch.stack([place % self.widths[view], place // self.widths[view]], -1)
-        rgba, valid = torch.empty(count, 4), torch.empty(count, dtype=torch.bool)
-        gather(self.images, self.masks, view.numpy(), pixels.numpy(), rgba.numpy(), valid.numpy())
-        return view, pixels, rgba, valid
+        return place, view, place - self.begins[view]
+
+
+@final
+class Lenses:
+    """Where pixels look. Worked out once for every pixel of every different lens, where `whole` and where that does
+    not take too much memory: on a GPU, undoing a lens's distortion takes longer than all else that is done for a ray.
+    Else worked out as rays are needed: about 1 % of a step on the CPU."""
+
+    def __init__(self, views: tuple[View, ...], device: torch.device, *, whole: bool) -> None:
+        cameras = [view.camera for view in views]
+        kinds = {key(camera): Camera(torch.eye(4), *key(camera)) for camera in cameras}
+        sizes = {kind: kind[1][0] * kind[1][1] for kind in kinds}
+        begins = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
+        self.bank = CameraBank.of(cameras).to(device)
+        self.poses = torch.stack([camera.pose[:3] for camera in cameras]).to(device)  # (V, 3, 4)
+        self.begins = torch.tensor([begins[key(camera)] for camera in cameras]).to(device)  # (V,) into directions
+        self.widths = torch.tensor([camera.size[0] for camera in cameras]).to(device)
+        self.whole = whole and images_fit(12 * sum(sizes.values()), free(device))
+        local = [camera.rays().directions for camera in kinds.values()] if self.whole else [torch.zeros(1, 3)]
+        self.directions = torch.cat(local).to(device)  # (D, 3) unit, in the axes of the camera
+
+    def rays(self, view: Tensor, pixel: Tensor) -> RayBatch:
+        """Rays of pixels (R,), counted row by row, of views (R,)."""
+        if not self.whole:
+            width = self.widths[view]
+            return self.bank.rays(view, torch.stack([pixel % width, pixel // width], -1))
+        local, poses = self.directions.index_select(0, self.begins[view] + pixel), self.poses.index_select(0, view)
+        return RayBatch(poses[:, :, 3], (poses[:, :, :3] * local[:, None]).sum(-1))
+
+
+def key(camera: Camera) -> tuple[Intrinsics, tuple[int, int]]:
+    """What cameras have in common whose pixels look the same way."""
+    return camera.intrinsics, camera.size
+
+
+@njit(nogil=True, cache=True)
+def gather(images, masks, view, pixel, colors):  # noqa: ANN001, ANN201
+    """Copy pixel[r] of image view[r], counted row by row, to colors[r], and whether it is valid behind it. A mask of
+    one pixel stands for its whole image."""
+    for r in range(len(view)):
+        image, mask = images[view[r]], masks[view[r]]
+        row, column = pixel[r] // image.shape[1], pixel[r] % image.shape[1]
+        for channel in range(4):
+            colors[r, channel] = image[row, column, channel]
+        colors[r, 4] = mask[min(row, mask.shape[0] - 1), min(column, mask.shape[1] - 1)]
+
+
+@final
+class Album:
+    """Photographs as they lie in host memory, uint8, never copied."""
+
+    def __init__(self, views: tuple[View, ...]) -> None:
+        self.places = Places(views, torch.device("cpu"))
+        self.images = List([np.ascontiguousarray(v.image.numpy()) for v in views])
+        one = np.ones((1, 1), np.bool_)
+        self.masks = List([one if bool(v.valid.all()) else v.valid.contiguous().numpy() for v in views])
 
     def pick(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What `chosen` gives, for a way to a device: view, and pixel counted row by row, (count, 2), RGBA and valid
-        (count, 5) uint8."""
-        view, pixels, rgba, valid = self.chosen(count, generator)
-        place = pixels[:, 0] + pixels[:, 1] * self.widths[view]
-        return torch.stack([view, place], -1), torch.cat([rgba, valid[:, None].float()], -1).to(torch.uint8)
+        """Views and their pixels (2, count), and RGBA and valid (count, 5) uint8; the generator lives on the CPU."""
+        _, view, pixel = self.places.draw(count, generator)
+        colors = torch.empty(count, 5, dtype=torch.uint8)
+        gather(self.images, self.masks, view.numpy(), pixel.numpy(), colors.numpy())
+        return torch.stack([view, pixel]), colors
+
+
+def lit(rays: RayBatch, colors: Tensor, valid: Tensor) -> PixelBatch:
+    """Rays (R,), colours (R, 4) uint8, valid (R,)."""
+    rgba = colors / 255
+    return PixelBatch(rays, rgba[:, :3], rgba[:, 3], valid)
+
+
+@final
+class HostPixels:
+    """Photographs on the host, drawn as they are asked for."""
+
+    def __init__(self, views: tuple[View, ...], device: torch.device, seed: int) -> None:
+        self.album, self.lenses, self.device = Album(views), Lenses(views, device, whole=False), device
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def prepare(self) -> None:
+        """See PixelSource: nothing is to be done."""
+
+    def draw(self, count: int, generator: torch.Generator) -> PixelBatch:
+        """See PixelSource; the host draws them."""
+        numbers, colors = (values.to(self.device) for values in self.album.pick(count, self.generator))
+        return lit(self.lenses.rays(*numbers), colors[:, :4], colors[:, 4] > 0)
+
+    def state(self) -> Tensor:
+        """See PixelSource."""
+        return self.generator.get_state()
+
+    def restore(self, state: Tensor) -> None:
+        """See PixelSource."""
+        self.generator.set_state(state)
+
+
+@final
+class DevicePixels:
+    """Photographs on the device, uint8."""
+
+    def __init__(self, views: tuple[View, ...], device: torch.device) -> None:
+        self.places, self.lenses = Places(views, device), Lenses(views, device, whole=True)
+        self.colors = torch.cat([v.image.reshape(-1, 4) for v in views]).to(device)  # (P, 4) of all, one after another
+        whole = all(bool(v.valid.all()) for v in views)
+        masks = torch.ones(1, dtype=torch.bool) if whole else torch.cat([v.valid.reshape(-1) for v in views])
+        self.masks = masks.to(device)  # (P,) bool, or one where nothing is masked out
+
+    def prepare(self) -> None:
+        """See PixelSource: nothing is to be done."""
+
+    def draw(self, count: int, generator: torch.Generator) -> PixelBatch:
+        """See PixelSource; the generator draws them."""
+        place, view, pixel = self.places.draw(count, generator)
+        valid = self.masks.index_select(0, place.clamp(max=len(self.masks) - 1))
+        return lit(self.lenses.rays(view, pixel), self.colors.index_select(0, place), valid)
+
+    def state(self) -> Tensor:
+        """See PixelSource: the host draws nothing."""
+        return torch.Generator().get_state()
+
+    def restore(self, state: Tensor) -> None:
+        """See PixelSource."""
+
+
+@final
+class AheadPixels:
+    """Photographs on the host: a thread draws some batches ahead, and each step's is copied to one place."""
+
+    def __init__(self, views: tuple[View, ...], device: torch.device, count: int, seed: int) -> None:
+        self.album, self.lenses = Album(views), Lenses(views, device, whole=True)
+        self.count, self.device = count, device
+        self.generator = torch.Generator().manual_seed(seed)
+        self.after = self.generator.get_state()  # of the last step's draw
+        self.numbers = torch.zeros(2, count, dtype=torch.int64, device=device)  # view, and pixel of it
+        self.colors = torch.zeros(count, 5, dtype=torch.uint8, device=device)  # RGBA and valid
+        self.thread = ThreadPoolExecutor(1)
+        self.drawn: deque[Future[tuple[Tensor, Tensor, Tensor]]] = deque()
+
+    def prepare(self) -> None:
+        """See PixelSource: the next batch goes to the device behind whatever that still has to do."""
+        while len(self.drawn) < AHEAD:
+            self.drawn.append(self.thread.submit(self.pick))
+        numbers, colors, self.after = self.drawn.popleft().result()
+        self.numbers.copy_(numbers, non_blocking=True)  # PyTorch keeps pinned memory until copies from it are over
+        self.colors.copy_(colors, non_blocking=True)
+
+    def pick(self) -> tuple[Tensor, Tensor, Tensor]:
+        """In the thread: numbers and colours of a batch, pinned where a GPU reads them, and the generator's state
+        behind it."""
+        numbers, colors = self.album.pick(self.count, self.generator)
+        if self.device.type == "cuda":
+            numbers, colors = numbers.pin_memory(), colors.pin_memory()
+        return numbers, colors, self.generator.get_state()
+
+    def draw(self, count: int, generator: torch.Generator) -> PixelBatch:
+        """See PixelSource; the first of those that are drawn already."""
+        colors = self.colors[:count]
+        return lit(self.lenses.rays(*self.numbers[:, :count]), colors[:, :4], colors[:, 4] > 0)
+
+    def state(self) -> Tensor:
+        """See PixelSource."""
+        return self.after
+
+    def restore(self, state: Tensor) -> None:
+        """See PixelSource; what was drawn ahead is thrown away."""
+        while self.drawn:
+            self.drawn.popleft().result()
+        self.generator.set_state(state)
+        self.after = state.clone()

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from distill.device.captured import Captured
+from distill.device.captured import captured
 from distill.learning.fit import Optimization
 from distill.learning.run import Learning, Place, opacity
-from distill.photographs.loss import Config, Photographs
+from distill.photographs.pixels import HostPixels
+from distill.photographs.source import Config, Photographs
 from fields.backend import TRITON, repeats
 from fields.fused import fusible
 from fields.shape import preset
@@ -52,14 +53,17 @@ class Training(Learning):
         renderer = Renderer(recipe.step, CONE if cascades > 1 else 0.0)
         possible = possible_cells(scene, cascades, RESOLUTION)
         occupancy = OccupancyEstimate(scene.box.to(device), recipe.step, possible.to(device), RESOLUTION)
-        captured = TRITON and device.type == "cuda" and not repeats()
-        source = Captured if captured else Photographs
-        loss = source(scene, field, renderer, occupancy, Config(batch=recipe.batch), recipe.seed)
+        graphs = TRITON and device.type == "cuda" and not repeats()
+        if graphs:
+            loss = captured(scene, field, renderer, occupancy, recipe.batch, recipe.seed)
+        else:
+            pixels = HostPixels(scene.train, device, recipe.seed)
+            loss = Photographs(pixels, field, renderer, occupancy, Config(recipe.batch), recipe.seed)
         cameras = (tuple(view.camera for view in views) for views in (scene.train, scene.test))
         place = Place(scene.box, scene.transform, scene.background, *cameras)
         super().__init__(place, recipe, field, renderer, loss)
         self.scene = scene
-        if captured:
+        if graphs:
             from distill.device.optimizer import DeviceOptimizer  # asks for Triton
 
             self.run = Optimization(

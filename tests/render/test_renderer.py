@@ -141,8 +141,8 @@ def test_early_stop_changes_pixels_by_less_than_the_light_that_is_left(stop):
 
 def test_pruning_changes_nothing_visible(generator):
     ball, rays, renderer = Ball(60.0), camera().rays(), Renderer()
-    whole = renderer.visible(ball, full_grid(), rays, torch.Generator().manual_seed(1), prune=False)
-    pruned = renderer.visible(ball, full_grid(), rays, torch.Generator().manual_seed(1))
+    marched = renderer.march(full_grid(), rays, torch.Generator().manual_seed(1))
+    whole, pruned = marched.samples, renderer.visible(ball, rays, marched).samples
     assert len(pruned) < 0.95 * len(whole)
     assert torch.equal(pruned.offsets.diff(), torch.bincount(pruned.ray, minlength=len(rays)))
     one, two = renderer.shade(ball, rays, pruned), renderer.shade(ball, rays, whole)

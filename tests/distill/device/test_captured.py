@@ -3,21 +3,24 @@
 import functools
 import itertools
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 import torch
 from hostfree import Waited, hostfree
 
-import distill.device.captured as module
 import fields
-from distill.device.captured import LAG, PATIENCE, Captured, Sizes
+from distill.device.captured import LAG, PATIENCE, fixed
+from distill.device.captured import captured as captured_of
 from distill.learning.fit import Optimization, Schedule, fit
 from distill.learning.optimizer import Optimizer
-from distill.photographs.loss import Photographs
+from distill.photographs.pixels import HostPixels
+from distill.photographs.source import Config, Photographs
 from distill.photographs.training import Recipe, Training
 from fields.files import ModelError
 from render.occupancy import EVERYWHERE_UPDATES
+from render.renderer import Renderer
 from scenes.evaluate import score_views
 from scenes.placing.cells import possible_cells
 from scenes.scene import ReadOptions, load
@@ -66,7 +69,8 @@ def eager(device, name="hashgrid", steps=40, batch=2048, step=0.01):
     recipe = Recipe("builtin:48", name, "tiny", 0, steps, batch, 1, device.type, step)
     run = Training(pictures(), recipe, device)
     if not isinstance(run.loss, Photographs):
-        run.loss = Photographs(run.scene, run.field, run.renderer, run.loss.occupancy, run.loss.config, 0)
+        pixels, old = HostPixels(run.scene.train, device, 0), run.loss.source
+        run.loss = Photographs(pixels, run.field, run.renderer, old.occupancy, Config(batch), 0)
         run.run = Optimization(run.field)
     return run
 
@@ -74,7 +78,7 @@ def eager(device, name="hashgrid", steps=40, batch=2048, step=0.01):
 def captured(device, *args, **kwargs):
     """A run whose steps are of fixed size, on any device."""
     run = eager(device, *args, **kwargs)
-    run.loss = Captured(run.scene, run.field, run.renderer, run.loss.occupancy, run.loss.config, 0)
+    run.loss = captured_of(run.scene, run.field, run.renderer, run.loss.occupancy, run.recipe.batch, 0)
     run.run = Optimization(run.field, Plain)
     return run
 
@@ -107,15 +111,14 @@ def exact(monkeypatch):
 @pytest.mark.parametrize("name", ["hashgrid", "vm"])  # the second has a penalty
 def test_loss_and_gradients_are_those_of_the_eager_step(name, device, exact):
     one, two = eager(device, name, batch=1 << 14), captured(device, name, batch=1 << 14)  # so that no ray is cut
-    two.loss.most_rays = one.loss.rays
-    pixels = one.loss.pool.draw(one.loss.rays, torch.Generator().manual_seed(5))
-    one.loss.pool = two.loss.pixels = Drawn(pixels)
-    want = one.loss(1)
-    two.loss.update(two.loss.occupancy.allowed)
-    got = two.loss(1)
+    rays = int(one.loss.rays)
+    two.loss.source.buffers = replace(two.loss.source.buffers, rays=rays)
+    pixels = one.loss.pixels.draw(rays, torch.Generator().manual_seed(5))
+    one.loss.pixels = two.loss.source.pixels = Drawn(pixels)
+    want, got = one.loss(1), two.loss.source(1)
     assert torch.equal(two.loss.grid.bits, one.loss.grid.bits)
     assert (got.rays, got.samples) == (want.rays, want.samples)
-    assert int(two.loss.rays) == one.loss.rays
+    assert int(two.loss.source.rays) == int(one.loss.rays)
     assert got.mse == pytest.approx(want.mse, rel=1e-5)
     torch.testing.assert_close(got.value, want.value, rtol=1e-5, atol=1e-7)
     for loss in (got, want):
@@ -142,11 +145,12 @@ def test_the_host_waits_for_nothing(name):
     source.take(optimization, 1.0)  # what is asked once is asked here
     source.taken(optimization)
     with hostfree():
+        photographs = source.source
         source.factor.fill_(0.5)
-        source.pixels.prepare()
+        photographs.pixels.prepare()
         source.moved(optimization)
-        source.update(source.occupancy.allowed)
-        source.update(source.occupancy.drawn(source.generator))
+        source.update(optimization, photographs.occupancy.allowed)
+        source.update(optimization, photographs.occupancy.drawn(photographs.generator))
 
 
 def test_a_loss_that_is_not_finite_moves_nothing(device, monkeypatch):
@@ -191,12 +195,12 @@ def decibels(run):
 
 
 def test_it_learns_as_the_eager_loop_does(device):
-    one, two = eager(device), captured(device)
+    one, two = eager(device, batch=4096), captured(device, batch=4096)
     steps = advance(two, 40)
     advance(one, 40)
     assert [s.index for s in steps] == list(range(40))
     late = [s.samples for s in steps[-20:]]
-    assert 0.7 < sum(late) / len(late) / 2048 < 1.15
+    assert 0.7 < sum(late) / len(late) / 4096 < 1.15
     assert abs(decibels(two) - decibels(one)) < 0.3
 
 
@@ -208,7 +212,7 @@ def test_an_interrupted_run_continues_bit_for_bit(device, tmp_path):
     second = captured(device, steps=22, batch=1024)
     second.load_checkpoint(first)
     assert second.run.index == 18
-    assert second.loss.occupancy.updates > EVERYWHERE_UPDATES
+    assert second.loss.source.occupancy.updates > EVERYWHERE_UPDATES
     advance(second, 22)
     states = [{**run.run.state(), **run.loss.state()} for run in (whole, second)]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0] if k != "run.seconds")
@@ -220,7 +224,7 @@ def test_a_run_without_graphs_continues_with_them(device, tmp_path):
     one.save_checkpoint(tmp_path / "c.safetensors")
     two = captured(device, batch=1024)
     two.load_checkpoint(tmp_path / "c.safetensors")
-    assert int(two.loss.rays) == one.loss.rays
+    assert int(two.loss.source.rays) == int(one.loss.rays)
     assert not any(step.trouble for step in advance(two, 5))
     damaged = {k: v for k, v in one.loss.state().items() if not k.endswith("values")}
     one.loss.state = lambda: damaged
@@ -258,19 +262,19 @@ def test_what_is_known_late_still_brings_the_good_state_back(device, monkeypatch
 def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
     run, calls = captured(device, steps=12), []
 
-    def short(run, *, shade=module.fixed.shade):
+    def short(run, *, shade=Renderer.shade):
         def fail(*args):
             calls.append(len(calls))
             if len(calls) in run:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return shade(*args)
 
-        monkeypatch.setattr(module.fixed, "shade", fail)
+        monkeypatch.setattr(Renderer, "shade", fail)
 
     short({4})
     notes = [(s.index, s.trouble) for s in fit(run.run, run.phases(), Schedule(8)) if s.trouble]
     assert notes == [(3, "out of memory: the batch is halved, to 1024 samples")]
-    assert run.loss.sizes == Sizes.of(1024, run.loss.room)
+    assert run.loss.source.buffers == fixed(1024, run.loss.room)
     calls.clear()
     short({2, 3})
     other = captured(device, steps=12)
@@ -281,26 +285,28 @@ def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
 @pytest.mark.parametrize("make", [eager, captured])
 def test_a_batch_is_halved_as_long_as_it_may_be(make, device):
     source = make(device, batch=2048).loss
-    assert source.halve() == source.config.batch == 1024
-    assert int(source.rays) == 512
+    photographs = getattr(source, "source", source)
+    assert source.halve() == photographs.config.batch == 1024
+    assert int(photographs.rays) == 512
+    assert photographs.buffers == photographs.config.buffers(1024)
     assert source.halve() == 0
-    assert source.config.batch == 1024
+    assert photographs.config.batch == 1024
 
 
 def test_the_first_buffer_grows_at_once_and_shrinks_after_a_while(device):
     source = captured(device, batch=1024).loss
     source.fit_room(kept=100, marched=700)
-    assert (source.room, source.sizes.marched) == (8, 8192)
+    assert (source.room, source.source.buffers.marched) == (8, 8192)
     for _ in range(PATIENCE):
         source.fit_room(kept=100, marched=200)
     assert source.room == 8
     source.fit_room(kept=100, marched=200)
-    assert (source.room, source.sizes.marched) == (4, 4096)
-    assert [Sizes.of(1 << n, 4).kept for n in (10, 16, 18)] == [2048, 73728, 294912]  # 2, 9 / 8, 9 / 8
+    assert (source.room, source.source.buffers.marched) == (4, 4096)
+    assert [fixed(1 << n, 4).kept for n in (10, 16, 18)] == [2048, 73728, 294912]  # 2, 9 / 8, 9 / 8
 
 
 def test_rays_follow_both_budgets(device):
-    source = captured(device, batch=2048).loss
+    source = captured(device, batch=2048).loss.source
 
     def after(rays, asked, kept, marched):
         source.rays.fill_(rays)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from distill.learning.fit import PATIENCE, Schedule, fit
-from distill.photographs.loss import Config
-from distill.photographs.pixels import PixelPool
+from distill.photographs.pixels import HostPixels
+from distill.photographs.source import Config
 from distill.photographs.training import Recipe, Training
 from fields.files import ModelError
 from fields.shape import preset
@@ -61,11 +61,11 @@ def view(size, seed, valid=None):
     return View(camera, image, torch.ones((), dtype=torch.bool).expand(height, width) if valid is None else valid, "v")
 
 
-def test_drawn_pixels_are_those_of_their_rays(generator):
+def test_drawn_pixels_are_those_of_their_rays():
     mask = torch.zeros(7, 5, dtype=torch.bool)
     mask[:, :2] = True
     views = (view((8, 4), 0), view((5, 7), 1, mask))
-    batch = PixelPool(views, CPU).draw(500, generator)
+    batch = HostPixels(views, CPU, 0).draw(500, torch.Generator())
     bank = CameraBank.of([v.camera for v in views])
     seen = set()
     for index, one in enumerate(views):

@@ -1,10 +1,9 @@
-"""Pixels for a captured step: those of their rays, drawn on the device or ahead of it, and the same after a resume."""
+"""Pixels of photographs: those of their rays, wherever they lie, and the same after a resume."""
 
 import pytest
 import torch
 
-from distill.device.pixels import AHEAD, DevicePixels, HostPixels, pixels_of
-from distill.photographs.pixels import PixelPool
+from distill.photographs.pixels import AHEAD, AheadPixels, DevicePixels, HostPixels, unwaiting_pixels
 from render.camera import Camera, Intrinsics, look_at
 from scenes.scene import View
 
@@ -41,13 +40,17 @@ def places(views, batch):
 
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("room", [True, False])
-@pytest.mark.parametrize("kind", ["device", "host"])
+@pytest.mark.parametrize("kind", ["device", "ahead", "host"])
 def test_drawn_pixels_are_those_of_their_rays(kind, room, masked, device, monkeypatch):
-    monkeypatch.setattr("distill.device.pixels.images_fit", lambda total, free: room)
+    monkeypatch.setattr("distill.photographs.pixels.images_fit", lambda total, free: room)
     shown = views(masked=masked)
-    source = DevicePixels(shown, device, COUNT) if kind == "device" else HostPixels(shown, device, COUNT, 0)
+    source = {
+        "device": lambda: DevicePixels(shown, device),
+        "ahead": lambda: AheadPixels(shown, device, COUNT, 0),
+        "host": lambda: HostPixels(shown, device, 0),
+    }[kind]()
     source.prepare()
-    batch = source.draw(torch.Generator(device).manual_seed(0))
+    batch = source.draw(COUNT, torch.Generator(device).manual_seed(0))
     found = places(shown, batch)
     for r, (v, row, column) in enumerate(found.tolist()):
         got = torch.cat([batch.rgb[r], batch.alpha[r : r + 1]]).cpu() * 255
@@ -59,26 +62,26 @@ def test_drawn_pixels_are_those_of_their_rays(kind, room, masked, device, monkey
 
 
 def test_views_of_one_lens_share_its_directions(device):
-    lenses = DevicePixels(views(), device, COUNT).lenses
+    lenses = DevicePixels(views(), device).lenses
     assert len(lenses.directions) == 8 * 4 + 5 * 7
     assert lenses.begins.tolist() == [0, 32, 32]
 
 
 def test_every_draw_is_new_and_a_seed_repeats(device):
-    source = DevicePixels(views(), device, COUNT)
+    source = DevicePixels(views(), device)
     one, two = torch.Generator(device).manual_seed(1), torch.Generator(device).manual_seed(1)
-    first = source.draw(one).rgb
-    assert torch.equal(source.draw(two).rgb, first)
-    assert not torch.equal(source.draw(one).rgb, first)
+    first = source.draw(COUNT, one).rgb
+    assert torch.equal(source.draw(COUNT, two).rgb, first)
+    assert not torch.equal(source.draw(COUNT, one).rgb, first)
 
 
-def test_batches_from_the_host_are_those_of_the_pool_and_stay_where_they_are(device):
-    source, pool, host = HostPixels(views(), device, COUNT, 3), PixelPool(views(), device), torch.Generator()
-    host.manual_seed(3)
+def test_batches_drawn_ahead_are_those_of_the_host_and_stay_where_they_are(device):
+    source, host = AheadPixels(views(), device, COUNT, 3), HostPixels(views(), device, 3)
+    unused = torch.Generator(device)
     where = source.numbers.data_ptr(), source.colors.data_ptr()
     for _ in range(2 * AHEAD):
         source.prepare()
-        got, want = source.draw(host), pool.draw(COUNT, host)
+        got, want = source.draw(COUNT, unused), host.draw(COUNT, unused)
         assert torch.equal(got.rgb, want.rgb)
         torch.testing.assert_close(got.rays.directions, want.rays.directions)
         assert torch.equal(got.rays.origins, want.rays.origins)
@@ -87,7 +90,7 @@ def test_batches_from_the_host_are_those_of_the_pool_and_stay_where_they_are(dev
 
 
 def test_what_was_drawn_ahead_is_drawn_again_after_a_resume(device):
-    whole, other = HostPixels(views(), device, COUNT, 3), HostPixels(views(), device, COUNT, 4)
+    whole, other = AheadPixels(views(), device, COUNT, 3), AheadPixels(views(), device, COUNT, 4)
     whole.prepare()
     state = whole.state().clone()
     other.prepare()
@@ -96,10 +99,10 @@ def test_what_was_drawn_ahead_is_drawn_again_after_a_resume(device):
     for source in (whole, other):
         source.prepare()
     unused = torch.Generator(device)
-    assert torch.equal(whole.draw(unused).rgb, other.draw(unused).rgb)
+    assert torch.equal(whole.draw(COUNT, unused).rgb, other.draw(COUNT, unused).rgb)
 
 
 def test_photographs_lie_on_the_device_where_they_fit(device, monkeypatch):
-    assert isinstance(pixels_of(views(), device, 8, 0), DevicePixels)
-    monkeypatch.setattr("distill.device.pixels.images_fit", lambda total, free: total > 4 * 102)
-    assert isinstance(pixels_of(views(), device, 8, 0), HostPixels)
+    assert isinstance(unwaiting_pixels(views(), device, 8, 0), DevicePixels)
+    monkeypatch.setattr("distill.photographs.pixels.images_fit", lambda total, free: total > 4 * 102)
+    assert isinstance(unwaiting_pixels(views(), device, 8, 0), AheadPixels)
