@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,23 +11,24 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 from rich.console import Console
-from rich.table import Table
 
-from distill.bench import ablation as bench_ablation
-from distill.bench import architectures as bench_architectures
-from distill.bench import conversions as bench_distill
-from distill.bench import gpu as bench_gpu
-from distill.bench import peers as bench_peers
-from distill.bench.architectures import Contest, compete, write_record
-from distill.bench.conversions import Match
-from distill.bench.curve import Course, curve, curve_table
-from distill.bench.field import field_rows
-from distill.bench.ops import Bench, op_table, ops
-from distill.bench.run import Wish, begun, frames, read, train_steps
-from distill.bench.timing import copy_bandwidth, machine
+from distill.bench import ablation, peers
+from distill.bench.architectures import Contest, compete, save_standings
+from distill.bench.charts import require_matplotlib
+from distill.bench.conversions import Match, convert_all
+from distill.bench.curve import Course, follow
+from distill.bench.field import time_field
+from distill.bench.gpu import GpuPlan
+from distill.bench.gpu_report import report_gpu
+from distill.bench.matrix import save_matrix
+from distill.bench.ops import Bench, OpTimes, time_ops
+from distill.bench.results import BenchResult, Recorded
+from distill.bench.run import Trial, begin_trial, read_pictures, time_frames, time_steps
+from distill.bench.timing import describe_machine, measure_copy
 from distill.learning.fit import Schedule
 from distill.photographs.settings import PRESET, STEPS, UNBOUNDED
 from distill.photographs.training import Training
+from fields.files import write_json
 from render.command import pick_device, run
 
 SCORES = {"cpu": 12, "cuda": 40}  # times that --curve scores the held-out views
@@ -114,114 +116,123 @@ class Flags:
 
 def main() -> None:
     """Entry point."""
-    run(Flags, bench)
+    run(Flags, run_bench)
 
 
-def bench(flags: Flags) -> None:
+def run_bench(flags: Flags) -> None:
     """Measure what was asked for, print a table each, keep all as JSON."""
     flags.check()
     console = Console(stderr=flags.json)
     if flags.gpu_report:
-        told_report(flags, console)
+        make_report(flags, console)
         return
     device = pick_device(flags.device)
-    if flags.architectures or flags.distill:
-        (contest if flags.architectures else distill)(flags, device, console)
-        return
-    result: dict[str, Any] = {"machine": machine(device), "engine": flags.engine}
-    if flags.against:
-        result["against"] = bench_peers.against(wish(flags, flags.steps), device, flags.repeats)
-        console.print(bench_peers.table(result["against"]))
+    if flags.ablation:
+        run_ablation(flags, device, console)
+    elif flags.distill:
+        convert_pairs(flags, device, console)
+    elif flags.architectures:
+        run_contest(flags, device, console)
     else:
-        result |= parts(flags, device, console)
+        measure_parts(flags, device, console)
+
+
+def measure_parts(flags: Flags, device: torch.device, console: Console) -> None:
+    """What takes minutes: one after the other, in this process."""
+    record: dict[str, Any] = {"machine": describe_machine(device).to_record(), "engine": flags.engine}
+    for name, result in take_parts(flags, device):
+        record |= {name: result.to_record()} if name else result.to_record()
+        console.print(result.to_table())
     if flags.out:
-        write_record(result, flags.out)
+        write_json(flags.out, record)
     if flags.json:
-        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.write(json.dumps(record) + "\n")
 
 
-def parts(flags: Flags, device: torch.device, console: Console) -> dict[str, Any]:
-    """What --ops, --train, --frames and --curve give."""
+def take_parts(flags: Flags, device: torch.device) -> Iterator[tuple[str, BenchResult]]:
+    """What --against, or --ops, --train, --frames and --curve give, by name; without one where it brings its own."""
+    if flags.against:
+        yield "against", peers.compare_engines(make_trial(flags, flags.steps), device, flags.repeats)
+        return
     everything = not (flags.ops or flags.train or flags.frames or flags.curve)
-    result: dict[str, Any] = {}
     if flags.ops or everything:
-        own = Bench(device, flags.repeats, copy_bandwidth(flags.repeats, device))
-        size = PRESET[device.type] if flags.preset == "auto" else flags.preset
-        result["copy_bytes_per_second"] = round(own.copy)
-        result["ops"] = ops(flags.points, own)
-        result["fields"] = field_rows(flags.arch, size, flags.points, own)
-        console.print(op_table("ops", result["ops"]), op_table("fields", result["fields"]))
-        console.print(f"a plain copy moves {own.copy / 1e9:.1f} GB/s, read and written")
+        own = Bench(device, flags.repeats, measure_copy(flags.repeats, device))
+        ops = time_ops(flags.points, own)
+        fields = time_field(flags.arch, choose_size(flags, device), flags.points, own)
+        yield "", OpTimes(own.copy, ops, tuple(row for rows in fields.values() for row in rows))
     if flags.train or flags.frames or everything:
-        training = started(flags, flags.steps, device)
-        result["train"] = train_steps(training)
-        console.print(pairs("training step", result["train"]))
+        training = begin_run(flags, flags.steps, device)
+        yield "train", time_steps(training)
         if flags.frames or everything:
-            result["frames"] = frames(training, flags.repeats)
-            console.print(pairs("frames", result["frames"]))
+            yield "frames", time_frames(training, flags.repeats)
     if flags.curve:
         steps = flags.curve_steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
         course = Course(Schedule(steps, flags.max_seconds), flags.views, SCORES[device.type])
-        result["curve"] = curve(started(flags, steps, device), course)
-        console.print(curve_table(result["curve"]))
-    return result
+        yield "curve", follow(begin_run(flags, steps, device), course)
 
 
-def started(flags: Flags, steps: int, device: torch.device) -> Training:
+def begin_run(flags: Flags, steps: int, device: torch.device) -> Training:
     """A run before its first step, with the engine that was asked for."""
-    asked = wish(flags, steps)
-    return bench_peers.started(asked, device) if flags.engine == "nvidia" else begun(asked, read(asked), device)
+    asked = make_trial(flags, steps)
+    if flags.engine == "nvidia":
+        return peers.begin_peer(asked, device)
+    return begin_trial(asked, read_pictures(asked), device)
 
 
-def wish(flags: Flags, steps: int) -> Wish:
+def make_trial(flags: Flags, steps: int) -> Trial:
     """What is trained, for so many steps."""
-    return Wish(flags.data, flags.arch, flags.preset, steps, flags.downscale)
+    return Trial(flags.data, flags.arch, flags.preset, steps, flags.downscale)
 
 
-def told_report(flags: Flags, console: Console) -> None:
+def choose_size(flags: Flags, device: torch.device) -> str:
+    """The preset."""
+    return PRESET[device.type] if flags.preset == "auto" else flags.preset
+
+
+def make_report(flags: Flags, console: Console) -> None:
     """The report on a GPU, kept part by part. ValueError where there is none."""
     device = pick_device(flags.device)
     if flags.device == "auto" and device.type != "cuda":
         raise ValueError("--gpu-report wants a GPU: PyTorch finds no CUDA device here")
     path = flags.out or Path("runs") / "gpu_report.json"
-    plan = bench_gpu.Plan(flags.data, flags.arch, flags.downscale, flags.preset, device.type)
-    result = bench_gpu.report(plan, flags.only, path, console)
-    console.print(bench_gpu.table(result))
-    told(flags, result, {"report": path}, console)
+    plan = GpuPlan(flags.data, flags.arch, flags.downscale, flags.preset, device.type)
+    result = report_gpu(plan, flags.only, path, console)
+    console.print(result.to_table())
+    tell_results(flags, result, {"report": path}, console)
 
 
-def contest(flags: Flags, device: torch.device, console: Console) -> None:
+def run_contest(flags: Flags, device: torch.device, console: Console) -> None:
     """All architectures under one protocol."""
-    bench_architectures.plotting()  # a missing library is told before the work, not after it
-    folder = folder_of(flags, "architectures")
-    result = compete(entered(flags, device), folder, console)
-    record, picture = bench_architectures.save(result | {"machine": machine(device)}, folder)
-    console.print(bench_architectures.table(result))
-    told(flags, result, {"table": record, "plot": picture}, console)
+    require_matplotlib()  # a missing library is told before the work, not after it
+    folder = choose_folder(flags, "architectures")
+    result = compete(enter_contest(flags, device), folder, console)
+    files = save_standings(result, describe_machine(device), folder)
+    console.print(result.to_table())
+    tell_results(flags, result, files, console)
 
 
-def distill(flags: Flags, device: torch.device, console: Console) -> None:
-    """All conversions under one protocol, or one in several variants."""
-    bench_architectures.plotting()  # as above
-    folder, given = folder_of(flags, "distill"), entered(flags, device)
-    if flags.ablation:
-        given = replace(given, only=flags.only[:2] or bench_ablation.PAIR)
-    trained = flags.teachers is not None or flags.resume
-    match = Match(given, flags.convert_seconds, flags.teachers or folder / "teachers", trained, flags.resume)
-    if flags.ablation:
-        result = bench_ablation.ablate(match, folder, console)
-        record = folder / "ablation.json"
-        write_record(result | {"machine": machine(device)}, record)
-        console.print(bench_ablation.table(result))
-        told(flags, result, {"table": record}, console)
-        return
-    result = bench_distill.convert_all(match, folder, console)
-    record, picture = bench_distill.save(result | {"machine": machine(device)}, folder)
-    console.print(bench_distill.matrix(result), bench_distill.bests(result))
-    told(flags, result, {"table": record, "plot": picture}, console)
+def convert_pairs(flags: Flags, device: torch.device, console: Console) -> None:
+    """All conversions under one protocol."""
+    require_matplotlib()  # as above
+    folder = choose_folder(flags, "distill")
+    result = convert_all(pair_up(flags, enter_contest(flags, device), folder), folder, console)
+    files = save_matrix(result, describe_machine(device), folder)
+    console.print(result.to_table(), result.bests_table())
+    tell_results(flags, result, files, console)
 
 
-def folder_of(flags: Flags, name: str) -> Path:
+def run_ablation(flags: Flags, device: torch.device, console: Console) -> None:
+    """One conversion in several variants."""
+    folder = choose_folder(flags, "distill")
+    path, given = folder / "ablation.json", enter_contest(flags, device)
+    match = pair_up(flags, replace(given, only=flags.only[:2] or ablation.PAIR), folder)
+    result = ablation.ablate(match, path, console)
+    write_json(path, result.to_record() | {"machine": describe_machine(device).to_record()})
+    console.print(result.to_table())
+    tell_results(flags, result, {"table": path}, console)
+
+
+def choose_folder(flags: Flags, name: str) -> Path:
     """Where a contest or a matrix is kept. ValueError where that is a file."""
     folder = flags.out or Path("runs") / name
     if folder.exists() and not folder.is_dir():
@@ -229,26 +240,23 @@ def folder_of(flags: Flags, name: str) -> Path:
     return folder
 
 
-def entered(flags: Flags, device: torch.device) -> Contest:
+def enter_contest(flags: Flags, device: torch.device) -> Contest:
     """Who takes part and for how long."""
-    size = PRESET[device.type] if flags.preset == "auto" else flags.preset
-    return Contest(flags.data, flags.seconds, flags.downscale, device.type, size, flags.only)
+    return Contest(flags.data, flags.seconds, flags.downscale, device.type, choose_size(flags, device), flags.only)
 
 
-def told(flags: Flags, result: dict[str, Any], files: dict[str, Path], console: Console) -> None:
+def pair_up(flags: Flags, given: Contest, folder: Path) -> Match:
+    """Who is converted into whom."""
+    trained = flags.teachers is not None or flags.resume
+    return Match(given, flags.convert_seconds, flags.teachers or folder / "teachers", trained, flags.resume)
+
+
+def tell_results(flags: Flags, result: Recorded, files: dict[str, Path], console: Console) -> None:
     """Where it lies; and the result for programs."""
     lines = "\n".join(f"{name} {path}" for name, path in files.items())
     console.print(lines, highlight=False, markup=False, soft_wrap=True)
     if flags.json:
-        sys.stdout.write(json.dumps(result) + "\n")
-
-
-def pairs(title: str, values: dict[str, Any]) -> Table:
-    """For a person."""
-    table = Table(title=title, show_header=False)
-    for name, value in values.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-    return table
+        sys.stdout.write(json.dumps(result.to_record()) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,56 @@
 """Every architecture trained under one protocol and one time budget: a table, its JSON, and a Pareto plot."""
 
-import json
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import fields
-from fields.files import write_beside
+from distill.bench.charts import plot_costs
+from distill.bench.process import run_command
+from distill.bench.results import Failure, tabulate
+from distill.bench.timing import Machine
+from distill.learning.metrics import Metrics
+from fields.files import write_json
 from fields.shape import preset
 
-COLUMNS = {
-    "psnr": "dB",
-    "ssim": "SSIM",
-    "model_bytes": "MB",
-    "parameters": "M par.",
-    "train_seconds": "train s",
-    "frame_ms_median": "ms/frame",
-}
-MARKS = "osD^vPX*"  # of the plot, since colours alone are not told apart by everybody
-STORED = (*COLUMNS, "steps", "samples_per_second", "peak_memory_bytes", "scored_on", "device")
-SCALES = {"model_bytes": 1e-6, "parameters": 1e-6}
-DIGITS = {"psnr": 2, "ssim": 3, "model_bytes": 2, "parameters": 2}
+STORED = (  # of the metrics, in a row of the table
+    "psnr", "ssim", "model_bytes", "parameters", "train_seconds", "frame_ms_median", "steps", "samples_per_second",
+    "peak_memory_bytes", "scored_on", "device",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Who takes part."""
+
+    architecture: str
+    preset: str
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{self.architecture} {self.preset}"
+
+    @property
+    def label(self) -> str:
+        """As folders are named."""
+        return f"{self.architecture}-{self.preset}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One that learnt from photographs, or could not."""
+
+    entrant: Entrant
+    found: Metrics | Failure
+
+    def to_record(self, keys: tuple[str, ...] = STORED) -> dict[str, Any]:
+        """Plain JSON values: these of its metrics."""
+        record, who = self.found.to_record(), {"architecture": self.entrant.architecture, "preset": self.entrant.preset}
+        return who | (record if isinstance(self.found, Failure) else {key: record[key] for key in keys})
 
 
 @dataclass(frozen=True)
@@ -41,167 +64,110 @@ class Contest:
     size: str  # preset that stands for the device: small or base
     only: tuple[str, ...] = ()  # NAME or NAME:PRESET; empty: all names
 
-    def entries(self) -> list[tuple[str, str]]:
-        """(architecture, preset): the named ones, or for every name the size and the variants that end in it."""
+    @property
+    def title(self) -> str:
+        """The data, as tables name it."""
+        name = Path(self.data).name
+        return name if self.downscale == 1 else f"{name} --downscale {self.downscale}"
+
+    def entrants(self) -> list[Entrant]:
+        """The named ones, or for every name the size and the variants that end in it."""
         if self.only:
-            pairs = [entry.partition(":") for entry in self.only]
-            chosen = [(name, size or self.size) for name, _, size in pairs]
+            pairs = [one.partition(":") for one in self.only]
+            chosen = [Entrant(name, size or self.size) for name, _, size in pairs]
         else:
             chosen = [
-                (name, size)
+                Entrant(name, size)
                 for name in fields.NAMES
                 for size in fields.module(name).PRESETS
                 if size == self.size or size.endswith("-" + self.size)
             ]
-        for name, size in chosen:
-            preset(name, size)
+        for one in chosen:
+            preset(one.architecture, one.preset)
         return chosen
 
 
-def compete(contest: Contest, folder: Path, console: Console) -> dict[str, Any]:
-    """Train and score every entry as `train-scene` does, each in a process of its own; keep their files in `folder`.
+@dataclass(frozen=True)
+class Standings:
+    """Of a contest."""
 
-    An entry that fails stays in the table with its reason. ValueError where all failed; KeyboardInterrupt after the
-    entry that was running has saved itself.
+    data: str  # title
+    seconds: float
+    rows: tuple[Standing, ...]  # at least one was trained
+
+    def trained(self) -> list[tuple[Entrant, Metrics]]:
+        """Those that could be, best first."""
+        done = [(row.entrant, row.found) for row in self.rows if isinstance(row.found, Metrics)]
+        return sorted(done, key=lambda one: -one[1].quality.psnr)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        first = next(row.found for row in self.rows if isinstance(row.found, Metrics))
+        return {
+            "data": self.data,
+            "seconds": self.seconds,
+            "scored_on": str(first.quality.protocol),
+            "device": first.effort.device,
+            "rows": [row.to_record() for row in self.rows],
+        }
+
+    def to_table(self) -> Table:
+        """For a person, best first."""
+        columns: dict[str, Callable[[tuple[Entrant, Metrics]], str]] = {
+            "architecture": lambda one: str(one[0]),
+            "dB": lambda one: f"{one[1].quality.psnr:.2f}",
+            "SSIM": lambda one: f"{one[1].quality.ssim:.3f}",
+            "MB": lambda one: f"{one[1].effort.model_bytes / 1e6:.2f}",
+            "M par.": lambda one: f"{one[1].effort.parameters / 1e6:.2f}",
+            "train s": lambda one: f"{one[1].effort.seconds:,.0f}",
+            "ms/frame": lambda one: f"{one[1].frame_ms:,.0f}",
+        }
+        done = self.trained()
+        title = f"{self.data}, {self.seconds:g} s each; {done[0][1].quality.protocol}"
+        shown = tabulate(title, columns, done)
+        for column in shown.columns:
+            column.no_wrap = True
+        for row in self.rows:
+            if isinstance(row.found, Failure):
+                shown.add_row(str(row.entrant), row.found.reason)
+        return shown
+
+
+def compete(contest: Contest, folder: Path, console: Console) -> Standings:
+    """Train and score every entrant as `train-scene` does, each in a process of its own; keep their files in `folder`.
+
+    One that fails stays in the table with its reason. ValueError where all failed; KeyboardInterrupt after the one
+    that was running has saved itself.
     """
-    rows = []
-    for name, size in contest.entries():
-        console.rule(f"{name} {size}")
-        rows.append(one(contest, name, size, folder / f"{name}-{size}", console))
-        if "error" in rows[-1]:
-            console.print(rows[-1]["error"], style="red", highlight=False, markup=False)
-    done = [row for row in rows if "psnr" in row]
-    if not done:
-        raise ValueError(f"no architecture could be trained: {rows[0]['error'] if rows else 'none was named'}")
-    name = Path(contest.data).name
-    return {
-        "data": name if contest.downscale == 1 else f"{name} --downscale {contest.downscale}",
-        "seconds": contest.seconds,
-        "scored_on": done[0]["scored_on"],
-        "device": done[0]["device"],
-        "rows": rows,
-    }
+    rows: list[Standing] = []
+    for entrant in contest.entrants():
+        console.rule(str(entrant))
+        found = train_entrant(contest, entrant, folder / entrant.label, console)
+        rows.append(Standing(entrant, found))
+        if isinstance(found, Failure):
+            console.print(found.reason, style="red", highlight=False, markup=False)
+    if all(isinstance(row.found, Failure) for row in rows):
+        reasons = [row.found.reason for row in rows if isinstance(row.found, Failure)]
+        raise ValueError(f"no architecture could be trained: {(reasons or ['none was named'])[0]}")
+    return Standings(contest.title, contest.seconds, tuple(rows))
 
 
-def one(contest: Contest, name: str, size: str, out: Path, console: Console) -> dict[str, Any]:
-    """One entry: its metrics, or why there are none."""
-    flags = {"--arch": name, "--preset": size, "--max-seconds": contest.seconds, "--downscale": contest.downscale}
-    flags |= {"--device": contest.device, "--out": out}
+def train_entrant(contest: Contest, entrant: Entrant, out: Path, console: Console) -> Metrics | Failure:
+    """One of them."""
+    flags = {"--arch": entrant.architecture, "--preset": entrant.preset, "--max-seconds": contest.seconds}
+    flags |= {"--downscale": contest.downscale, "--device": contest.device, "--out": out}
     words = [str(word) for pair in flags.items() for word in pair]
-    metrics = outcome("distill.train_scene", [contest.data, *words], out / "log.jsonl", contest.seconds, console)
-    row: dict[str, Any] = {"architecture": name, "preset": size}
-    return row | (metrics if "error" in metrics else {key: metrics[key] for key in STORED})
+    return run_command("distill.train_scene", [contest.data, *words], out / "log.jsonl", contest.seconds, console)
 
 
-def outcome(module: str, words: list[str], log: Path, seconds: float, console: Console) -> dict[str, Any]:
-    """What a command printed as JSON, run in a process of its own; or its last line as `error` where it failed."""
-    log.unlink(missing_ok=True)  # of an earlier run
-    command = [sys.executable, "-m", module, *words, "--json"]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        process_group=0,  # else the terminal's Ctrl-C comes to it too, and the second one ends it without saving
-    ) as process:  # fmt: skip
-        try:
-            printed, told = watched(process, log, seconds, console)
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait()
-            raise
-    if process.returncode:
-        return {"error": (told.strip().splitlines() or [f"ended with {process.returncode}"])[-1]}
-    return json.loads(printed)
-
-
-def watched(process: subprocess.Popen, log: Path, seconds: float, console: Console) -> tuple[str, str]:
-    """What the process wrote to its two outputs; until it ends, a bar follows its log."""
-    with Progress(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task("starts ...", total=seconds)
-        while True:
-            try:
-                return process.communicate(timeout=1)
-            except subprocess.TimeoutExpired:
-                last = last_record(log)
-                if last:
-                    quality = "" if last["batch_psnr"] is None else f"  {last['batch_psnr']:.2f} dB in batches"
-                    bar.update(task, completed=last["seconds"], description=f"step {last['step']}{quality}")
-
-
-def last_record(log: Path) -> dict[str, Any]:
-    """The last whole line of a run's log, empty where there is none yet."""
-    try:
-        lines = log.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
-        return json.loads(lines[-1]) if lines else {}
-    except (OSError, json.JSONDecodeError):
-        return {}
-
-
-def table(result: dict[str, Any]) -> Table:
-    """The rows for a person, best first."""
-    title = f"{result['data']}, {result['seconds']:g} s each; {result['scored_on']}"
-    shown = Table("architecture", *COLUMNS.values(), title=title)
-    for column in shown.columns:
-        column.no_wrap = True
-    for row in sorted(result["rows"], key=lambda r: -r.get("psnr", 0)):
-        cells = [shaped(key, row[key]) for key in COLUMNS] if "psnr" in row else [row["error"]]
-        shown.add_row(f"{row['architecture']} {row['preset']}", *cells)
-    return shown
-
-
-def shaped(key: str, value: float) -> str:
-    """A number in the column's unit."""
-    return f"{value * SCALES.get(key, 1):,.{DIGITS.get(key, 0)}f}"
-
-
-def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of (cost, quality) pairs those that no other beats in both, by rising cost."""
-    best: list[tuple[float, float]] = []
-    for cost, quality in sorted(points, key=lambda p: (p[0], -p[1])):
-        if not best or quality > best[-1][1]:
-            best.append((cost, quality))
-    return best
-
-
-def plotting() -> Any:
-    """matplotlib, with its figures and tickers. ValueError, with the command that installs it, where it is missing."""
-    try:
-        import matplotlib.figure
-        import matplotlib.ticker
-    except ImportError:
-        raise ValueError("the plot wants matplotlib: pip install matplotlib") from None
-    return matplotlib
-
-
-def plot(result: dict[str, Any], path: Path) -> None:
-    """Two panels, PSNR against the file's size and against a frame's time, with the front that nothing beats."""
-    library = plotting()
-    picture = library.figure.Figure(figsize=(12, 4.8), layout="constrained")
-    rows = sorted((row for row in result["rows"] if "psnr" in row), key=lambda row: -row["psnr"])
-    dots: list[Any] = []
-    panels = (("model_bytes", "model file, MB"), ("frame_ms_median", "ms per frame"))
-    for axes, (key, label) in zip(picture.subplots(1, 2), panels, strict=True):
-        places = [(row[key] * SCALES.get(key, 1), row["psnr"]) for row in rows]
-        axes.step(*zip(*front(places), strict=True), where="post", color="0.7", zorder=1)
-        dots = [axes.scatter(x, y, marker=MARKS[n % len(MARKS)], zorder=2) for n, (x, y) in enumerate(places)]
-        axes.set(xscale="log", xlabel=label, ylabel="PSNR, dB")
-        axes.xaxis.set_major_locator(library.ticker.LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(library.ticker.NullFormatter())
-        axes.grid(alpha=0.3)
-        axes.margins(0.08)
-    names = [f"{row['architecture']} {row['preset']}" for row in rows]
-    picture.legend(dots, names, loc="outside right center", title="best first")
-    picture.suptitle(f"{result['data']}: {result['seconds']:g} s of training each, {result['device']}")
-    picture.savefig(path, dpi=100)
-
-
-def save(result: dict[str, Any], folder: Path) -> tuple[Path, Path]:
-    """The table as JSON and the plot; where they are."""
-    record, picture = folder / "architectures.json", folder / "architectures.png"
-    write_record(result, record)
-    plot(result, picture)
-    return record, picture
-
-
-def write_record(result: dict[str, Any], path: Path) -> None:
-    """A result as a JSON file."""
-    write_beside(path, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+def save_standings(standings: Standings, machine: Machine, folder: Path) -> dict[str, Path]:
+    """The table as JSON and the plot, PSNR against the file's size and against a frame's time; where they are."""
+    record, picture, done = folder / "architectures.json", folder / "architectures.png", standings.trained()
+    write_json(record, standings.to_record() | {"machine": machine.to_record()})
+    costs = {
+        "model file, MB": [metrics.effort.model_bytes / 1e6 for _, metrics in done],
+        "ms per frame": [metrics.frame_ms for _, metrics in done],
+    }
+    title = f"{standings.data}: {standings.seconds:g} s of training each, {done[0][1].effort.device}"
+    plot_costs(title, [str(entrant) for entrant, _ in done], [m.quality.psnr for _, m in done], costs, picture)
+    return {"table": record, "plot": picture}

@@ -19,7 +19,7 @@ from scenes.evaluate import over_background
 from scenes.scene import View
 
 TARGETS = (30.0, 33.0, 33.3, 35.0)  # dB
-FIRST = 0.02  # share of the run after which views are scored for the first time
+FIRST_SCORE = 0.02  # share of the run after which views are scored for the first time
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,62 @@ class Course:
 
     def shares(self) -> list[float]:
         """Of the run, when the views are scored; the last is the end."""
-        return [FIRST ** (1 - n / (self.scores - 1)) for n in range(self.scores)]
+        return [FIRST_SCORE ** (1 - n / (self.scores - 1)) for n in range(self.scores)]
 
 
-class Held:
+@dataclass(frozen=True)
+class Milestone:
+    """One scoring of the held-out views."""
+
+    step: int
+    seconds: float  # of training until then
+    psnr: float  # dB, mean over the views
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """A run from its first step to its last, as it was scored."""
+
+    points: tuple[Milestone, ...]  # the last is the end; empty where no step was taken
+    seconds: float
+    steps: int
+    samples: int
+    protocol: Protocol
+
+    @property
+    def psnr(self) -> float | None:
+        """At the end, in dB."""
+        return self.points[-1].psnr if self.points else None
+
+    def first_at(self, target: float) -> float | None:
+        """Seconds of training at the first score that is `target` dB or more; None where there is no such score."""
+        return next((point.seconds for point in self.points if point.psnr >= target), None)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "points": [asdict(point) for point in self.points],
+            "seconds_to_db": {f"{target:g}": self.first_at(target) for target in TARGETS},
+            "seconds": self.seconds,
+            "steps": self.steps,
+            "samples": self.samples,
+            "psnr": self.psnr,
+            "protocol": asdict(self.protocol),
+            "scored_on": str(self.protocol),
+        }
+
+    def to_table(self) -> Table:
+        """For a person."""
+        table = Table("seconds", "steps", "dB", title="time to dB", caption=str(self.protocol))
+        for point in self.points:
+            table.add_row(f"{point.seconds:.1f}", str(point.step), f"{point.psnr:.2f}")
+        for target in TARGETS:
+            seconds = self.first_at(target)
+            table.add_row("not reached" if seconds is None else f"{seconds:.1f}", "", f"first at {target:g} or more")
+        return table
+
+
+class HeldOut:
     """Held-out views of a run, on its device; training views where none are held out."""
 
     def __init__(self, training: Training, most: int) -> None:
@@ -45,11 +97,11 @@ class Held:
         self.training, self.device = training, training.device
         self.backdrop = torch.tensor(training.scene.background).to(self.device)
 
-    def psnr(self) -> float:
-        """Mean over the views, as the field stands."""
-        return mean([self.one(view) for view in self.views])
+    def score(self) -> float:
+        """Mean PSNR over the views in dB, as the field stands."""
+        return mean([self.score_view(view) for view in self.views])
 
-    def one(self, view: View) -> float:
+    def score_view(self, view: View) -> float:
         """Of one view."""
         run = self.training
         drawn = run.renderer.image(run.field, run.loss.grid, view.camera).pixels.over(self.backdrop).clamp(0, 1)
@@ -63,43 +115,19 @@ class Held:
         return Protocol(self.split, run.scene.background, size, len(self.views), run.recipe.downscale)
 
 
-def curve(training: Training, course: Course) -> dict[str, Any]:
+def follow(training: Training, course: Course) -> LearningCurve:
     """Train, and score on the way. The clock stands while views are scored; the device has finished its steps then."""
-    held, shares, points = Held(training, course.views), course.shares(), list[dict[str, float]]()
+    held, shares, points = HeldOut(training, course.views), course.shares(), list[Milestone]()
     spent, begin, steps = 0.0, time.perf_counter(), 0
     for step in fit(training.run, training.phases(), course.schedule):
         steps = step.index + 1
         if step.progress >= shares[len(points)] and len(points) < course.scores - 1:
             synchronise(training.device)
             spent += time.perf_counter() - begin
-            points.append({"step": steps, "seconds": round(spent, 3), "psnr": round(held.psnr(), 3)})
+            points.append(Milestone(steps, round(spent, 3), round(held.score(), 3)))
             begin = time.perf_counter()
     synchronise(training.device)
     spent += time.perf_counter() - begin
     if steps:
-        points.append({"step": steps, "seconds": round(spent, 3), "psnr": round(held.psnr(), 3)})
-    return {
-        "points": points,
-        "seconds_to_db": {f"{target:g}": reached(points, target) for target in TARGETS},
-        "seconds": round(spent, 3),
-        "steps": steps,
-        "samples": training.run.samples,
-        "psnr": points[-1]["psnr"] if points else None,
-        "protocol": asdict(held.protocol()),
-        "scored_on": str(held.protocol()),
-    }
-
-
-def reached(points: list[dict[str, float]], target: float) -> float | None:
-    """Seconds of training at the first score that is `target` dB or more; none where there is no such score."""
-    return next((point["seconds"] for point in points if point["psnr"] >= target), None)
-
-
-def curve_table(result: dict[str, Any]) -> Table:
-    """For a person."""
-    table = Table("seconds", "steps", "dB", title="time to dB", caption=result["scored_on"])
-    for point in result["points"]:
-        table.add_row(f"{point['seconds']:.1f}", str(point["step"]), f"{point['psnr']:.2f}")
-    for target, seconds in result["seconds_to_db"].items():
-        table.add_row("not reached" if seconds is None else f"{seconds:.1f}", "", f"first at {target} or more")
-    return table
+        points.append(Milestone(steps, round(spent, 3), round(held.score(), 3)))
+    return LearningCurve(tuple(points), round(spent, 3), steps, training.run.samples, held.protocol())

@@ -8,7 +8,8 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from distill.bench.timing import median_ms
+from distill.bench.results import tabulate
+from distill.bench.timing import measure_ms
 from fields.kernels import grid, modulate, planes, rbf, voxels, wendland
 from render.kernels import composite, march
 from render.occupancy import pack
@@ -36,7 +37,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Work:
     """An op, what it is compared with, and the least work that it stands for."""
 
     name: str
@@ -47,41 +48,80 @@ class Entry:
     operations: float = 0  # floating point; 0 where memory alone counts
 
 
-def bytes_of(*tensors: Tensor) -> int:
+@dataclass(frozen=True)
+class OpTime:
+    """How long an op took, what share of the hardware it gets, and how long its reference took."""
+
+    name: str
+    size: str
+    ms: float  # median
+    moved: int  # bytes, see Work
+    copy: float  # bytes per second of a plain copy, see Bench
+    operations: float  # see Work
+    reference_ms: float | None  # None where the reference was not measured
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values; what was not measured is left out."""
+        rate = self.moved / self.ms * 1e3
+        record = {"op": self.name, "size": self.size, "median_ms": round(self.ms, 3), "bytes": self.moved}
+        record |= {"gigabytes_per_second": round(rate / 1e9, 1), "share_of_copy": round(rate / self.copy, 3)}
+        if self.operations:
+            record["teraflops"] = round(self.operations / self.ms / 1e9, 3)
+        if self.reference_ms is None:
+            return record
+        return record | {"reference_ms": round(self.reference_ms, 2), "ratio": round(self.reference_ms / self.ms, 1)}
+
+
+@dataclass(frozen=True)
+class OpTimes:
+    """Ops and whole fields, in one run on one machine."""
+
+    copy: float  # bytes per second, see Bench
+    ops: tuple[OpTime, ...]
+    fields: tuple[OpTime, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        rows = {"ops": [op.to_record() for op in self.ops], "fields": [field.to_record() for field in self.fields]}
+        return {"copy_bytes_per_second": round(self.copy), **rows}
+
+    def to_table(self) -> Table:
+        """For a person."""
+        columns: dict[str, Callable[[dict[str, Any]], str]] = {
+            heading: lambda row, key=key: str(row.get(key, "")) for key, heading in COLUMNS.items()
+        }
+        columns["of copy"] = lambda row: f"{row['share_of_copy']:.0%}"
+        rows = [row.to_record() for row in (*self.ops, *self.fields)]
+        return tabulate(
+            "ops and whole fields", columns, rows, f"a plain copy moves {self.copy / 1e9:.1f} GB/s, read and written"
+        )
+
+
+def count_bytes(*tensors: Tensor) -> int:
     """That they take."""
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def measured(entry: Entry, bench: Bench) -> dict[str, Any]:
-    """One row: the kernel's time and what share of the hardware it gets; the reference, and how many times slower."""
-    spent = median_ms(entry.kernel, bench.repeats, bench.device)
-    rate = entry.moved / spent * 1e3
-    row = {"op": entry.name, "size": entry.size, "median_ms": round(spent, 3), "bytes": entry.moved}
-    row |= {"gigabytes_per_second": round(rate / 1e9, 1), "share_of_copy": round(rate / bench.copy, 3)}
-    if entry.operations:
-        row["teraflops"] = round(entry.operations / spent / 1e9, 3)
-    if not bench.compare:
-        return row
-    theirs = median_ms(entry.plain, 3, bench.device)
-    return row | {"reference_ms": round(theirs, 2), "ratio": round(theirs / spent, 1)}
+def measure_work(work: Work, bench: Bench) -> OpTime:
+    """The kernel's time, and the reference's where the bench compares."""
+    spent = measure_ms(work.kernel, bench.repeats, bench.device)
+    theirs = measure_ms(work.plain, 3, bench.device) if bench.compare else None
+    return OpTime(work.name, work.size, spent, work.moved, bench.copy, work.operations, theirs)
 
 
-Rows = list[dict[str, Any]]
-
-
-def ops(points: int, bench: Bench) -> Rows:
+def time_ops(points: int, bench: Bench) -> tuple[OpTime, ...]:
     """Every op, forward and backward, against its reference on the same inputs."""
-    return [row for _, make in makers(points, bench, torch.Generator().manual_seed(0)) for row in make()]
+    return tuple(row for _, take in list_ops(points, bench, torch.Generator().manual_seed(0)) for row in take())
 
 
-def makers(points: int, bench: Bench, generator: torch.Generator) -> list[tuple[str, Callable[[], Rows]]]:
+def list_ops(points: int, bench: Bench, generator: torch.Generator) -> list[tuple[str, Callable[[], list[OpTime]]]]:
     """By name, what measures each op."""
-    made = (plane_problem, voxel_problem, rbf_problem, wendland_problem, modulate_problem)
-    named = [(make.__name__.removesuffix("_problem"), make) for make in made]
+    makers = (make_planes, make_voxels, make_rbf, make_wendland, make_modulate)
+    named = [(make.__name__.removeprefix("make_"), make) for make in makers]
     return [
-        ("grid encode", lambda: grid_rows(points, bench, generator)),
-        *((name, lambda make=make: both(make(points, generator), bench)) for name, make in named),
-        ("march and composite", lambda: render_rows(bench, generator)),
+        ("grid encode", lambda: time_grid(points, bench, generator)),
+        *((name, lambda make=make: time_problem(make(points, generator), bench)) for name, make in named),
+        ("march and composite", lambda: time_rendering(bench, generator)),
     ]
 
 
@@ -99,7 +139,7 @@ class Problem:
     operations: float = 0  # of the forward pass, see Entry
 
 
-def both(problem: Problem, bench: Bench) -> list[dict[str, Any]]:
+def time_problem(problem: Problem, bench: Bench) -> list[OpTime]:
     """Two rows: an op alone, and with its gradients. Not the backward pass alone: a kernel may work out again what the
     reference keeps from its forward pass, and the two would then be asked for different work."""
     inputs = tuple(value.to(bench.device) for value in problem.inputs)
@@ -111,19 +151,19 @@ def both(problem: Problem, bench: Bench) -> list[dict[str, Any]]:
     def learn(op: Callable[..., Tensor]) -> tuple[Tensor, ...]:
         return torch.autograd.grad(op(*leaves), wanted, push)
 
-    whole = bytes_of(*wanted)
+    whole = count_bytes(*wanted)
     read = min(whole, problem.gathered * len(inputs[0])) if problem.gathered else whole
-    once = bytes_of(*inputs) - whole + read + bytes_of(output)
+    once = count_bytes(*inputs) - whole + read + count_bytes(output)
     name, size, op, plain = problem.name, problem.size, problem.op, problem.plain
-    alone = Entry(name, size, lambda: op(*inputs), lambda: plain(*inputs), once, problem.operations)
-    full = Entry(
+    alone = Work(name, size, lambda: op(*inputs), lambda: plain(*inputs), once, problem.operations)
+    full = Work(
         f"{name} with gradients", size, lambda: learn(op), lambda: learn(plain), 2 * once + whole,
         3 * problem.operations,
     )  # fmt: skip
-    return [measured(alone, bench), measured(full, bench)]
+    return [measure_work(alone, bench), measure_work(full, bench)]
 
 
-def plane_problem(points: int, generator: torch.Generator) -> Problem:
+def make_planes(points: int, generator: torch.Generator) -> Problem:
     """Three planes at three scales of 16 channels, as triplane's small preset reads them."""
     plan = planes.layout([[(a, b, size, size) for a, b in planes.SPACE] for size in (64, 128, 256)])
     x, table = (torch.rand(n, c, generator=generator) for n, c in ((points, 3), (plan.rows, 16)))
@@ -132,7 +172,7 @@ def plane_problem(points: int, generator: torch.Generator) -> Problem:
     return Problem("planes", size, planes.planes, planes.reference, inputs, (1,), gathered=9 * 4 * 16 * 4)
 
 
-def voxel_problem(points: int, generator: torch.Generator) -> Problem:
+def make_voxels(points: int, generator: torch.Generator) -> Problem:
     """A grid of 128^3 vertices of which the ball in its middle is kept, degree 2."""
     side = (torch.arange(128) + 0.5) / 128 - 0.5
     kept = side[:, None, None] ** 2 + side[:, None] ** 2 + side**2 < 0.3**2
@@ -144,7 +184,7 @@ def voxel_problem(points: int, generator: torch.Generator) -> Problem:
     return Problem("voxels", size, voxels.voxels, voxels.reference, inputs, (1, 2), gathered=8 * 28 * 4)
 
 
-def rbf_problem(points: int, generator: torch.Generator) -> Problem:
+def make_rbf(points: int, generator: torch.Generator) -> Problem:
     """64 Gaussian neurons over 32 features; fewer points, since the reference holds all pairs."""
     points = points // 8 + 1
     shapes = ((points, 32), (64, 32), (64, 32))
@@ -153,7 +193,7 @@ def rbf_problem(points: int, generator: torch.Generator) -> Problem:
     return Problem("rbf", size, rbf.rbf, rbf.reference, inputs, (0, 1, 2), operations=4 * pairs)
 
 
-def wendland_problem(points: int, generator: torch.Generator) -> Problem:
+def make_wendland(points: int, generator: torch.Generator) -> Problem:
     """2^13 kernels all over the box, 16 coefficients each."""
     count = 1 << 13
     x, rows, centres = (torch.rand(n, c, generator=generator) for n, c in ((points, 3), (count, 16), (count, 3)))
@@ -165,14 +205,14 @@ def wendland_problem(points: int, generator: torch.Generator) -> Problem:
     return Problem("wendland", size, wendland.wendland, wendland.reference, inputs, (1,))
 
 
-def modulate_problem(points: int, generator: torch.Generator) -> Problem:
+def make_modulate(points: int, generator: torch.Generator) -> Problem:
     """Rows of 128 channels."""
     inputs = tuple(torch.randn(*shape, generator=generator) for shape in ((points, 128), (points,), (points,)))
     size = f"{points} points x 128 channels"
     return Problem("modulate", size, modulate.modulate, modulate.reference, inputs, (0, 1, 2))
 
 
-def grid_rows(points: int, bench: Bench, generator: torch.Generator) -> list[dict[str, Any]]:
+def time_grid(points: int, bench: Bench, generator: torch.Generator) -> list[OpTime]:
     """Grid encode of random points at 16 levels, 2 features, T = 2^19."""
     plan = grid.layout(3, levels=16, table_bits=19, coarsest=16, finest=2048)
     places: Any = tuple(p.to(bench.device) for p in (plan.scales, plan.vertices, plan.offsets))
@@ -181,83 +221,74 @@ def grid_rows(points: int, bench: Bench, generator: torch.Generator) -> list[dic
     push = torch.rand(points, 32, generator=generator).to(bench.device)
     leaf = table.clone().requires_grad_()
     value = grid.reference(x, leaf, *places) if bench.compare else push
-    size, both = f"{points} points x 16 levels, T = 2^19", bytes_of(x, push)
-    touched = min(bytes_of(table), points * 16 * 8 * 2 * 4)
-    encode = Entry(
+    size, both = f"{points} points x 16 levels, T = 2^19", count_bytes(x, push)
+    touched = min(count_bytes(table), points * 16 * 8 * 2 * 4)
+    encode = Work(
         "grid encode", size, lambda: grid.grid_encode(x, table, *places),
         lambda: grid.reference(x, table, *places), both + touched,
     )  # fmt: skip
-    backward = Entry(
+    backward = Work(
         "grid encode backward", size, lambda: grid.table_grad(push, x, *places, *table.shape),
-        lambda: torch.autograd.grad(value, leaf, push, retain_graph=True), both + bytes_of(table) + touched,
+        lambda: torch.autograd.grad(value, leaf, push, retain_graph=True), both + count_bytes(table) + touched,
     )  # fmt: skip
-    return [measured(encode, bench), measured(backward, bench)]
+    return [measure_work(encode, bench), measure_work(backward, bench)]
 
 
-def render_rows(bench: Bench, generator: torch.Generator) -> list[dict[str, Any]]:
-    """March through a ball of occupied cells, composite what it gave."""
-    rays, resolution, step, device = 4096, 128, 3**0.5 / 1024, bench.device
+def make_rays(rays: int, resolution: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Rays from all around, most of them through a ball of occupied cells in the unit box: what `march` takes before
+    its numbers."""
     cell = (torch.arange(resolution) + 0.5) / resolution - 0.5
     ball = cell[:, None, None] ** 2 + cell[:, None] ** 2 + cell**2 < 0.3**2
     origins = torch.nn.functional.normalize(torch.randn(rays, 3, generator=generator), dim=-1) * 1.5 + 0.5
     target = 0.5 + (torch.rand(rays, 3, generator=generator) - 0.5) * 0.7
-    box = torch.tensor([[0.0] * 3, [1.0] * 3])
-    zeros = torch.zeros(rays)
-    inputs = (
-        origins,
-        torch.nn.functional.normalize(target - origins, dim=-1),
-        zeros,
-        zeros,
-        pack(ball.view(1, -1)),
-        box,
-    )
-    scene: Any = (*(i.to(device) for i in inputs), resolution, step, 0.0)
+    directions = torch.nn.functional.normalize(target - origins, dim=-1)
+    box, zeros = torch.tensor([[0.0] * 3, [1.0] * 3]), torch.zeros(rays)
+    return origins, directions, zeros, zeros, pack(ball.view(1, -1)), box
+
+
+def time_rendering(bench: Bench, generator: torch.Generator) -> list[OpTime]:
+    """March through a ball of occupied cells, composite what it gave."""
+    rays, resolution, step, device = 4096, 128, 3**0.5 / 1024, bench.device
+    scene: Any = (*(i.to(device) for i in make_rays(rays, resolution, generator)), resolution, step, 0.0)
     counts, _ = march.march_count(*scene, 1 << 30)
     offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
     total = int(offsets[-1])
     fill: Any = march.march_fill
     every: Any = march.candidates
+    _, t, dt = fill(*scene, offsets, total)
+
+    def samples() -> tuple[Tensor, ...]:
+        found = torch.nn.functional.pad(march.march_count(*scene, 1 << 30)[0].cumsum(0), (1, 0))
+        return fill(*scene, found, int(found[-1]))
+
+    size, moved = f"{rays} rays, {total} samples", count_bytes(*scene[:6], offsets, t, dt) + total * 8
+    walk = Work("march", size, samples, lambda: every(*scene, 1 << 30)[0], moved)
+    return [measure_work(work, bench) for work in (walk, *composite_works(t, dt, offsets, bench, generator))]
+
+
+def composite_works(
+    t: Tensor, dt: Tensor, offsets: Tensor, bench: Bench, generator: torch.Generator
+) -> tuple[Work, Work]:
+    """Composite forward and backward over samples at distances t (N,), lengths dt (N,), packed by offsets (R + 1,)."""
+    total, rays, device = len(t), len(offsets) - 1, bench.device
     compose: Any = composite.composite
     plain: Any = composite.reference
-    _, t, dt = fill(*scene, offsets, total)
     sigma = torch.rand(total, generator=generator).to(device) * 40
     rgb = torch.rand(total, 3, generator=generator).to(device)
     leaves = [sigma.clone().requires_grad_(), rgb.clone().requires_grad_()]
     outputs = [op(*leaves, t, dt, offsets) for op in ((compose, plain) if bench.compare else (compose,))]
     push = torch.rand(rays, 3, generator=generator).to(device)
 
-    def samples() -> tuple[Tensor, ...]:
-        found = torch.nn.functional.pad(march.march_count(*scene, 1 << 30)[0].cumsum(0), (1, 0))
-        return fill(*scene, found, int(found[-1]))
-
     def gradient(output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return torch.autograd.grad(output[0], leaves, push, retain_graph=True)
 
-    size, given = f"{rays} rays, {total} samples", bytes_of(sigma, rgb, t, dt, offsets)
-    walk = Entry(
-        "march", size, samples, lambda: every(*scene, 1 << 30)[0],
-        bytes_of(*scene[:6], offsets, t, dt) + total * 8,
-    )  # fmt: skip
-    forward = Entry(
+    size, given = f"{rays} rays, {total} samples", count_bytes(sigma, rgb, t, dt, offsets)
+    forward = Work(
         "composite", size, lambda: compose(sigma, rgb, t, dt, offsets),
-        lambda: plain(sigma, rgb, t, dt, offsets), given + bytes_of(sigma, push) + rays * 8,
+        lambda: plain(sigma, rgb, t, dt, offsets), given + count_bytes(sigma, push) + rays * 8,
     )  # fmt: skip
-    backward = Entry(
+    backward = Work(
         "composite backward", size, lambda: gradient(outputs[0]), lambda: gradient(outputs[-1]),
-        given + bytes_of(push, sigma) + bytes_of(sigma, rgb),
+        given + count_bytes(push, sigma) + count_bytes(sigma, rgb),
     )  # fmt: skip
-    return [measured(entry, bench) for entry in (walk, forward, backward)]
-
-
-def op_table(title: str, rows: list[dict[str, Any]]) -> Table:
-    """For a person; without the columns that no row has."""
-    keys = [key for key in COLUMNS if any(key in row for row in rows)]
-    table = Table(*(COLUMNS[key] for key in keys), title=title)
-    for row in rows:
-        table.add_row(*(shown(key, row[key]) if key in row else "" for key in keys))
-    return table
-
-
-def shown(key: str, value: Any) -> str:
-    """A cell."""
-    return f"{value:.0%}" if key == "share_of_copy" else str(value)
+    return forward, backward

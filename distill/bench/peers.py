@@ -3,6 +3,7 @@ scene, same weights to begin with, same batches; first the values are compared, 
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor
 
 import fields.nvidia
 import render.nvidia
-from distill.bench.field import along_rays, asking, scattered
-from distill.bench.run import Wish, begun, frames, read, train_steps
-from distill.bench.timing import median_ms
+from distill.bench.field import POINT_LAYOUTS, prepare_evaluation, scatter_points
+from distill.bench.results import tabulate
+from distill.bench.run import Trial, begin_trial, read_pictures, time_frames, time_steps
+from distill.bench.timing import measure_ms
 from distill.learning.fit import Optimization
 from distill.photographs.pixels import HostPixels
 from distill.photographs.source import Config, Photographs
@@ -24,35 +26,94 @@ from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.precision import precision
 from scenes.placing.cells import possible_cells
 
-POINTS = 1 << 20
+PEER_POINTS = 1 << 20
 
 
-def against(wish: Wish, device: torch.device, repeats: int, points: int = POINTS) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Pairing:
+    """One figure of both."""
+
+    what: str
+    ours: float
+    nvidia: float
+
+    @property
+    def ratio(self) -> float:
+        """Theirs over ours."""
+        return round(self.nvidia / max(self.ours, 1e-9), 3)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"ratio": self.ratio}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The largest ones at the same points."""
+
+    log_density: float
+    rgb: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ours and the peer's in one run."""
+
+    data: str
+    architecture: str
+    values: Differences
+    rows: tuple[Pairing, ...]
+    picture_db: float | None  # our field drawn by both renderers; None where the pictures are equal
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "peer": "nvidia",
+            "values": asdict(self.values),
+            "picture_db": self.picture_db,
+            "rows": [row.to_record() for row in self.rows],
+            "data": self.data,
+            "architecture": self.architecture,
+        }
+
+    def to_table(self) -> Table:
+        """For a person."""
+        columns: dict[str, Callable[[Pairing], str]] = {
+            "what": lambda row: row.what,
+            "ours": lambda row: f"{row.ours:,}",
+            "nvidia": lambda row: f"{row.nvidia:,}",
+            "nvidia / ours": lambda row: f"{row.ratio:.2f}",
+        }
+        off = f"values differ by {self.values.log_density} in log-density, {self.values.rgb} in colour at most"
+        return tabulate(f"{self.data}, {self.architecture}", columns, self.rows, off)
+
+
+def compare_engines(trial: Trial, device: torch.device, repeats: int, points: int = PEER_POINTS) -> Comparison:
     """Values, times and ratios. ValueError where a library is missing, or DATA or --arch is none that the peer has."""
     fields.nvidia.library()
     render.nvidia.library()
-    scene = read(wish)
-    ours, peer = begun(wish, scene, device), begun(wish, scene, device)
+    scene = read_pictures(trial)
+    ours, peer = begin_trial(trial, scene, device), begin_trial(trial, scene, device)
     swap(peer)
-    result: dict[str, Any] = {"peer": "nvidia", "values": values(ours.field, peer.field, device)}
-    rows = field_times(ours.field, peer.field, device, points, repeats)
-    steps = train_steps(ours), train_steps(peer)
-    for name in ("mean_ms", "samples_per_step", "peak_memory_bytes"):
-        rows[f"training step: {name}"] = (steps[0][name], steps[1][name])
-    result["picture_db"] = picture_db(ours, peer)
-    drawn = frames(ours, repeats), frames(peer, repeats)
-    rows |= {f"frame: {name}": (drawn[0][name], drawn[1][name]) for name in drawn[0] if name.endswith("_ms")}
-    result["rows"] = [
-        {"what": k, "ours": a, "nvidia": b, "ratio": round(b / max(a, 1e-9), 3)} for k, (a, b) in rows.items()
+    values = compare_values(ours.field, peer.field, device)
+    rows = compare_fields(ours.field, peer.field, device, points, repeats)
+    own, other = time_steps(ours), time_steps(peer)
+    rows += [
+        Pairing("training step: mean_ms", own.mean_ms, other.mean_ms),
+        Pairing("training step: samples_per_step", own.samples_per_step, other.samples_per_step),
+        Pairing("training step: peak_memory_bytes", own.peak_memory_bytes, other.peak_memory_bytes),
     ]
-    return result | {"data": wish.data, "architecture": wish.architecture}
+    drawn = compare_pictures(ours, peer)
+    for own, other in zip(*(time_frames(run, repeats).sizes for run in (ours, peer)), strict=True):
+        rows.append(Pairing(f"frame: {own.width}x{own.height}_ms", own.ms, other.ms))
+    return Comparison(trial.data, trial.architecture, values, tuple(rows), drawn)
 
 
-def started(wish: Wish, device: torch.device) -> Training:
-    """A run of the peer's alone, before its first step. ValueError as `against`."""
+def begin_peer(trial: Trial, device: torch.device) -> Training:
+    """A run of the peer's alone, before its first step. ValueError as for `compare_engines`."""
     fields.nvidia.library()
     render.nvidia.library()
-    training = begun(wish, read(wish), device)
+    training = begin_trial(trial, read_pictures(trial), device)
     swap(training)
     return training
 
@@ -70,62 +131,52 @@ def swap(training: Training) -> None:
     training.run = Optimization(training.field)
 
 
-def values(ours: Field, peer: Field, device: torch.device) -> dict[str, float]:
+def compare_values(ours: Field, peer: Field, device: torch.device) -> Differences:
     """Largest differences at the same points, of log-density and of colour, where both read the same vertices."""
     generator = torch.Generator().manual_seed(0)
-    x, d = scattered(1 << 14, generator)
+    x, d = scatter_points(1 << 14, generator)
     x = (x * fields.nvidia.same_up_to(ours.architecture)).to(device)  # type: ignore[arg-type]
     x, d = ours.space.scene(x), d.to(device)
     with torch.no_grad(), precision(device):
         (sigma, rgb), (theirs, other) = ours.radiance(x, d), peer.radiance(x, d)
     off = (sigma.log() - theirs.log()).abs().max(), (rgb - other).abs().max()
-    return {"log_density": round(float(off[0]), 5), "rgb": round(float(off[1]), 5)}
+    return Differences(round(float(off[0]), 5), round(float(off[1]), 5))
 
 
-def field_times(ours: Field, peer: Field, device: torch.device, points: int, repeats: int) -> dict[str, Any]:
+def compare_fields(ours: Field, peer: Field, device: torch.device, points: int, repeats: int) -> list[Pairing]:
     """Milliseconds of both, by what was asked."""
-    generator, rows = torch.Generator().manual_seed(0), dict[str, Any]()
-    for layout, place in (("random", scattered), ("along rays", along_rays)):
+    generator, rows = torch.Generator().manual_seed(0), list[Pairing]()
+    for layout, place in POINT_LAYOUTS.items():
         x, d = (value.to(device) for value in place(points, generator))
         x = ours.space.scene(x)
-        pair = timed(ours, x, d, repeats), timed(peer, x, d, repeats)
-        rows |= {f"{points} points, {layout}: {what}, ms": (pair[0][what], pair[1][what]) for what in pair[0]}
+        own, other = time_evaluations(ours, x, d, repeats), time_evaluations(peer, x, d, repeats)
+        rows += [Pairing(f"{points} points, {layout}: {what}, ms", own[what], other[what]) for what in own]
     return rows
 
 
-def timed(field: Field, x: Tensor, d: Tensor, repeats: int) -> dict[str, float]:
+def time_evaluations(field: Field, x: Tensor, d: Tensor, repeats: int) -> dict[str, float]:
     """Milliseconds of density, radiance, and radiance with gradients."""
-    density, radiance, _ = asking(field, x, d)
+    asked = prepare_evaluation(field, x, d)
     parameters = [p for p in field.parameters() if p.numel()]
     push = torch.ones(len(x), device=x.device), torch.ones_like(x)
 
     def learn() -> object:
         with precision(x.device):
-            answer = radiance()
+            answer = asked.radiance()
         return torch.autograd.grad(answer, parameters, push)
 
     def quiet(ask: Callable[[], object]) -> float:
         with torch.no_grad():
-            return median_ms(ask, repeats, x.device)
+            return measure_ms(ask, repeats, x.device)
 
-    times = {"density": quiet(density), "radiance": quiet(radiance)}
-    times["radiance with gradients"] = median_ms(learn, repeats, x.device)
+    times = {"density": quiet(asked.density), "radiance": quiet(asked.radiance)}
+    times["radiance with gradients"] = measure_ms(learn, repeats, x.device)
     return {name: round(spent, 3) for name, spent in times.items()}
 
 
-def picture_db(ours: Training, peer: Training) -> float | None:
+def compare_pictures(ours: Training, peer: Training) -> float | None:
     """Our trained field drawn by our renderer and by the peer's: none where the pictures are equal."""
     camera = (ours.scene.test or ours.scene.train)[0].camera
     drawn = [run.renderer.image(ours.field, ours.loss.grid, camera).pixels.rgb.clamp(0, 1) for run in (ours, peer)]
     found = psnr(*drawn)
     return round(found, 2) if math.isfinite(found) else None
-
-
-def table(result: dict[str, Any]) -> Table:
-    """For a person."""
-    shown = Table("what", "ours", "nvidia", "nvidia / ours", title=f"{result['data']}, {result['architecture']}")
-    for row in result["rows"]:
-        shown.add_row(row["what"], f"{row['ours']:,}", f"{row['nvidia']:,}", f"{row['ratio']:.2f}")
-    off = result["values"]
-    shown.caption = f"values differ by {off['log_density']} in log-density, {off['rgb']} in colour at most"
-    return shown

@@ -2,23 +2,26 @@
 
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from rich.table import Table
 
-from distill.bench.timing import forget_peak, median_ms, peak_bytes, synchronise
+from distill.bench.results import list_values
+from distill.bench.timing import forget_peak, measure_ms, read_peak, synchronise
 from distill.learning.fit import Schedule, fit
 from distill.photographs.settings import BATCH, PRESET, STRIDE
 from distill.photographs.training import Recipe, Training
 from render.camera import Camera
+from render.renderer import Frame
 from scenes.scene import ReadOptions, Scene, load
 
-SIZES = ((400, 400), (800, 800), (1920, 1080))  # pixels of the frames
+FRAME_SIZES = ((400, 400), (800, 800), (1920, 1080))  # pixels of the frames
 
 
 @dataclass(frozen=True)
-class Wish:
+class Trial:
     """What is trained."""
 
     data: str
@@ -29,77 +32,126 @@ class Wish:
     batch: int = 0  # samples of a step; 0: the device's
 
 
-def read(wish: Wish) -> Scene:
+def read_pictures(trial: Trial) -> Scene:
     """The pictures."""
-    return load(wish.data, ReadOptions(wish.downscale))
+    return load(trial.data, ReadOptions(trial.downscale))
 
 
-def begun(wish: Wish, scene: Scene, device: torch.device) -> Training:
+def begin_trial(trial: Trial, scene: Scene, device: torch.device) -> Training:
     """A run before its first step."""
     kind = device.type
     recipe = Recipe(
-        data=wish.data,
-        architecture=wish.architecture,
-        preset=PRESET[kind] if wish.preset == "auto" else wish.preset,
+        data=trial.data,
+        architecture=trial.architecture,
+        preset=PRESET[kind] if trial.preset == "auto" else trial.preset,
         seed=0,
-        steps=wish.steps,
-        batch=wish.batch or BATCH[kind],
-        downscale=wish.downscale,
+        steps=trial.steps,
+        batch=trial.batch or BATCH[kind],
+        downscale=trial.downscale,
         device=kind,
         step=STRIDE[kind],
     )
     return Training(scene, recipe, device)
 
 
-def train_steps(training: Training) -> dict[str, Any]:
-    """The whole run; its first third is not counted. The mean is between two moments at which the device had done all
-    that it was asked for; the median is what the host saw."""
-    steps, device = training.recipe.steps, training.device
+@dataclass(frozen=True)
+class StepTimes:
+    """Training steps."""
+
+    data: str
+    architecture: str
+    preset: str
+    steps: int  # counted: the first third is not
+    median_ms: float  # as the host saw it
+    mean_ms: float  # between two moments at which the device had done all that it was asked for
+    samples_per_step: int
+    rays_per_step: int
+    samples_per_second: int
+    peak_memory_bytes: int
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    def to_table(self) -> Table:
+        """For a person."""
+        return list_values("training step", self.to_record())
+
+
+@dataclass(frozen=True)
+class FrameTime:
+    """Frames of one size."""
+
+    width: int  # pixels
+    height: int
+    ms: float  # median
+    samples_per_second: int
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """Frames at several sizes."""
+
+    sizes: tuple[FrameTime, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values, two for each size."""
+        record: dict[str, Any] = {}
+        for one in self.sizes:
+            name = f"{one.width}x{one.height}"
+            record |= {f"{name}_ms": one.ms, f"{name}_samples_per_second": one.samples_per_second}
+        return record
+
+    def to_table(self) -> Table:
+        """For a person."""
+        return list_values("frames", self.to_record())
+
+
+def time_steps(training: Training) -> StepTimes:
+    """The whole run."""
+    recipe, device = training.recipe, training.device
     forget_peak(device)
-    before, spent, begin, counted = 0.0, 0.0, 0.0, []
-    for step in fit(training.run, training.phases(), Schedule(steps)):
-        if step.index == steps // 3:
+    before, begin, counted = 0.0, 0.0, []
+    for step in fit(training.run, training.phases(), Schedule(recipe.steps)):
+        if step.index == recipe.steps // 3:
             synchronise(device)
             begin = time.perf_counter()
-        if step.index > steps // 3:
+        if step.index > recipe.steps // 3:
             counted.append((step.seconds - before, step.samples, step.rays))
         before = step.seconds
     synchronise(device)
     spent = time.perf_counter() - begin
     seconds, samples, rays = zip(*counted, strict=True)
-    return {
-        "data": training.recipe.data,
-        "architecture": training.recipe.architecture,
-        "preset": training.recipe.preset,
-        "steps": len(counted),
-        "median_ms": round(statistics.median(seconds) * 1e3, 2),
-        "mean_ms": round(spent / len(counted) * 1e3, 3),
-        "samples_per_step": round(statistics.mean(samples)),
-        "rays_per_step": round(statistics.mean(rays)),
-        "samples_per_second": round(sum(samples) / spent),
-        "peak_memory_bytes": peak_bytes(device),
-    }
+    return StepTimes(
+        data=recipe.data,
+        architecture=recipe.architecture,
+        preset=recipe.preset,
+        steps=len(counted),
+        median_ms=round(statistics.median(seconds) * 1e3, 2),
+        mean_ms=round(spent / len(counted) * 1e3, 3),
+        samples_per_step=round(statistics.mean(samples)),
+        rays_per_step=round(statistics.mean(rays)),
+        samples_per_second=round(sum(samples) / spent),
+        peak_memory_bytes=read_peak(device),
+    )
 
 
-def frames(training: Training, repeats: int) -> dict[str, Any]:
-    """Frames of the first test view at several sizes."""
-    device = training.device
-    camera = (training.scene.test or training.scene.train)[0].camera
-    result: dict[str, Any] = {}
-    for width, height in SIZES:
-        view = framed(camera, width, height)
-        drawn = training.renderer.image(training.field, training.loss.grid, view)
-        spent = median_ms(
-            lambda view=view: training.renderer.image(training.field, training.loss.grid, view),
-            max(3, repeats // 2),
-            device,
-        )
-        result[f"{width}x{height}_ms"] = round(spent, 3)
-        result[f"{width}x{height}_samples_per_second"] = round(drawn.samples / spent * 1e3)
-    return result
+def time_frames(training: Training, repeats: int) -> FrameTimes:
+    """Frames of the first test view."""
+    camera, sizes = (training.scene.test or training.scene.train)[0].camera, []
+    for width, height in FRAME_SIZES:
+        view = reframe(camera, width, height)
+
+        def draw(view: Camera = view) -> Frame:
+            return training.renderer.image(training.field, training.loss.grid, view)
+
+        samples = draw().samples
+        spent = measure_ms(draw, max(3, repeats // 2), training.device)
+        sizes.append(FrameTime(width, height, round(spent, 3), round(samples / spent * 1e3)))
+    return FrameTimes(tuple(sizes))
 
 
-def framed(camera: Camera, width: int, height: int) -> Camera:
+def reframe(camera: Camera, width: int, height: int) -> Camera:
     """The same view in a frame of another shape: what was seen from top to bottom fills its height, and pixels keep
     their shape; at the sides more is seen, or less."""
     own = max(1, round(camera.size[0] * height / camera.size[1]))

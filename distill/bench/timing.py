@@ -5,6 +5,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numba
@@ -15,17 +16,27 @@ from render.precision import precision
 COPIED = {"cpu": 1 << 27, "cuda": 1 << 30}  # bytes: well past the caches
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """What the numbers were taken on."""
+@dataclass(frozen=True)
+class Machine:
+    """What numbers were taken on."""
+
+    device: str  # its maker's name
+    threads: int
+    bf16: bool  # whether networks multiply in it
+    torch: str  # version
+    numba: str
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """As it is now."""
     with precision(device):
         half = torch.is_autocast_enabled(device.type)
-    return {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "bf16": half,
-        "torch": torch.__version__,
-        "numba": numba.__version__,
-    }
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
+    return Machine(name, torch.get_num_threads(), half, torch.__version__, numba.__version__)
 
 
 def synchronise(device: torch.device) -> None:
@@ -34,13 +45,13 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def median_ms(work: Callable[[], object], repeats: int, device: torch.device) -> float:
+def measure_ms(work: Callable[[], object], repeats: int, device: torch.device) -> float:
     """Median time of a call in milliseconds, after one that is not counted, in which kernels are compiled. On CUDA
     between two events in the stream; what the host waits for inside the call counts, caches stay as they are."""
     work()
     synchronise(device)
     if device.type == "cuda":
-        return statistics.median(event_ms(work, repeats))
+        return statistics.median(time_events(work, repeats))
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -49,7 +60,7 @@ def median_ms(work: Callable[[], object], repeats: int, device: torch.device) ->
     return statistics.median(times) * 1e3
 
 
-def event_ms(work: Callable[[], object], repeats: int) -> list[float]:
+def time_events(work: Callable[[], object], repeats: int) -> list[float]:
     """Milliseconds of every call, on the GPU's clock."""
     pairs = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(repeats)]
     for begin, end in pairs:
@@ -60,11 +71,11 @@ def event_ms(work: Callable[[], object], repeats: int) -> list[float]:
     return [begin.elapsed_time(end) for begin, end in pairs]
 
 
-def copy_bandwidth(repeats: int, device: torch.device, size: int = 0) -> float:
+def measure_copy(repeats: int, device: torch.device, size: int = 0) -> float:
     """Bytes per second, read and written, of a copy from the device's memory to itself; `size` bytes, 0: COPIED."""
     source = torch.ones((size or COPIED[device.type]) // 4, device=device)
     target = torch.empty_like(source)
-    spent = median_ms(lambda: target.copy_(source), repeats, device)
+    spent = measure_ms(lambda: target.copy_(source), repeats, device)
     return 2 * source.numel() * 4 / spent * 1e3
 
 
@@ -74,7 +85,7 @@ def forget_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak_bytes(device: torch.device) -> int:
+def read_peak(device: torch.device) -> int:
     """Most memory taken: by tensors since `forget_peak` on CUDA, by the whole process since its start on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

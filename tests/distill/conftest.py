@@ -10,19 +10,23 @@ import pytest
 
 from distill.bench import architectures as bench_architectures
 from distill.bench import conversions as bench_distill
+from distill.bench.results import Failure
+from distill.learning.metrics import Metrics
 
 
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Contests and matrices run the same commands with the same words, but without processes of their own."""
 
-    def outcome(module, words, *_):
+    def run_command(module, words, *_):
         printed, told = io.StringIO(), io.StringIO()
         with monkeypatch.context() as patch, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
             patch.setattr(sys, "argv", [module, *words, "--json"])
             with pytest.raises(SystemExit) as end:
                 importlib.import_module(module).main()
-        return {"error": told.getvalue().strip().splitlines()[-1]} if end.value.code else json.loads(printed.getvalue())
+        if end.value.code:
+            return Failure(told.getvalue().strip().splitlines()[-1])
+        return Metrics.from_record(json.loads(printed.getvalue()))
 
     for module in (bench_architectures, bench_distill):
-        monkeypatch.setattr(module, "outcome", outcome)
+        monkeypatch.setattr(module, "run_command", run_command)

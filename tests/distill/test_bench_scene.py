@@ -53,7 +53,7 @@ def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
 
 
 def test_training_and_frames_are_measured(monkeypatch, capsys):
-    monkeypatch.setattr(bench_run, "SIZES", ((20, 20), (40, 30)))  # 30 steps leave fog, which is slow to draw
+    monkeypatch.setattr(bench_run, "FRAME_SIZES", ((20, 20), (40, 30)))  # 30 steps leave fog, which is slow to draw
     assert run(monkeypatch, "builtin:48", "--frames", "--steps", 30, "--preset", "tiny", "--repeats", 3, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"machine", "engine", "train", "frames"}
@@ -68,7 +68,7 @@ def test_training_and_frames_are_measured(monkeypatch, capsys):
 
 def test_a_frame_of_another_shape_keeps_its_pixels_square():
     camera = Camera(torch.eye(4), Intrinsics(100.0, 100.0, 50.0, 50.0), (100, 100))
-    wide = bench_run.framed(camera, 384, 216)
+    wide = bench_run.reframe(camera, 384, 216)
     assert wide.size == (384, 216)
     assert wide.intrinsics.fx == pytest.approx(wide.intrinsics.fy) == pytest.approx(216)
     assert (wide.intrinsics.cx, wide.intrinsics.cy) == pytest.approx((192, 108))

@@ -11,7 +11,11 @@ from rich.console import Console
 import fields
 from distill import bench_scene
 from distill.bench import architectures as bench_architectures
-from distill.bench.architectures import Contest, compete, front, outcome, plotting
+from distill.bench import process
+from distill.bench.architectures import Contest, Entrant, compete
+from distill.bench.charts import find_front, require_matplotlib
+from distill.bench.process import run_command
+from distill.bench.results import Failure
 
 
 def run(monkeypatch, *arguments):
@@ -22,23 +26,23 @@ def run(monkeypatch, *arguments):
 
 
 def test_entries_are_all_names_at_the_size_or_the_named_ones():
-    every = Contest("builtin", 1, 1, "cpu", "small").entries()
-    assert {name for name, _ in every} == set(fields.NAMES)
-    assert all(size == "small" or size.endswith("-small") for _, size in every)
-    assert Contest("x", 1, 1, "cpu", "small", ("hashgrid:tiny", "hashgrid")).entries() == [
-        ("hashgrid", "tiny"),
-        ("hashgrid", "small"),
+    every = Contest("builtin", 1, 1, "cpu", "small").entrants()
+    assert {one.architecture for one in every} == set(fields.NAMES)
+    assert all(one.preset == "small" or one.preset.endswith("-small") for one in every)
+    assert Contest("x", 1, 1, "cpu", "small", ("hashgrid:tiny", "hashgrid")).entrants() == [
+        Entrant("hashgrid", "tiny"),
+        Entrant("hashgrid", "small"),
     ]
     with pytest.raises(ValueError, match="did you mean 'hashgrid'"):
-        Contest("x", 1, 1, "cpu", "small", ("hashgird",)).entries()
+        Contest("x", 1, 1, "cpu", "small", ("hashgird",)).entrants()
     with pytest.raises(ValueError, match="hashgrid has no preset 'huge'"):
-        Contest("x", 1, 1, "cpu", "small", ("hashgrid:huge",)).entries()
+        Contest("x", 1, 1, "cpu", "small", ("hashgrid:huge",)).entrants()
 
 
 def test_the_front_holds_what_nothing_beats():
     points = [(1.0, 20.0), (2.0, 19.0), (3.0, 25.0), (3.0, 24.0), (9.0, 25.0), (10.0, 26.0)]
-    assert front(points) == [(1.0, 20.0), (3.0, 25.0), (10.0, 26.0)]
-    assert front([]) == []
+    assert find_front(points) == [(1.0, 20.0), (3.0, 25.0), (10.0, 26.0)]
+    assert find_front([]) == []
 
 
 def test_a_contest_leaves_table_plot_and_models(in_this_process, monkeypatch, tmp_path, capfd):
@@ -60,14 +64,15 @@ def test_a_contest_leaves_table_plot_and_models(in_this_process, monkeypatch, tm
 
 
 def test_a_failing_entry_is_told_and_the_others_go_on(monkeypatch, tmp_path):
-    answers = iter([{"architecture": "mlp", "preset": "tiny", "error": "no memory"}])
-    real = bench_architectures.one
-    monkeypatch.setattr(bench_architectures, "one", lambda *a: next(answers, None) or real(*a))
+    answers = iter([Failure("no memory")])
+    real = bench_architectures.train_entrant
+    monkeypatch.setattr(bench_architectures, "train_entrant", lambda *a: next(answers, None) or real(*a))
     contest = Contest("builtin:48", 0.2, 1, "cpu", "small", ("mlp:tiny", "hashgrid:tiny"))  # the latter as a process
     result = compete(contest, tmp_path, Console(quiet=True))
-    assert result["rows"][0]["error"] == "no memory"
-    assert result["rows"][1]["psnr"] > 0
-    assert bench_architectures.table(result).row_count == 2
+    rows = result.to_record()["rows"]
+    assert rows[0] == {"architecture": "mlp", "preset": "tiny", "error": "no memory"}
+    assert rows[1]["psnr"] > 0
+    assert result.to_table().row_count == 2
 
 
 def test_data_that_cannot_be_read_is_one_line(monkeypatch, tmp_path, capfd):
@@ -81,7 +86,7 @@ def test_data_that_cannot_be_read_is_one_line(monkeypatch, tmp_path, capfd):
 def test_missing_matplotlib_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ValueError, match="pip install matplotlib"):
-        plotting()
+        require_matplotlib()
 
 
 def test_an_interrupted_process_is_told_once_and_waited_for(monkeypatch, tmp_path):
@@ -103,7 +108,7 @@ except KeyboardInterrupt:
             time.sleep(0.02)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench_architectures, "watched", interrupted)
+    monkeypatch.setattr(process, "follow_log", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        outcome("slow_command", [], tmp_path / "log.jsonl", 1.0, Console(quiet=True))
+        run_command("slow_command", [], tmp_path / "log.jsonl", 1.0, Console(quiet=True))
     assert (tmp_path / "saved").exists()

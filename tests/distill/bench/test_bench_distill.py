@@ -14,11 +14,18 @@ import fields
 from distill import bench_scene
 from distill.bench import ablation as bench_ablation
 from distill.bench import conversions as bench_distill
-from distill.bench.architectures import Contest, plotting
-from distill.bench.conversions import Match, compared, convert_all, figures
+from distill.bench.architectures import Contest, Entrant, Standing
+from distill.bench.charts import draw_heat, require_matplotlib
+from distill.bench.conversions import Match, convert_all
+from distill.bench.matrix import ConversionMatrix, Converted, Figures, Graduate, compare_with_trained, save_matrix
+from distill.bench.results import Failure
+from distill.bench.timing import Machine
+from distill.learning.metrics import Effort, Metrics, Teacher
+from render.metrics import Protocol, Quality, Score
 
 QUIET = Console(quiet=True)
-SCORED = "8 test pictures"
+EIGHT = Protocol("test", (1.0, 1.0, 1.0), (48, 48), 8)
+MACHINE = Machine("cpu", 2, False, "2", "0")
 CAST = ("hashgrid:tiny", "mlp:tiny", "vm:tiny")
 
 
@@ -27,17 +34,20 @@ def match(only=CAST, seconds=2.0, resume=False, **given):
     return Match(contest, seconds, given.get("teachers", Path("none")), True, resume)
 
 
+def effort(seconds, device="cpu, 1 threads"):
+    return Effort(seconds, 7, 100, 50, 10, 1000, 1 << 20, device, "vm", "tiny")
+
+
 def printed(psnr, teacher=30.0, seconds=2.0):
-    """What convert-scene prints, of what is read."""
-    return {
-        "psnr": psnr, "photographs": {"teacher_psnr": teacher, "teacher_ssim": 0.9}, "psnr_teacher": 33.0,
-        "train_seconds": seconds, "steps": 7, "model_bytes": 1000, "frame_ms_median": 5.0, "scored_on": SCORED,
-        "device": "cpu, 1 threads", "images": [],
-    }  # fmt: skip
+    """What convert-scene found."""
+    taught = Teacher("t.safetensors", "mlp", 2000, 4.0, 33.0, Score("t.safetensors", teacher, 0.9))
+    return Metrics(Quality((Score("a", psnr, 0.8),), EIGHT), effort(seconds), 5.0, None, taught)
 
 
-def trained(psnr=28.0, seconds=10.0, scored_on=SCORED, **more):
-    return {"psnr": psnr, "train_seconds": seconds, "scored_on": scored_on, "device": "cpu, 1 threads"} | more
+def trained(psnr=28.0, seconds=10.0, protocol=EIGHT, architecture="vm", device="cpu, 1 threads"):
+    """A field from photographs."""
+    found = Metrics(Quality((Score("a", psnr, 0.8),), protocol), effort(seconds, device), 5.0, 1000)
+    return Graduate(Standing(Entrant(architecture, "tiny"), found), f"of {architecture}")
 
 
 @pytest.fixture
@@ -46,11 +56,9 @@ def staged(monkeypatch):
     calls, answers = [], {}
 
     def teachers(given, _):
-        return {
-            (name, size): trained(architecture=name, preset=size, digest=f"of {name}") for name, size in given.entries()
-        }
+        return {one: trained(architecture=one.architecture) for one in given.entrants()}
 
-    def outcome(module, words, log, seconds, console):
+    def run_command(module, words, log, seconds, console):
         assert (module, seconds) == ("distill.convert_scene", 2.0)
         pair = Path(words[0]).parent.name, f"{words[words.index('--to') + 1]}-{words[words.index('--preset') + 1]}"
         assert log.parent.name == Path(words[words.index("--out") + 1]).name
@@ -61,9 +69,9 @@ def staged(monkeypatch):
         return answer
 
     for module in (bench_distill, bench_ablation):
-        monkeypatch.setattr(module, "teachers", teachers)
+        monkeypatch.setattr(module, "train_teachers", teachers)
     monkeypatch.setattr(bench_distill, "is_there", lambda folder: True)
-    monkeypatch.setattr(bench_distill, "outcome", outcome)
+    monkeypatch.setattr(bench_distill, "run_command", run_command)
     return calls, answers
 
 
@@ -82,38 +90,58 @@ def lines_of(table):
 
 
 def test_entries_are_all_architectures_without_variants_or_the_named_ones_once():
-    assert match(()).entries() == [(name, "tiny") for name in fields.NAMES]
-    assert match(("mlp:small", "mlp", "mlp:tiny")).entries() == [("mlp", "small"), ("mlp", "tiny")]
+    assert match(()).entrants() == [Entrant(name, "tiny") for name in fields.NAMES]
+    assert match(("mlp:small", "mlp", "mlp:tiny")).entrants() == [Entrant("mlp", "small"), Entrant("mlp", "tiny")]
     with pytest.raises(ValueError, match="two architectures or more in --only, found 1"):
-        match(("mlp", "mlp:tiny")).entries()
+        match(("mlp", "mlp:tiny")).entrants()
 
 
 def test_figures_are_differences_of_what_was_printed():
-    row = figures(printed(29.25, teacher=30.0))
-    assert (row["psnr"], row["teacher_psnr"], row["difference"]) == (29.25, 30.0, -0.75)
-    assert (row["psnr_teacher"], row["train_seconds"], row["model_bytes"]) == (33.0, 2.0, 1000)
+    row = Figures.of(printed(29.25, teacher=30.0))
+    assert (row.psnr, row.teacher_psnr, row.difference) == (29.25, 30.0, -0.75)
+    assert (row.psnr_teacher, row.seconds, row.model_bytes) == (33.0, 2.0, 1000)
+    assert Figures.from_record(json.loads(json.dumps(row.to_record()))) == row
 
 
 def test_speed_up_is_told_only_where_the_student_is_as_good_as_a_trained_one():
-    row = figures(printed(29.0, seconds=2.0))
-    better = compared(row, trained(28.0, seconds=10.0))
-    assert (better["gain"], better["speed_up"], better["photographs_psnr"]) == (1.0, 5.0, 28.0)
-    assert compared(row, trained(29.0))["speed_up"] == 5.0
-    behind = compared(row, trained(29.5))
-    assert (behind["gain"], behind["speed_up"]) == (-0.5, None)
-    for other in (trained(scored_on="25 test pictures"), {"error": "no memory"}):
-        unknown = compared(row, other)
-        assert (unknown["gain"], unknown["speed_up"], unknown["photographs_psnr"]) == (None, None, None)
+    row = Figures.of(printed(29.0, seconds=2.0))
+    better = compare_with_trained(row, trained(28.0, seconds=10.0))
+    assert better is not None
+    assert (better.gain, better.speed_up, better.psnr) == (1.0, 5.0, 28.0)
+    equal, behind = (compare_with_trained(row, trained(db)) for db in (29.0, 29.5))
+    assert equal is not None and behind is not None
+    assert equal.speed_up == 5.0
+    assert (behind.gain, behind.speed_up) == (-0.5, None)
+    failed = Graduate(Standing(Entrant("vm", "tiny"), Failure("no memory")))
+    pair = Entrant("mlp", "tiny"), Entrant("vm", "tiny")
+    for other in (trained(protocol=Protocol("test", (1.0, 1.0, 1.0), (48, 48), 25)), failed):
+        assert compare_with_trained(row, other) is None
+        record = Converted(*pair, row).to_record(other)
+        assert (record["gain"], record["speed_up"], record["photographs_psnr"]) == (None, None, None)
+
+
+def test_the_keys_of_the_matrix_are_those_of_published_ones():
+    pair = Entrant("mlp", "tiny"), Entrant("vm", "tiny")
+    both = trained(architecture="mlp"), trained()
+    record = ConversionMatrix("chair", 2.0, "cpu", both, (Converted(*pair, Figures.of(printed(29.0))),)).to_record()
+    assert list(record) == ["data", "seconds", "on", "teachers", "rows"]
+    known = ["architecture", "preset", "psnr", "train_seconds", "steps", "scored_on", "device", "digest"]
+    assert list(record["teachers"][0]) == known
+    names = {"teacher", "teacher_preset", "student", "student_preset", "digest", "scored_on", "device"}
+    figures = {"psnr", "teacher_psnr", "difference", "train_seconds", "steps", "model_bytes", "frame_ms_median"}
+    beside = {"psnr_teacher", "photographs_psnr", "photographs_seconds", "gain", "speed_up"}
+    assert set(record["rows"][0]) == names | figures | beside
 
 
 def test_every_ordered_pair_is_converted_and_a_failing_one_stays_with_its_reason(staged, tmp_path):
     calls, answers = staged
-    answers["mlp-tiny", "vm-tiny"] = {"error": "no memory"}
+    answers["mlp-tiny", "vm-tiny"] = Failure("no memory")
     result = convert_all(match(), tmp_path, QUIET)
     assert [pair for pair, _ in calls] == list(permutations(("hashgrid-tiny", "mlp-tiny", "vm-tiny"), 2))
-    errors = {(r["teacher"], r["student"]): r["error"] for r in result["rows"] if "error" in r}
+    rows = result.to_record()["rows"]
+    errors = {(r["teacher"], r["student"]): r["error"] for r in rows if "error" in r}
     assert errors == {("mlp", "vm"): "no memory"}
-    assert result == json.loads((tmp_path / "distill.json").read_text())
+    assert result.to_record() == json.loads((tmp_path / "distill.json").read_text())
     words = calls[0][1]
     for flag, value in {"--max-seconds": "2.0", "--data": "builtin:48", "--downscale": "1", "--device": "cpu"}.items():
         assert words[words.index(flag) + 1] == value
@@ -121,7 +149,7 @@ def test_every_ordered_pair_is_converted_and_a_failing_one_stays_with_its_reason
 
 def test_all_failing_is_one_line(staged, tmp_path):
     _, answers = staged
-    answers |= {pair: {"error": "no memory"} for pair in permutations(("mlp-tiny", "vm-tiny"))}
+    answers |= {pair: Failure("no memory") for pair in permutations(("mlp-tiny", "vm-tiny"))}
     with pytest.raises(ValueError, match="no pair could be converted: no memory"):
         convert_all(match(("mlp", "vm")), tmp_path, QUIET)
 
@@ -129,7 +157,7 @@ def test_all_failing_is_one_line(staged, tmp_path):
 def test_an_interruption_leaves_what_is_done_and_resume_does_the_rest(staged, tmp_path, monkeypatch):
     calls, answers = staged
     answers["mlp-tiny", "hashgrid-tiny"] = KeyboardInterrupt
-    answers["hashgrid-tiny", "vm-tiny"] = {"error": "no memory"}
+    answers["hashgrid-tiny", "vm-tiny"] = Failure("no memory")
     with pytest.raises(KeyboardInterrupt):
         convert_all(match(), tmp_path, QUIET)
     assert len(json.loads((tmp_path / "distill.json").read_text())["rows"]) == 2
@@ -137,7 +165,7 @@ def test_an_interruption_leaves_what_is_done_and_resume_does_the_rest(staged, tm
     calls.clear()
     result = convert_all(match(resume=True), tmp_path, QUIET)
     assert len(calls) == 5  # all but the one that went well
-    assert [row["psnr"] for row in result["rows"]] == [29.0] * 6
+    assert [found.psnr for found in result.figures().values()] == [29.0] * 6
     calls.clear()
     convert_all(match(), tmp_path, QUIET)
     assert len(calls) == 6  # nothing is kept unasked
@@ -145,7 +173,7 @@ def test_an_interruption_leaves_what_is_done_and_resume_does_the_rest(staged, tm
 
 def test_an_interrupted_resumption_loses_nothing(staged, tmp_path):
     _, answers = staged
-    answers["hashgrid-tiny", "vm-tiny"] = {"error": "no memory"}
+    answers["hashgrid-tiny", "vm-tiny"] = Failure("no memory")
     convert_all(match(), tmp_path, QUIET)
     answers["hashgrid-tiny", "vm-tiny"] = KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
@@ -154,8 +182,8 @@ def test_an_interrupted_resumption_loses_nothing(staged, tmp_path):
     order = list(permutations(("hashgrid", "mlp", "vm"), 2))
     assert [(row["teacher"], row["student"]) for row in rows] == [pair for pair in order if pair != ("hashgrid", "vm")]
     answers.clear()
-    rows = convert_all(match(resume=True), tmp_path, QUIET)["rows"]
-    assert [(row["teacher"], row["student"]) for row in rows] == order
+    rows = convert_all(match(resume=True), tmp_path, QUIET).rows
+    assert [(row.teacher.architecture, row.student.architecture) for row in rows] == order
 
 
 @pytest.mark.parametrize("change", ["teacher", "protocol", "file"])
@@ -178,36 +206,36 @@ def test_tables_show_losses_failures_and_the_fastest_teacher(staged, tmp_path):
     _, answers = staged
     answers["hashgrid-tiny", "mlp-tiny"] = printed(28.5, seconds=1.0)
     answers["vm-tiny", "mlp-tiny"] = printed(31.0, seconds=4.0)
-    answers["mlp-tiny", "vm-tiny"] = {"error": "no memory"}
+    answers["mlp-tiny", "vm-tiny"] = Failure("no memory")
     answers["hashgrid-tiny", "vm-tiny"] = printed(27.0)
     result = convert_all(match(), tmp_path, QUIET)
-    lines = lines_of(bench_distill.matrix(result))
+    lines = lines_of(result.to_table())
     assert ["hashgrid", "30.00", "-", "-1.50", "-3.00"] in lines
     assert ["mlp", "30.00", "-1.00", "-", "failed"] in lines
     assert ["mlp", "into", "vm:", "no", "memory"] in lines
-    lines = lines_of(bench_distill.bests(result))
+    lines = lines_of(result.bests_table())
     assert ["mlp", "28.00", "10", "hashgrid", "28.50", "+0.50", "1", "10.0", "x"] in lines
     assert ["vm", "28.00", "10", "hashgrid", "27.00", "-1.00", "2", "-"] in lines
 
 
 def test_the_table_says_where_trained_and_converted_ran_differently():
-    rows = [{"device": "cpu, 2 threads"}]
-    alike = bench_distill.note({"teachers": [{"device": "cpu, 2 threads"}], "rows": rows})
-    other = bench_distill.note({"teachers": [{"device": "cpu, 1 threads"}, {"error": ""}], "rows": rows})
+    one = Converted(Entrant("mlp", "tiny"), Entrant("vm", "tiny"), Figures.of(printed(29.0)))
+    failed = Graduate(Standing(Entrant("mlp", "tiny"), Failure("")))
+    alike = ConversionMatrix("chair", 2.0, "cpu", (trained(),), (one,)).note()
+    other = ConversionMatrix("chair", 2.0, "cpu", (trained(device="cpu, 2 threads"), failed), (one,)).note()
     assert "trained on" not in alike
-    assert "trained on cpu, 1 threads, converted on cpu, 2 threads" in other
+    assert "trained on cpu, 2 threads, converted on cpu, 1 threads" in other
 
 
 def test_heat_maps_are_centred_and_show_every_number(staged, tmp_path):
     _, answers = staged
-    answers["mlp-tiny", "vm-tiny"] = {"error": "no memory"}
+    answers["mlp-tiny", "vm-tiny"] = Failure("no memory")
     result = convert_all(match(), tmp_path, QUIET)
-    _, picture = bench_distill.save(result, tmp_path)
-    with Image.open(picture) as image:
+    with Image.open(save_matrix(result, MACHINE, tmp_path)["plot"]) as image:
         assert image.size[0] > 800
         assert len(image.convert("RGB").getcolors(1 << 20)) > 20
-    axes = plotting().figure.Figure().subplots()
-    drawn = bench_distill.heat(axes, [[None, -9.0], [0.0, 2.5]])
+    axes = require_matplotlib().figure.Figure().subplots()
+    drawn = draw_heat(axes, [[None, -9.0], [0.0, 2.5]])
     assert [text.get_text() for text in axes.texts] == ["-9.00", "+0.00", "+2.50"]
     red, green, blue, _ = drawn.to_rgba([[0.0]])[0, 0]
     assert min(red, green, blue) > 0.9  # no difference has no colour
