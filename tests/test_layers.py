@@ -99,3 +99,33 @@ def test_the_top_level_is_fixed():
     assert found >= TOP
     tracked_extra = {n for n in found - TOP if (ROOT / n).is_dir() and any((ROOT / n).glob("*.py"))}
     assert not tracked_extra
+
+
+def imports() -> dict[str, set[str]]:
+    """Which of the house's modules each of them imports, anywhere in its file."""
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in FILES}
+    found = {}
+    for name, path in names.items():
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        members = {f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names}
+        found[name] = ((imported(path) | members) & names.keys()) - {name}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
+    """Modules that import each other, directly or through others."""
+    reached = {}
+    for name in graph:
+        seen, ahead = set(), [*graph[name]]
+        while ahead:
+            if (one := ahead.pop()) not in seen:
+                seen.add(one)
+                ahead += graph[one]
+        reached[name] = seen
+    return {frozenset(o for o in reached[n] if n in reached[o]) for n in graph if n in reached[n]}
+
+
+def test_only_an_op_and_its_kernels_import_each_other():
+    found = circles(imports())
+    assert all(all(name.split(".")[-2] == "kernels" for name in circle) for circle in found), found
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == {frozenset("abc")}
