@@ -25,6 +25,7 @@ from render.paths import pinhole, through
 
 MOST_FRAMES = 100_000
 MOST_PIXELS = 16_384  # along a side
+RATES = (0.1, 240.0)  # frames per second of what we write; files of others may say 0.01 to 1000
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,9 @@ class Flags:
         if not 0 <= self.frames <= path_files.MOST_FRAMES or not 0 <= self.size <= path_files.MOST_PIXELS:
             limits = f"--frames must be 0 to {path_files.MOST_FRAMES}, --size 0 to {path_files.MOST_PIXELS}"
             raise ValueError(f"{limits}, found {self.frames} and {self.size}")
-        if not 0.1 <= self.fps <= 240:
-            raise ValueError(f"--fps must be 0.1 to 240, found {self.fps:g}")
+        low, high = path_files.RATES
+        if not low <= self.fps <= high:
+            raise ValueError(f"--fps must be {low:g} to {high:g}, found {self.fps:g}")
 
 
 def main() -> None:

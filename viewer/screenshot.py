@@ -17,6 +17,7 @@ from render.pictures import GroundTruth
 from scenes.scene import Scene
 from viewer.front import compare, navigation
 from viewer.front.compare import EMPTY
+from viewer.front.controls import GAIN, WIPE
 from viewer.front.session import Arrangement
 from viewer.messages import FrameRequest, PixelSize
 from viewer.worker import views
@@ -38,8 +39,8 @@ class ScreenshotOptions:
     view: int | None = None  # training cameras are counted first, then test cameras; None: from around the scene
     size: PixelSize = (0, 0)  # pixels of the whole picture; 0 0: every pane as large as its camera's picture
     passes: int = 1  # samples per pixel, >= 1
-    share: float = 0.5  # of a wipe's width left of the divider
-    gain: float = 4.0  # of a difference
+    share: float = WIPE.usual  # of a wipe's width left of the divider
+    gain: float = GAIN.usual  # of a difference
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from render.command import pick_device, run
 from render.looks import ModeName
 from render.pictures import encode_png
 from scenes.scene import ReadOptions, load
+from viewer.front.controls import SAMPLES
 from viewer.front.session import Arrangement, DisplaySettings, Session, State
 from viewer.front.sniff import sniff
 from viewer.messages import Command, CompareWith, LearnFrom, OpenModel
@@ -59,8 +60,10 @@ class Flags:
         """ValueError for a flag out of range."""
         if len(self.inputs) > MOST:
             raise ValueError(f"at most {MOST} fields are shown side by side, found {len(self.inputs)}")
-        if not 0 <= self.passes <= 4096 or not 1 <= self.port <= 65535:
-            raise ValueError("--passes must be 0 to 4096, --port 1 to 65535")
+        if self.passes:
+            SAMPLES.require("--passes", self.passes)
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"--port must be 1 to 65535, found {self.port}")
         if self.view is not None and self.view < 0:
             raise ValueError(f"--view must be 0 or more, found {self.view}")
         if not all(0 <= n <= 16_384 for n in self.size) or (0 in self.size and any(self.size)):

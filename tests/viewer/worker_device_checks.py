@@ -26,7 +26,7 @@ def test_the_viewer_s_worker_opens_draws_learns_and_scores(tmp_path):
         ]
         for command in commands:
             worker.guarded(lambda command=command: worker.obey(command), "")
-        for mode in ("color", "depth", "normal", "samples"):
+        for mode in ("color", "depth", "normal", "cost"):
             request = FrameRequest(1, post.last(Views).views[0].camera.resized(20, 16), (0,), mode=mode)
             worker.guarded(lambda request=request: worker.obey(request), "")
             for _ in range(60):

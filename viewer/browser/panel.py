@@ -17,7 +17,8 @@ import numpy as np
 import fields
 from render.looks import MODES
 from viewer.browser.status import FREE, format_status, format_title, format_view, select_points
-from viewer.front import actions
+from viewer.front import actions, controls
+from viewer.front.controls import Control
 from viewer.front.session import ARRANGEMENTS, Curve, Pane, Session, State, apply_report
 from viewer.front.updates import PanelState, Update
 from viewer.messages import ControlRun, Convert, Notice, SaveModel, ViewCamera
@@ -79,7 +80,7 @@ def is_allowed(widget: Any, value: Any) -> bool:
     if hasattr(widget, "options"):
         return value in widget.options
     if hasattr(widget, "min"):
-        return widget.min <= value <= widget.max
+        return isinstance(value, int | float) and widget.min <= value <= widget.max
     return True
 
 
@@ -120,13 +121,22 @@ class BrowserPanel:
         with gui.add_folder("Show"):
             self.bind(gui.add_dropdown("mode", tuple(MODES)), "mode")
             self.bind(gui.add_dropdown("layout", ARRANGEMENTS, hint="of several fields"), "layout", has_several)
-            self.bind(gui.add_slider("wipe", 0.0, 1.0, 0.01, 0.5, hint="where two fields meet"), "wipe", is_wipe)
-            self.bind(gui.add_slider("times", 1.0, 32.0, 0.5, 4.0, hint="the difference"), "gain", is_difference)
-            self.bind(gui.add_slider("exposure", -8.0, 8.0, 0.25, 0.0, hint="stops"), "exposure")
-            self.bind(gui.add_slider("samples", 1, 64, 1, 16, hint="per pixel, when still"), "passes")
-            self.bind(
-                gui.add_slider("photo", 0.0, 1.0, 0.05, 0.0, hint="how much lies over the frame"), "truth", has_photo
-            )
+            self.add_control(controls.WIPE, "wipe", is_wipe)
+            self.add_control(controls.GAIN, "gain", is_difference)
+            self.add_control(controls.EXPOSURE, "exposure")
+            self.add_control(controls.SAMPLES, "passes")
+            self.add_control(controls.PHOTOGRAPH, "truth", has_photo)
+
+    def add_control(self, control: Control, name: str, useful: Callable[[State], bool] = is_always) -> None:
+        """A slider for an entry of the display, or a field of digits where no even slider would do."""
+        kind = int if control.whole else float
+        low, high, step, usual = map(kind, (control.low, control.high, control.step, control.usual))
+        hint = f"{control.help} ({control.unit})" if control.unit else control.help
+        if control.log:
+            widget = self.gui.add_number(control.name, usual, min=low, max=high, step=step, hint=hint)
+        else:
+            widget = self.gui.add_slider(control.name, low, high, step, usual, hint=hint)
+        self.bind(widget, name, useful)
 
     def add_views(self) -> None:
         """Where it is seen from."""

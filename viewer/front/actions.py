@@ -7,13 +7,13 @@ from functools import partial
 
 from render.looks import MODES
 from viewer.front import keyframes, navigation
+from viewer.front.controls import EXPOSURE
 from viewer.front.navigation import Eye
 from viewer.front.session import ARRANGEMENTS, Pane
 from viewer.front.updates import AskForPath, CloseWindow, ToggleFullScreen, Update, WriteScreenshot, name_model_file
 from viewer.messages import ControlRun, SaveModel
 
 TILT = math.radians(2)
-STOP = 0.25  # of exposure
 NOTCH = 1.1  # of focus
 OPENING = 1.25  # ratio of apertures from one step to the next
 SMALLEST = 1 / 400  # of the distance to the pivot: the first aperture above none
@@ -111,7 +111,7 @@ def toggle_crop(update: Update) -> Update:
 
 def change_exposure(update: Update, stops: float) -> Update:
     """More exposure."""
-    return update.display(exposure=min(max(update.state.display.exposure + stops, -8.0), 8.0))
+    return update.display(exposure=EXPOSURE.clamp(update.state.display.exposure + stops))
 
 
 def toggle(update: Update, name: str) -> Update:
@@ -181,8 +181,8 @@ ALL: dict[str, Callable[[Update], Update]] = {
     "ground_truth": toggle_photograph,
     "blink": partial(toggle, name="blink"),
     **{f"mode_{mode}": (lambda update, mode=mode: update.display(mode=mode)) for mode in MODES},
-    "brighter": partial(change_exposure, stops=STOP),
-    "darker": partial(change_exposure, stops=-STOP),
+    "brighter": partial(change_exposure, stops=EXPOSURE.step),
+    "darker": partial(change_exposure, stops=-EXPOSURE.step),
     "compare": cycle_layout,
     "cameras": partial(toggle, name="show_cameras"),
     "box": partial(toggle, name="show_box"),

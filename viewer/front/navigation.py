@@ -13,6 +13,7 @@ import torch
 
 from render import paths, quaternions
 from render.camera import Camera
+from viewer.front.controls import FIELD_OF_VIEW, SPEED
 
 Point3 = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
@@ -23,8 +24,7 @@ NOTCH = 1.1  # ratio of distances, of lens widths and of flying speeds from one 
 PACE = 0.5  # distances to the pivot that are flown in a second
 ROOM = 0.1  # scene units: nearer pivots do not slow a flight down, and no view puts the pivot nearer
 NEAREST, FARTHEST = 1e-3, 1e4  # distances to the pivot
-NARROWEST, WIDEST = 0.02, 3.0  # vertical fields of view
-SLOWEST, FASTEST = 0.01, 100.0  # factors on the flying speed
+NARROWEST, WIDEST = math.radians(FIELD_OF_VIEW.low), math.radians(FIELD_OF_VIEW.high)  # along the height
 HIGH = math.radians(25)  # elevation of the first look where no cameras say another
 
 
@@ -36,7 +36,7 @@ class Eye:
     turn: tuple[float, float, float, float]  # quaternion w x y z, camera to world
     distance: float  # to the pivot, > 0
     up: Point3 = (0.0, 0.0, 1.0)  # unit; what orbits and fly-throughs keep upright
-    fov: float = 0.7  # vertical field of view, 0.02 to 3
+    fov: float = math.radians(FIELD_OF_VIEW.usual)  # along the height
     near: float = 0.0  # nothing nearer is drawn
     aperture: float = 0.0  # radius of the thin lens
     focus: float = 0.0  # sharp distance along the axis; 0: the pivot
@@ -131,7 +131,7 @@ def widen(eye: Eye, notches: float) -> Eye:
 
 def hasten(eye: Eye, notches: float) -> Eye:
     """A faster flight (slower where negative)."""
-    return replace(eye, speed=min(max(eye.speed * _power(notches), SLOWEST), FASTEST))
+    return replace(eye, speed=SPEED.clamp(eye.speed * _power(notches)))
 
 
 def roll(eye: Eye, angle: float) -> Eye:

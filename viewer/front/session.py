@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from render.camera import Camera
 from viewer.front import navigation
+from viewer.front.controls import EXPOSURE, GAIN, PHOTOGRAPH, SAMPLES, WIPE
 from viewer.front.navigation import Eye
 from viewer.messages import (
     Box,
@@ -47,17 +48,17 @@ class DisplaySettings:
 
     mode: str = "color"
     layout: Arrangement = "split"
-    wipe: float = 0.5  # share of the width left of the divider
-    gain: float = 4.0  # of differences
-    exposure: float = 0.0  # stops
+    wipe: float = WIPE.usual  # share of the width left of the divider
+    gain: float = GAIN.usual  # of differences
+    exposure: float = EXPOSURE.usual  # stops
     background: tuple[float, float, float] | None = None  # None: the models' own
     crop: Box | None = None  # world
-    truth: float = 0.0  # how much of the photograph lies over the frame, 0 to 1
+    truth: float = PHOTOGRAPH.usual  # how much of the photograph lies over the frame, 0 to 1
     blink: bool = False  # the photograph comes and goes
     show_box: bool = False
     show_cameras: bool = False
     fly: bool = False  # drags turn the head instead of the scene
-    passes: int = 16  # samples per pixel when still
+    passes: int = int(SAMPLES.usual)  # samples per pixel when still
 
 
 @dataclass(frozen=True)

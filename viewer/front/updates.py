@@ -7,6 +7,7 @@ window.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from viewer.front.controls import FRAME_RATE
 from viewer.front.keyframes import CameraKeys
 from viewer.front.navigation import Eye
 from viewer.front.session import NOTICES, Pane, State
@@ -85,7 +86,7 @@ class PanelState:
     save: str = ""  # model file being typed
     film: str = "film.mp4"
     film_size: tuple[int, int] = (1280, 720)  # pixels
-    fps: float = 24.0  # of the film
+    fps: float = FRAME_RATE.usual  # of the film
     path_file: str = "path.json"
     path: CameraKeys = field(default_factory=CameraKeys)  # keyframes
     playing: float | None = None  # seconds into the path, while it is previewed

@@ -5,6 +5,7 @@ from dataclasses import replace
 from imgui_bundle import imgui
 
 from render.looks import MODES
+from viewer.front.controls import EXPOSURE, SAMPLES
 from viewer.front.sniff import Found
 from viewer.front.updates import AskForPath, OpenPath, RestartWorker, Update, WriteScreenshot
 from viewer.messages import CompareWith, LearnFrom
@@ -91,8 +92,8 @@ def draw_display(update: Update) -> Update:
     mode = widgets.segments("mode", now.mode, tuple(MODES), 4)
     update = update.display(
         mode=mode,
-        exposure=widgets.slider("exposure", now.exposure, (-4.0, 4.0), "%+.2f stops"),
-        passes=widgets.whole("samples/pixel", now.passes, (1, 256), log=True),
+        exposure=widgets.slider(EXPOSURE, now.exposure),
+        passes=round(widgets.slider(SAMPLES, now.passes)),
     )
     update = draw_background(update)
     half = imgui.get_content_region_avail().x / 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from imgui_bundle import imgui
 
-from viewer.front import actions
+from viewer.front import actions, controls
 from viewer.front.navigation import Eye
 from viewer.front.updates import Update
 from viewer.window import widgets
@@ -29,13 +29,13 @@ def draw(update: Update) -> Update:
 def draw_lens(update: Update, eye: Eye) -> Update:
     """Field of view, near clip, thin lens, which way is up, and the pace of flying."""
     degrees = math.degrees(eye.fov)
-    fov = widgets.slider("field of view", degrees, (2.0, 150.0), "%.1f deg")
+    fov = widgets.slider(controls.FIELD_OF_VIEW, degrees)
     if abs(fov - degrees) > 1e-4:
         eye = replace(eye, fov=math.radians(fov), view=None)
-    near = widgets.slider("near clip", eye.near, (0.0, 2 * eye.distance), "%.3f")
-    aperture = widgets.slider("aperture", eye.aperture, (0.0, eye.distance / 10), "%.4f")
-    focus = widgets.slider("focus", eye.focus, (0.0, 4 * eye.distance), "%.3f" if eye.focus else "at the pivot")
-    speed = widgets.slider("speed", eye.speed, (0.1, 10.0), "x %.2f", log=True)
+    near = widgets.slider(controls.NEAR, eye.near, pivot=eye.distance)
+    aperture = widgets.slider(controls.APERTURE, eye.aperture, pivot=eye.distance)
+    focus = widgets.slider(controls.FOCUS, eye.focus, pivot=eye.distance, form="" if eye.focus else "at the pivot")
+    speed = widgets.slider(controls.SPEED, eye.speed)
     named = next((n for n, v in AXES.items() if math.dist(v, eye.up) < 1e-3), "other")
     axis = widgets.choice("up", named, tuple(AXES))
     up = AXES.get(axis, eye.up) if axis != named else eye.up
@@ -62,7 +62,7 @@ def draw_views(update: Update) -> Update:
     if eye.view is None or eye.view >= len(views) or not views[eye.view].photographed:
         return update
     look = update.state.display
-    truth = widgets.slider("photograph", look.truth, (0.0, 1.0), "%.2f")
+    truth = widgets.slider(controls.PHOTOGRAPH, look.truth)
     return update.display(truth=truth, blink=widgets.toggle("blink", look.blink))
 
 

@@ -5,6 +5,7 @@ import math
 from imgui_bundle import imgui
 
 from viewer.front import actions
+from viewer.front.controls import GAIN, WIPE
 from viewer.front.session import ARRANGEMENTS, Pane
 from viewer.front.updates import Update, name_field
 from viewer.messages import ScoreViews
@@ -23,9 +24,9 @@ def draw(update: Update) -> Update:
     layout = widgets.segments("layout", look.layout, ARRANGEMENTS)
     update = update.display(layout=layout)
     if layout == "wipe":
-        update = update.display(wipe=widgets.slider("divider", look.wipe, (0.0, 1.0)))
+        update = update.display(wipe=widgets.slider(WIPE, look.wipe))
     if layout == "difference":
-        update = update.display(gain=widgets.slider("gain", look.gain, (1.0, 64.0), "x %.1f", log=True))
+        update = update.display(gain=widgets.slider(GAIN, look.gain))
     if layout != "split" and len(update.state.shown) < 2:
         widgets.note("Show two fields to compare them.")
     return update

@@ -5,6 +5,7 @@ from dataclasses import replace
 from imgui_bundle import imgui
 
 from viewer.front import actions, command_lines, keyframes
+from viewer.front.controls import FRAME_RATE
 from viewer.front.navigation import Eye
 from viewer.front.session import Pane
 from viewer.front.updates import Update, WriteCameraPath, name_field
@@ -84,13 +85,13 @@ def draw_film(update: Update, pane: Pane) -> Update:
     now = next((name for name, size in SIZES.items() if size == panel.film_size), f"{panel.film_size[0]} x "
                f"{panel.film_size[1]}")  # fmt: skip
     size = SIZES.get(widgets.choice("size", now, tuple(SIZES)), panel.film_size)
-    fps = widgets.slider("frames/s", panel.fps, (1.0, 60.0), "%.0f")
+    fps = float(f"{widgets.slider(FRAME_RATE, panel.fps):.3g}")
     name, _ = widgets.typed("film", panel.film)
-    update = update.put(film=name, film_size=size, fps=round(fps))
+    update = update.put(film=name, film_size=size, fps=fps)
     wrong = "" if name.strip().lower().endswith((".mp4", ".gif")) else "wants a name that ends in .mp4 or .gif"
     if widgets.button(f"render {name_field(pane, update.state)}", share=1, enabled=not wrong, hint=wrong):
-        cameras = keyframes.make_cameras(panel.path, round(fps), size)
-        update = update.send(DrawFilm(pane.opened.pane, name.strip(), cameras, round(fps), update.state.display.mode))
+        cameras = keyframes.make_cameras(panel.path, fps, size)
+        update = update.send(DrawFilm(pane.opened.pane, name.strip(), cameras, fps, update.state.display.mode))
     if film and film.final:
         widgets.note(f"{film.path} is written" if film.done == film.frames else f"{film.path} was given up")
     return update

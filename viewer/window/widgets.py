@@ -1,11 +1,13 @@
 """The few widgets that the panel is made of: a dim label at the left, the control in what is left of the line."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from imgui_bundle import imgui
 
+from viewer.front.controls import Control
 from viewer.window.gui import ACCENT, to_rgba
 
 T = TypeVar("T", bound=str)
@@ -26,19 +28,30 @@ def label(text: str) -> None:
     imgui.set_next_item_width(-1)
 
 
-def slider(text: str, value: float, ends: tuple[float, float], form: str = "%.2f", *, log: bool = False) -> float:
-    """A number between two; Ctrl+click types it."""
-    label(text)
-    flags = imgui.SliderFlags_.always_clamp | (imgui.SliderFlags_.logarithmic if log else 0)
-    changed, wanted = imgui.slider_float(f"##{text}", value, *ends, form, flags)
+def slider(control: Control, value: float, *, pivot: float = 1.0, form: str = "") -> float:
+    """A number of the table of controls; Ctrl+click types it. `pivot`: distance to it, for controls that count such;
+    `form`: instead of the number, as printf takes it."""
+    label(control.name)
+    low, high = (end * (pivot if control.pivots else 1.0) for end in (control.low, control.high))
+    flags = imgui.SliderFlags_.always_clamp | (imgui.SliderFlags_.logarithmic if control.log else 0)
+    changed, wanted = imgui.slider_float(f"##{control.name}", value, low, high, form or printf(control), flags)
+    if imgui.is_item_hovered():
+        imgui.set_tooltip(control.help)
     return wanted if changed else value  # an unchanged value comes back rounded to 32 bits
 
 
-def whole(text: str, value: int, ends: tuple[int, int], *, log: bool = False) -> int:
+def printf(control: Control) -> str:
+    """How a control's values are written: with the digits that its step has, and its unit."""
+    digits = 0 if control.whole else max(2, -math.floor(math.log10(control.step)))
+    sign = "+" if control.low < 0 else ""
+    number = f"%{sign}.{digits}f"
+    return f"x {number}" if control.unit == "x" else f"{number} {control.unit}".strip()
+
+
+def whole(text: str, value: int, ends: tuple[int, int]) -> int:
     """A whole number between two."""
     label(text)
-    flags = imgui.SliderFlags_.always_clamp | (imgui.SliderFlags_.logarithmic if log else 0)
-    return imgui.slider_int(f"##{text}", value, *ends, "%d", flags)[1]
+    return imgui.slider_int(f"##{text}", value, *ends, "%d", imgui.SliderFlags_.always_clamp)[1]
 
 
 def typed(text: str, value: str, hint: str = "") -> tuple[str, bool]:

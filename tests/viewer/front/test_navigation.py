@@ -9,6 +9,7 @@ import torch
 from render import paths
 from render.camera import Camera, Intrinsics, look_at, project
 from viewer.front import navigation
+from viewer.front.controls import SPEED
 from viewer.front.navigation import Eye
 from viewer.front.session import fit_camera
 
@@ -229,8 +230,8 @@ def test_widening_and_narrowing_are_inverse_and_bounded():
 def test_hastening_is_bounded():
     eye = navigation.start(BOX, [])
     assert navigation.hasten(navigation.hasten(eye, 3), -3).speed == pytest.approx(1)
-    assert navigation.hasten(eye, 1e9).speed == navigation.FASTEST
-    assert navigation.hasten(eye, -1e9).speed == navigation.SLOWEST
+    assert navigation.hasten(eye, 1e9).speed == SPEED.high
+    assert navigation.hasten(eye, -1e9).speed == SPEED.low
 
 
 @EYES
