@@ -55,6 +55,16 @@ class Intrinsics:
         """The lens for an image whose width is scaled by `x` and height by `y`; distortion does not change."""
         return replace(self, fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y)
 
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "focal": [self.fx, self.fy],
+            "center": [self.cx, self.cy],
+            "model": self.model,
+            "radial": list(self.radial),
+            "tangential": list(self.tangential),
+        }
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -79,16 +89,8 @@ class Camera:
 
     def to_record(self) -> dict[str, Any]:
         """Plain JSON values, for a model file."""
-        lens = self.intrinsics
-        return {
-            "pose": [[float(f"{v:.9g}") for v in row] for row in self.pose.tolist()],  # 9 digits hold a float32
-            "size": list(self.size),
-            "focal": [lens.fx, lens.fy],
-            "center": [lens.cx, lens.cy],
-            "model": lens.model,
-            "radial": list(lens.radial),
-            "tangential": list(lens.tangential),
-        }
+        pose = [[float(f"{v:.9g}") for v in row] for row in self.pose.tolist()]  # 9 digits hold a float32
+        return {"pose": pose, "size": list(self.size)} | self.intrinsics.to_record()
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> "Camera":

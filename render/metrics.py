@@ -60,7 +60,8 @@ class Quality:
     def to_record(self) -> dict[str, Any]:
         """Plain JSON values: an infinite or undefined number becomes the string "inf" or "nan"."""
         scores = [{"name": s.name, "psnr": plain(s.psnr), "ssim": plain(s.ssim)} for s in self.scores]
-        return {"psnr": plain(self.psnr), "ssim": plain(self.ssim), "images": scores, "protocol": asdict(self.protocol)}
+        means = {"psnr": plain(self.psnr), "ssim": plain(self.ssim)}
+        return means | {"images": scores, "protocol": asdict(self.protocol), "scored_on": str(self.protocol)}
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> "Quality":

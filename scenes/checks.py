@@ -4,13 +4,14 @@ import hashlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from render.camera import Intrinsics
 from scenes.placing.box import ray_shares
 from scenes.scene import Scene, View
 
@@ -25,16 +26,19 @@ EFFICIENCY = 0.15  # share of a matrix product's speed that training reaches, ro
 PROGRAM = 600 << 20  # bytes for Python, PyTorch and a model in training, roughly
 
 
+Item = TypeVar("Item")
+
+
 @dataclass(frozen=True)
-class Report:
-    """Plain JSON values; lengths in input units unless they say otherwise."""
+class Examination:
+    """Lengths are in input units unless they say otherwise."""
 
     name: str
     format: str  # the reader's name
     train: int  # views
     test: int
     sizes: list[list[int]]  # distinct width and height in pixels
-    lenses: list[dict[str, Any]]  # distinct, as Camera.to_record without pose and size; the first few
+    lenses: list[Intrinsics]  # distinct; the first few
     lens_count: int
     transparent: bool
     empty_share: float  # pixels with alpha 0
@@ -55,17 +59,21 @@ class Report:
     minutes: float  # on this machine's CPU, roughly
     command: str  # to run next
 
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"lenses": [lens.to_record() for lens in self.lenses]}
 
-def examine(scene: Scene, format: str, command: str) -> Report:
+
+def examine(scene: Scene, format: str, command: str) -> Examination:
     """Everything a report says. Takes about as long as reading the pictures."""
     views = [*scene.train, *scene.test]
-    lenses = _distinct([_lens(view) for view in views])
+    lenses = _distinct([view.camera.intrinsics for view in views])
     core, inside = ray_shares([view.camera for view in scene.train], scene.box)
     back = torch.linalg.inv(scene.transform)
     ends = torch.cartesian_prod(*scene.box.double().T) @ back[:3, :3].T + back[:3, 3]  # a reader may turn axes
     pixels = sum(view.valid.numel() for view in views)
     size = 4 * pixels
-    return Report(
+    return Examination(
         name=scene.name,
         format=format,
         train=len(scene.train),
@@ -158,10 +166,6 @@ def _inside(scene: Scene) -> list[str]:
     return [v.name for v in views if bool(((v.camera.pose[:3, 3] > low) & (v.camera.pose[:3, 3] < high)).all())]
 
 
-def _lens(view: View) -> dict[str, Any]:
-    return {key: value for key, value in view.camera.to_record().items() if key not in ("pose", "size")}
-
-
-def _distinct(items: list[Any]) -> list[Any]:
+def _distinct(items: list[Item]) -> list[Item]:
     """The items without repetition, in order."""
     return [item for i, item in enumerate(items) if item not in items[:i]]

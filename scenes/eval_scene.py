@@ -68,7 +68,7 @@ def evaluate(flags: Flags) -> None:
             scores.append(one)
             bar.advance(task)
     result = summarise(scores, background, flags.split, flags.downscale)
-    record = result.to_record() | {"scored_on": str(result.protocol), "frame_ms_median": median_frame_ms(scores)}
+    record = result.to_record() | {"frame_ms_median": median_frame_ms(scores)}
     write_json(out / "metrics.json", record)
     save_sheet(out / "test_sheet.png", scores)
     if flags.json:

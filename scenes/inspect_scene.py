@@ -16,7 +16,7 @@ from tyro.conf import Positional
 from fields import files
 from render.command import run
 from scenes import frusta
-from scenes.checks import SAMPLES, STEPS, Report, examine
+from scenes.checks import SAMPLES, STEPS, Examination, examine
 from scenes.frames import MISSING
 from scenes.scene import ReadOptions, Scene, format_of, load
 
@@ -53,12 +53,12 @@ def inspect(flags: Flags) -> None:
     frusta.draw(scene).save(content, "PNG")
     files.write_beside(picture, content.getvalue())
     if flags.json:
-        print(json.dumps(asdict(report) | {"picture": str(picture)}, indent=2))
+        print(json.dumps(report.to_record() | {"picture": str(picture)}, indent=2))
     else:
         show(report, picture)
 
 
-def show(report: Report, picture: Path) -> None:
+def show(report: Examination, picture: Path) -> None:
     """Print a report as a table, then warnings, then the next command."""
     console = Console()
     console.print(_table(report.name, [*_rows(report), ("cameras drawn in", str(picture))]))
@@ -67,7 +67,7 @@ def show(report: Report, picture: Path) -> None:
     console.print(f"[bold]next[/]     {report.command}", highlight=False, soft_wrap=True)
 
 
-def warnings(report: Report) -> list[str]:
+def warnings(report: Examination) -> list[str]:
     """What looks wrong, one line each."""
     found = [fact for fact in report.facts if fact.startswith(MISSING)]
     for names, what in ((report.blurred, "blurred"), (report.cameras_inside, "taken from inside the object or core")):
@@ -82,15 +82,15 @@ def warnings(report: Report) -> list[str]:
     return found
 
 
-def _rows(report: Report) -> Iterable[tuple[str, str]]:
+def _rows(report: Examination) -> Iterable[tuple[str, str]]:
     """Name and value of each line of the table."""
     yield "format", report.format
     yield "views", f"{report.train} train, {report.test} test"
     yield "pictures", ", ".join(f"{width} x {height}" for width, height in report.sizes[:SHOWN])
     for lens in report.lenses:
-        (fx, fy), (cx, cy) = lens["focal"], lens["center"]
-        yield f"lens, one of {report.lens_count}", f"{lens['model']}  fx {fx:.2f} fy {fy:.2f} cx {cx:.2f} cy {cy:.2f}"
-        yield "", "k " + _numbers(lens["radial"]) + "  p " + _numbers(lens["tangential"])
+        numbers = f"fx {lens.fx:.2f} fy {lens.fy:.2f} cx {lens.cx:.2f} cy {lens.cy:.2f}"
+        yield f"lens, one of {report.lens_count}", f"{lens.model}  {numbers}"
+        yield "", "k " + _numbers(lens.radial) + "  p " + _numbers(lens.tangential)
     yield "alpha", f"{report.empty_share:.1%} empty" if report.transparent else "opaque"
     yield "masks", f"{report.masked_share:.1%} ignored"
     low, high = report.box

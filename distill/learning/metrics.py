@@ -104,7 +104,7 @@ class Metrics:
 
     def to_record(self) -> dict[str, Any]:
         """metrics.json: plain JSON values, see `Quality.to_record`."""
-        record = self.quality.to_record() | {"scored_on": str(self.quality.protocol)}
+        record = self.quality.to_record()
         if self.teacher:
             record["psnr_teacher"] = plain(self.teacher.psnr)
         record |= self.effort.to_record() | {"frame_ms_median": self.frame_ms}
