@@ -26,10 +26,11 @@ from distill.bench.results import BenchResult, Recorded
 from distill.bench.run import Trial, begin_trial, read_pictures, time_frames, time_steps
 from distill.bench.timing import describe_machine, measure_copy
 from distill.learning.fit import Schedule
+from distill.learning.run import Run
 from distill.photographs.settings import PRESET, STEPS, UNBOUNDED
-from distill.photographs.training import Training
 from fields.files import write_json
 from render.command import pick_device, run
+from scenes.scene import Scene
 
 SCORES = {"cpu": 12, "cuda": 40}  # times that --curve scores the held-out views
 
@@ -161,22 +162,21 @@ def take_parts(flags: Flags, device: torch.device) -> Iterator[tuple[str, BenchR
         fields = time_field(flags.arch, choose_size(flags, device), flags.points, own)
         yield "", OpTimes(own.copy, ops, tuple(row for rows in fields.values() for row in rows))
     if flags.train or flags.frames or everything:
-        training = begin_run(flags, flags.steps, device)
+        training, _ = begin_run(flags, flags.steps, device)
         yield "train", time_steps(training)
         if flags.frames or everything:
             yield "frames", time_frames(training, flags.repeats)
     if flags.curve:
         steps = flags.curve_steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
         course = Course(Schedule(steps, flags.max_seconds), flags.views, SCORES[device.type])
-        yield "curve", follow(begin_run(flags, steps, device), course)
+        yield "curve", follow(*begin_run(flags, steps, device), course)
 
 
-def begin_run(flags: Flags, steps: int, device: torch.device) -> Training:
-    """A run before its first step, with the engine that was asked for."""
+def begin_run(flags: Flags, steps: int, device: torch.device) -> tuple[Run, Scene]:
+    """A run before its first step, with the engine that was asked for, and its pictures."""
     asked = make_trial(flags, steps)
-    if flags.engine == "nvidia":
-        return peers.begin_peer(asked, device)
-    return begin_trial(asked, read_pictures(asked), device)
+    scene = read_pictures(asked)
+    return (peers.begin_peer if flags.engine == "nvidia" else begin_trial)(asked, scene, device), scene
 
 
 def make_trial(flags: Flags, steps: int) -> Trial:

@@ -8,6 +8,7 @@ from torch import Tensor
 from render import quaternions
 from render.camera import Camera, Intrinsics, look_at
 
+VIEWS, SIZE, FIELD_OF_VIEW, DISTANCE = 64, 400, math.radians(40), 1.8  # of cameras where a model names none
 STEEPEST = math.radians(85)  # an orbit this high would have no up
 
 
@@ -136,3 +137,14 @@ def count(frames: int) -> int:
     if frames < 1:
         raise ValueError(f"a path needs at least 1 frame, found {frames}")
     return frames
+
+
+def surrounding(box: Tensor) -> tuple[Camera, ...]:
+    """Cameras all around a box (2, 3), evenly spread over directions, that look at its centre."""
+    center, radius = box.mean(0), DISTANCE * float((box[1] - box[0]).norm())
+    z = 1 - (2 * torch.arange(VIEWS) + 1) / VIEWS
+    azimuth = torch.arange(VIEWS) * math.pi * (3 - 5**0.5)
+    level = (1 - z * z).sqrt()
+    eyes = center + radius * torch.stack([level * azimuth.cos(), level * azimuth.sin(), z], -1)
+    up = torch.tensor([0.0, 0.0, 1.0])
+    return tuple(pinhole(look_at(eye, center, up), FIELD_OF_VIEW, (SIZE, SIZE)) for eye in eyes)

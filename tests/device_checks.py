@@ -6,9 +6,11 @@ from analytic import block_file
 from remote import Remote, chosen, remote
 
 import fields
-from distill import convert_scene
-from distill.learning.fit import Schedule, fit
-from distill.photographs.training import Recipe, Training
+from distill.conversion import job as conversion
+from distill.conversion.settings import Settings
+from distill.learning.fit import Schedule
+from distill.learning.run import Recipe
+from distill.photographs.job import Sampling, prepare
 from fields.files import load
 from render.looks import normal
 from render.occupancy import OccupancyGrid
@@ -40,13 +42,13 @@ def test_a_cpu_tensor_is_refused_and_waiting_is_counted():
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_training_drawing_and_files(name, scene, tmp_path):
     with remote() as device:
-        recipe = Recipe("builtin", name, "tiny", 0, 5, 1024, 8, "cpu", 6 * UNIT_STEP)
-        training = Training(scene, recipe, device)
-        steps = list(fit(training.run, training.phases(), Schedule(5)))
+        recipe = Recipe("builtin", 8, name, "tiny", 0, 5, 1024, "cpu", Sampling(6 * UNIT_STEP))
+        training = prepare(scene, recipe, device)
+        steps = list(training.steps(Schedule(5)))
         assert not any(step.trouble for step in steps)
         assert all(p.device == device for p in training.field.parameters())
         camera = scene.test[0].camera.resized(12, 12)
-        grid = training.loss.grid
+        grid = training.source.grid
         for look in (color, normal):
             drawn = training.renderer.image(training.field, grid, camera, look).pixels
             assert drawn.rgb.device == device
@@ -63,11 +65,12 @@ def test_training_drawing_and_files(name, scene, tmp_path):
 
 def test_conversion_through_all_its_phases(tmp_path):
     teacher = block_file(tmp_path / "block.safetensors")
-    flags = convert_scene.Flags(str(teacher), to="vm", preset="tiny", steps=9, batch=1024, out=tmp_path / "out",
-                                active=("poses", "rays", "points"))  # fmt: skip
+    settings = Settings(
+        to="vm", preset="tiny", steps=9, batch=1024, out=tmp_path / "out", active=("poses", "rays", "points")
+    )
     with chosen() as device:
-        run = convert_scene.begin(flags, teacher, device, lambda lines: None)
-        steps = list(fit(run.conversion.run, run.conversion.phases(), Schedule(9)))
+        run = conversion.begin(str(teacher), settings, lambda lines: None).run
+        steps = list(run.steps(Schedule(9)))
         assert not any(step.trouble for step in steps)
         assert len({step.phase for step in steps}) > 2
-        assert run.conversion.field.space.box.device == device
+        assert run.field.space.box.device == device

@@ -15,16 +15,17 @@ import torch
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from distill import convert_scene
+from distill.conversion import job as conversion
+from distill.photographs import job as training
 from distill.photographs import settings
 
 NAME = "remote"
 WAITS = ("aten._local_scalar_dense", "aten.nonzero", "aten.equal", "aten._unique2", "aten.masked_select")
 COPIES = ("aten._to_copy", "aten.copy_")
 CPU = torch.device("cpu")
-USUAL = [(settings, "STEPS"), (settings, "PRESET"), (settings, "BATCH"), (settings, "STRIDE")]
-USUAL += [(convert_scene, "STEPS"), (convert_scene, "BATCH"), (convert_scene, "STRIDE")]
-PICKERS = ("viewer.worker.worker", "viewer.worker.learner", "distill.photographs.settings", "distill.convert_scene")
+USUAL = [(settings, "STEPS"), (training, "PRESET"), (training, "BATCH"), (training, "STRIDE")]
+USUAL += [(conversion, "STEPS"), (conversion, "BATCH"), (conversion, "STRIDE")]
+PICKERS = ("viewer.worker.worker", "distill.photographs.job", "distill.conversion.job")
 
 
 class Backend:
@@ -200,10 +201,10 @@ def chosen():
             stack.enter_context(patch.dict(table, {NAME: table["cpu"]}))
         for module in PICKERS:
             stack.enter_context(patch(f"{module}.pick_device", lambda name: device))
-        stack.enter_context(patch("distill.convert_scene.choose", choosing))
+        stack.enter_context(patch("distill.conversion.job.choose", choosing))
         yield device
 
 
-def choosing(*args, real=convert_scene.choose, **kwargs):
+def choosing(*args, real=conversion.choose, **kwargs):
     """The chooser's tables know no device of this name."""
     return real(*("cpu" if value == NAME else value for value in args), **kwargs)

@@ -13,9 +13,9 @@ from distill.bench.architectures import Contest, Entrant, Standing, train_entran
 from distill.bench.matrix import ConversionMatrix, Converted, Figures, Graduate, Pair
 from distill.bench.process import run_command
 from distill.bench.results import Failure
-from distill.conversion.conversion import digest, origin
+from distill.conversion.job import digest, origin
+from distill.learning.files import Files
 from distill.learning.metrics import Metrics
-from distill.learning.monitor import Files
 from fields.files import read_header, write_json
 
 

@@ -12,11 +12,11 @@ import torch
 from rich.table import Table
 
 from distill.bench.timing import synchronise
-from distill.learning.fit import Schedule, fit
-from distill.photographs.training import Training
+from distill.learning.fit import Schedule
+from distill.learning.run import Run
 from render.metrics import Protocol, mean, psnr
 from scenes.evaluate import over_background
-from scenes.scene import View
+from scenes.scene import Scene, View
 
 TARGETS = (30.0, 33.0, 33.3, 35.0)  # dB
 FIRST_SCORE = 0.02  # share of the run after which views are scored for the first time
@@ -90,12 +90,12 @@ class LearningCurve:
 class HeldOut:
     """Held-out views of a run, on its device; training views where none are held out."""
 
-    def __init__(self, training: Training, most: int) -> None:
-        views = training.scene.test or training.scene.train
-        self.split = "test" if training.scene.test else "train"
+    def __init__(self, training: Run, scene: Scene, most: int) -> None:
+        views = scene.test or scene.train
+        self.split = "test" if scene.test else "train"
         self.views: tuple[View, ...] = views[:: math.ceil(len(views) / most)]
         self.training, self.device = training, training.device
-        self.backdrop = torch.tensor(training.scene.background).to(self.device)
+        self.backdrop = torch.tensor(training.place.background).to(self.device)
 
     def score(self) -> float:
         """Mean PSNR over the views in dB, as the field stands."""
@@ -104,7 +104,7 @@ class HeldOut:
     def score_view(self, view: View) -> float:
         """Of one view."""
         run = self.training
-        drawn = run.renderer.image(run.field, run.loss.grid, view.camera).pixels.over(self.backdrop).clamp(0, 1)
+        drawn = run.image(view.camera).pixels.over(self.backdrop).clamp(0, 1)
         truth = over_background(view.image.to(self.device), self.backdrop)
         return psnr(drawn, truth, view.valid.to(self.device))
 
@@ -112,14 +112,14 @@ class HeldOut:
         """How they are scored."""
         size = max((view.camera.size for view in self.views), key=math.prod)
         run = self.training
-        return Protocol(self.split, run.scene.background, size, len(self.views), run.recipe.downscale)
+        return Protocol(self.split, run.place.background, size, len(self.views), run.recipe.downscale)
 
 
-def follow(training: Training, course: Course) -> LearningCurve:
+def follow(training: Run, scene: Scene, course: Course) -> LearningCurve:
     """Train, and score on the way. The clock stands while views are scored; the device has finished its steps then."""
-    held, shares, points = HeldOut(training, course.views), course.shares(), list[Milestone]()
+    held, shares, points = HeldOut(training, scene, course.views), course.shares(), list[Milestone]()
     spent, begin, steps = 0.0, time.perf_counter(), 0
-    for step in fit(training.run, training.phases(), course.schedule):
+    for step in training.steps(course.schedule):
         steps = step.index + 1
         if step.progress >= shares[len(points)] and len(points) < course.scores - 1:
             synchronise(training.device)
@@ -130,4 +130,4 @@ def follow(training: Training, course: Course) -> LearningCurve:
     spent += time.perf_counter() - begin
     if steps:
         points.append(Milestone(steps, round(spent, 3), round(held.score(), 3)))
-    return LearningCurve(tuple(points), round(spent, 3), steps, training.run.samples, held.protocol())
+    return LearningCurve(tuple(points), round(spent, 3), steps, training.optimization.samples, held.protocol())

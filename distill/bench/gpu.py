@@ -21,9 +21,9 @@ from distill.bench.ops import Bench, OpTime, list_ops
 from distill.bench.peers import Comparison, compare_engines
 from distill.bench.run import FrameTimes, StepTimes, Trial, begin_trial, read_pictures, time_frames, time_steps
 from distill.bench.timing import forget_peak, measure_copy, read_peak, synchronise
-from distill.learning.fit import Schedule, fit
+from distill.learning.fit import Schedule
+from distill.learning.run import Run
 from distill.photographs.settings import PRESET
-from distill.photographs.training import Training
 from render.command import one_line
 from render.metrics import psnr
 from scenes.scene import Scene
@@ -150,10 +150,10 @@ def take_first_steps(plan: GpuPlan, device: torch.device) -> FirstSteps:
     return FirstSteps(round(pictures, 2), round(time.perf_counter() - begin - pictures, 2))
 
 
-def run_trial(trial: Trial, scene: Scene, device: torch.device) -> Training:
+def run_trial(trial: Trial, scene: Scene, device: torch.device) -> Run:
     """All of a trial's steps."""
     training = begin_trial(trial, scene, device)
-    for _ in fit(training.run, training.phases(), Schedule(trial.steps)):
+    for _ in training.steps(Schedule(trial.steps)):
         pass
     return training
 
@@ -243,7 +243,7 @@ def follow_course(plan: GpuPlan, device: torch.device) -> CurveAndFrames:
     run_trial(replace(trial, steps=60), scene, device)
     training = begin_trial(trial, scene, device)
     forget_peak(device)
-    curve = follow(training, Course(Schedule(trial.steps), plan.views, plan.scores))
+    curve = follow(training, scene, Course(Schedule(trial.steps), plan.views, plan.scores))
     return CurveAndFrames(curve, round(read_peak(device) / 2**20), time_frames(training, plan.repeats))
 
 
@@ -276,9 +276,9 @@ def compare_drawings(trial: Trial, scene: Scene, device: torch.device) -> float:
     """Of one architecture, in dB."""
     run = run_trial(trial, scene, device)
     camera = (scene.test or scene.train)[0].camera
-    there = run.renderer.image(run.field, run.loss.grid, camera).pixels.rgb.cpu().clamp(0, 1)
+    there = run.image(camera).pixels.rgb.cpu().clamp(0, 1)
     cpu = torch.device("cpu")
-    here = run.renderer.image(run.field.to(cpu), run.loss.grid.to(cpu), camera).pixels.rgb.clamp(0, 1)
+    here = run.renderer.image(run.field.to(cpu), run.source.grid.to(cpu), camera).pixels.rgb.clamp(0, 1)
     return round(min(psnr(there, here), 99.0), 2)
 
 

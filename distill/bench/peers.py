@@ -16,15 +16,12 @@ from distill.bench.field import POINT_LAYOUTS, prepare_evaluation, scatter_point
 from distill.bench.results import tabulate
 from distill.bench.run import Trial, begin_trial, read_pictures, time_frames, time_steps
 from distill.bench.timing import measure_ms
-from distill.learning.fit import Optimization
-from distill.photographs.pixels import HostPixels
-from distill.photographs.source import Config, Photographs
-from distill.photographs.training import Training
+from distill.learning.run import Run
+from distill.photographs.job import STEPWISE, teach
 from fields.field import Field
 from render.metrics import psnr
-from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.precision import precision
-from scenes.placing.cells import possible_cells
+from scenes.scene import Scene
 
 PEER_POINTS = 1 << 20
 
@@ -93,8 +90,7 @@ def compare_engines(trial: Trial, device: torch.device, repeats: int, points: in
     fields.nvidia.library()
     render.nvidia.library()
     scene = read_pictures(trial)
-    ours, peer = begin_trial(trial, scene, device), begin_trial(trial, scene, device)
-    swap(peer)
+    ours, peer = begin_trial(trial, scene, device), begin_peer(trial, scene, device)
     values = compare_values(ours.field, peer.field, device)
     rows = compare_fields(ours.field, peer.field, device, points, repeats)
     own, other = time_steps(ours), time_steps(peer)
@@ -109,26 +105,14 @@ def compare_engines(trial: Trial, device: torch.device, repeats: int, points: in
     return Comparison(trial.data, trial.architecture, values, tuple(rows), drawn)
 
 
-def begin_peer(trial: Trial, device: torch.device) -> Training:
-    """A run of the peer's alone, before its first step. ValueError as for `compare_engines`."""
+def begin_peer(trial: Trial, scene: Scene, device: torch.device) -> Run:
+    """A run of the peer's field and renderer, before its first step. Its steps are taken one by one, with Adam of
+    PyTorch's, as nerfacc's own example does. ValueError as for `compare_engines`."""
     fields.nvidia.library()
     render.nvidia.library()
-    training = begin_trial(trial, read_pictures(trial), device)
-    swap(training)
-    return training
-
-
-def swap(training: Training) -> None:
-    """Put the peer's field and renderer into a run that has not begun. Its steps are taken one by one, with Adam of
-    PyTorch's, as nerfacc's own example does."""
-    scene, recipe, device, own = training.scene, training.recipe, training.device, training.renderer
-    drawing: Any = render.nvidia.Renderer(own.step, own.cone, own.stop)
-    possible = possible_cells(scene, cascades_for(scene.box), RESOLUTION).to(device)
-    occupancy = OccupancyEstimate(scene.box.to(device), own.step, possible, RESOLUTION)
-    training.field, training.renderer = fields.nvidia.peer(training.field), drawing
-    pixels = HostPixels(scene.train, device, recipe.seed)
-    training.loss = Photographs(pixels, training.field, drawing, occupancy, Config(recipe.batch), recipe.seed)
-    training.run = Optimization(training.field)
+    ours = begin_trial(trial, scene, device)
+    drawing: Any = render.nvidia.Renderer(ours.renderer.step, ours.renderer.cone, ours.renderer.stop)
+    return teach(scene, ours.recipe, fields.nvidia.peer(ours.field), drawing, STEPWISE)
 
 
 def compare_values(ours: Field, peer: Field, device: torch.device) -> Differences:
@@ -174,9 +158,9 @@ def time_evaluations(field: Field, x: Tensor, d: Tensor, repeats: int) -> dict[s
     return {name: round(spent, 3) for name, spent in times.items()}
 
 
-def compare_pictures(ours: Training, peer: Training) -> float | None:
+def compare_pictures(ours: Run, peer: Run) -> float | None:
     """Our trained field drawn by our renderer and by the peer's: none where the pictures are equal."""
-    camera = (ours.scene.test or ours.scene.train)[0].camera
-    drawn = [run.renderer.image(ours.field, ours.loss.grid, camera).pixels.rgb.clamp(0, 1) for run in (ours, peer)]
+    camera = (ours.place.test or ours.place.train)[0]
+    drawn = [run.renderer.image(ours.field, ours.source.grid, camera).pixels.rgb.clamp(0, 1) for run in (ours, peer)]
     found = psnr(*drawn)
     return round(found, 2) if math.isfinite(found) else None

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from distill.bench.results import list_values
 from distill.bench.timing import forget_peak, measure_ms, read_peak, synchronise
-from distill.learning.fit import Schedule, fit
+from distill.learning.fit import Schedule
+from distill.learning.run import Recipe, Run
+from distill.photographs.job import Sampling, prepare
 from distill.photographs.settings import BATCH, PRESET, STRIDE
-from distill.photographs.training import Recipe, Training
 from render.camera import Camera
 from render.renderer import Frame
 from scenes.scene import ReadOptions, Scene, load
@@ -37,21 +38,21 @@ def read_pictures(trial: Trial) -> Scene:
     return load(trial.data, ReadOptions(trial.downscale))
 
 
-def begin_trial(trial: Trial, scene: Scene, device: torch.device) -> Training:
+def begin_trial(trial: Trial, scene: Scene, device: torch.device) -> Run:
     """A run before its first step."""
     kind = device.type
     recipe = Recipe(
         data=trial.data,
+        downscale=trial.downscale,
         architecture=trial.architecture,
         preset=PRESET[kind] if trial.preset == "auto" else trial.preset,
         seed=0,
         steps=trial.steps,
         batch=trial.batch or BATCH[kind],
-        downscale=trial.downscale,
         device=kind,
-        step=STRIDE[kind],
+        source=Sampling(STRIDE[kind]),
     )
-    return Training(scene, recipe, device)
+    return prepare(scene, recipe, device)
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ class FrameTimes:
         return list_values("frames", self.to_record())
 
 
-def time_steps(training: Training) -> StepTimes:
+def time_steps(training: Run) -> StepTimes:
     """The whole run."""
     recipe, device = training.recipe, training.device
     forget_peak(device)
     before, begin, counted = 0.0, 0.0, []
-    for step in fit(training.run, training.phases(), Schedule(recipe.steps)):
+    for step in training.steps(Schedule(recipe.steps)):
         if step.index == recipe.steps // 3:
             synchronise(device)
             begin = time.perf_counter()
@@ -136,14 +137,14 @@ def time_steps(training: Training) -> StepTimes:
     )
 
 
-def time_frames(training: Training, repeats: int) -> FrameTimes:
+def time_frames(training: Run, repeats: int) -> FrameTimes:
     """Frames of the first test view."""
-    camera, sizes = (training.scene.test or training.scene.train)[0].camera, []
+    camera, sizes = (training.place.test or training.place.train)[0], []
     for width, height in FRAME_SIZES:
         view = reframe(camera, width, height)
 
         def draw(view: Camera = view) -> Frame:
-            return training.renderer.image(training.field, training.loss.grid, view)
+            return training.image(view)
 
         samples = draw().samples
         spent = measure_ms(draw, max(3, repeats // 2), training.device)

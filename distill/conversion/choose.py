@@ -3,11 +3,13 @@
 import functools
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fields
+from distill.learning.metrics import Metrics
 from distill.learning.profiles import measured, same
 from distill.photographs.settings import PRESET
 from fields.files import Header, skeleton
@@ -51,9 +53,8 @@ class Wanted:
 class Choice:
     """What it shall be."""
 
-    architecture: str
+    shape: Shape  # before growth
     preset: str
-    config: Any  # the architecture's Config, before growth
     why: tuple[str, ...]  # lines for the person
 
 
@@ -121,7 +122,7 @@ def choose(
     for the teacher's own shape, and where nothing meets the limits, with the nearest.
     """
     names = fields.NAMES if wanted.to == AUTO else (wanted.to,)
-    shapes = {(n, p): c for n in names for p, c in fields.module(n).PRESETS.items() if fits_name(wanted, n, p)}
+    shapes = {(n, p): preset_of(n, p) for n in names for p in fields.module(n).PRESETS if fits_name(wanted, n, p)}
     if not shapes:
         if wanted.to != AUTO:
             preset_of(wanted.to, wanted.preset)  # says which there are
@@ -129,7 +130,7 @@ def choose(
     tables = measured()
     table = nearest_table(tables, teacher, device)
     found = [candidate(*shape, table, overhead, prunes(shape[0], tables)) for shape in shapes]
-    own = {(n, p) for (n, p), config in shapes.items() if is_of(teacher, n, config) and not edited}
+    own = {key for key, shape in shapes.items() if is_of(teacher, shape) and not edited}
     if wanted.to == AUTO:
         chosen, why = of_all([c for c in found if (c.architecture, c.preset) not in own], wanted, table)
     elif wanted.preset == AUTO:
@@ -138,10 +139,9 @@ def choose(
         chosen, why = found[0], checked(found[0], wanted)
     if (chosen.architecture, chosen.preset) in own:
         raise ValueError(f"{path}: is already of this shape, {chosen.name}; choose another --to or --preset")
-    config = shapes[chosen.architecture, chosen.preset]
     source = (protocol(table, teacher, device),) if any(c.measured for c in found) else ()
     lines = (f"into {chosen.words}", *why, *ceiling(teacher, wanted), *source)
-    return Choice(chosen.architecture, chosen.preset, config, lines)
+    return Choice(shapes[chosen.architecture, chosen.preset], chosen.preset, lines)
 
 
 def fits_name(wanted: Wanted, name: str, preset: str) -> bool:
@@ -151,11 +151,9 @@ def fits_name(wanted: Wanted, name: str, preset: str) -> bool:
     return wanted.to == AUTO and preset.endswith(f"-{wanted.preset}")
 
 
-def is_of(teacher: Header, name: str, config: Any) -> bool:
-    """Whether a teacher has the shape that this preset ends in."""
-    if teacher.architecture != name:
-        return False
-    return teacher.shape.final == Shape(name, config).final
+def is_of(teacher: Header, shape: Shape) -> bool:
+    """Whether a teacher has the shape that this one ends in."""
+    return teacher.architecture == shape.name and teacher.shape.final == shape.final
 
 
 def nearest_table(tables: list[dict[str, Any]], teacher: Header, device: str) -> dict[str, Any]:
@@ -341,3 +339,14 @@ def protocol(table: dict[str, Any], teacher: Header, device: str) -> str:
         f"measured on {scene}, {table['data']}, after {table['seconds']:g} s of training from photographs "
         f"({table['device']}{where}; {table['scored_on']}): an expectation, not a promise"
     )
+
+
+def missed(wanted: Wanted, metrics: Metrics) -> Iterator[str]:
+    """Limits that the result does not keep, one line each."""
+    quality, bytes_taken = metrics.quality, metrics.effort.model_bytes
+    if wanted.max_bytes is not None and bytes_taken > wanted.max_bytes:
+        yield f"the file has {size(bytes_taken)}, more than --max-bytes {size(wanted.max_bytes)}"
+    if wanted.min_psnr is not None and quality.psnr < wanted.min_psnr:
+        yield f"{quality.psnr:.2f} dB ({quality.protocol}) is less than --min-psnr {wanted.min_psnr:g}"
+    if wanted.max_frame_ms is not None and metrics.frame_ms > wanted.max_frame_ms:
+        yield f"a frame took {metrics.frame_ms:.0f} ms, more than --max-frame-ms {wanted.max_frame_ms:g}"

@@ -7,6 +7,7 @@ reaches, and teacher and student are asked at the very same ones. Nothing here k
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from distill.conversion.active import HARD, HARD_RAYS, Active, hardest, newest
 from distill.conversion.poses import Poses
 from distill.learning.budget import FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
+from distill.learning.learnables import Learnables
+from distill.learning.run import opacity
 from distill.photographs.source import HUBER
 from fields.field import Field
 from render.kernels.composite import composite, transmittance
@@ -31,8 +34,8 @@ RENEW = 64  # steps until they are drawn anew
 FAINTEST, THICKEST = 1e-4, 5.0  # optical thickness of one step: beyond these, log-densities are as good as equal
 FLOOR = 0.2  # weight of a sample in the light that shows nothing, beside one that takes all of it
 DENSITY = 0.03  # weight of squared differences in log-density beside features that vary by one, and beside colours
-SAMPLES = 0.1  # weight of what samples say, beside what rays see
 DEFAULT = Active()
+SAMPLES = 0.1  # weight of what samples say, beside what rays see
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,16 @@ class Distillation:
     """The losses of a conversion, and the state of their random numbers."""
 
     def __init__(
-        self, teacher: LoadedModel, field: Field, grid: OccupancyGrid, batch: int, seed: int, active: Active = DEFAULT
-    ) -> None:
-        """`grid` says where teacher and student are looked at; `batch` is the number of samples per step."""
-        self.teacher, self.field, self.grid, self.batch, self.active = teacher, field, grid, batch, active
-        device = grid.bits.device
+        self, teacher: LoadedModel, field: Field, batch: int, seed: int,
+        active: Active = DEFAULT, named: tuple[str, ...] = tuple(SHARES),
+    ) -> None:  # fmt: skip
+        """`batch` is the number of samples per step; `named` are the phases that the run goes through, where it can."""
+        self.teacher, self.field, self.batch, self.active, self.named = teacher, field, batch, active, named
+        self.grid: OccupancyGrid = teacher.grid  # where both are looked at
+        device = self.grid.bits.device
         self.host = torch.Generator().manual_seed(seed)  # draws cameras and pixels
         self.generator = torch.Generator(device).manual_seed(seed)  # draws jitter and backgrounds
         self.poses = Poses(teacher.train_cameras, teacher.field.space.box.cpu(), POSES, self.host)
-        self.named = tuple(SHARES)  # phases that the run goes through, where it can
         self.rays = FIRST_RAYS
         self.hard = RayBatch(torch.zeros(0, 3, device=device), torch.zeros(0, 3, device=device))
         step = teacher.renderer.step
@@ -85,6 +89,18 @@ class Distillation:
         losses = {"features": self.features, "samples": self.points, "rays": self.pixels}
         shares = {k: v for k, v in SHARES.items() if k in self.named and (alike or k != "features")}
         return tuple(Phase(name, share / sum(shares.values()), losses[name]) for name, share in shares.items())
+
+    def learnables(self) -> Learnables:
+        """See Source: nothing but the field."""
+        return Learnables()
+
+    def opacity(self, x: Tensor) -> Tensor:
+        """See Source: by the teacher, who knows it from the start."""
+        return opacity(self.teacher.field, self.grid, self.teacher.renderer.step, x)
+
+    def origin(self) -> dict[str, Any]:
+        """See Source: where the teacher came from."""
+        return {"teacher": self.teacher.header.provenance}
 
     @torch.no_grad()
     def lesson(self, index: int) -> Lesson:
@@ -224,12 +240,15 @@ def variance(values: Tensor, weight: Tensor) -> Tensor:
     return (weight @ (values - mean).square()).clamp(min=1e-4)
 
 
-@torch.no_grad()
-def inherit(student: Field, teacher: Field) -> int:
-    """Copy the teacher's head where the student's has all the same parts; returns how many numbers were taken over."""
+def heritage(student: Field, teacher: Field) -> dict[str, Tensor]:
+    """The teacher's head, where the student's has all the same parts; else nothing."""
     ours, theirs = student.head.state_dict(), teacher.head.state_dict()
     same = type(student.head) is type(teacher.head)
-    if not same or {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
-        return 0
-    student.head.load_state_dict(theirs)
-    return sum(value.numel() for value in theirs.values())
+    return theirs if same and {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()} else {}
+
+
+def inherit(student: Field, teacher: Field) -> int:
+    """Copy the teacher's head into a student's that it fits; returns how many numbers were taken over."""
+    taken = heritage(student, teacher)
+    student.head.load_state_dict(taken or student.head.state_dict())
+    return sum(value.numel() for value in taken.values())

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from distill.conversion.active import HARD, HARD_POSES, hardest, newest
 from render import quaternions
-from render.camera import Camera, CameraBank, look_at
-from render.paths import pinhole
+from render.camera import Camera, CameraBank
+from render.paths import surrounding
 from render.rays import RayBatch
 
 NEIGHBOURS = 4  # training cameras that a new one may lie towards
@@ -16,7 +16,6 @@ BEYOND = 0.25  # share of the way to a neighbour that a new camera may go past e
 SHIFT = 0.1  # of the distance to its neighbours: standard deviation of a further move
 TILT = 0.03  # radians, standard deviation of a further turn
 ALONE = 0.05  # of the box's side: stands for the distance to neighbours where there are none
-VIEWS, SIZE, FIELD_OF_VIEW, DISTANCE = 64, 400, math.radians(40), 1.8  # of cameras for a model that has none
 
 
 class Poses:
@@ -121,14 +120,3 @@ def neighbours(poses: Tensor) -> Tensor:
         return torch.zeros(1, 1, dtype=torch.int64)
     far.fill_diagonal_(math.inf)
     return far.topk(min(NEIGHBOURS, len(poses) - 1), largest=False).indices
-
-
-def surrounding(box: Tensor) -> tuple[Camera, ...]:
-    """Cameras all around a box (2, 3), evenly spread over directions, that look at its centre."""
-    center, radius = box.mean(0), DISTANCE * float((box[1] - box[0]).norm())
-    z = 1 - (2 * torch.arange(VIEWS) + 1) / VIEWS
-    azimuth = torch.arange(VIEWS) * math.pi * (3 - 5**0.5)
-    level = (1 - z * z).sqrt()
-    eyes = center + radius * torch.stack([level * azimuth.cos(), level * azimuth.sin(), z], -1)
-    up = torch.tensor([0.0, 0.0, 1.0])
-    return tuple(pinhole(look_at(eye, center, up), FIELD_OF_VIEW, (SIZE, SIZE)) for eye in eyes)

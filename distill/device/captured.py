@@ -9,7 +9,7 @@ reads what came of it some steps later, and makes the first buffer larger or sma
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from distill.device.graph import Replay
 from distill.device.mailbox import Mailbox
 from distill.learning.budget import most_rays
 from distill.learning.fit import Mover, Optimization, Phase, Taken
+from distill.learning.learnables import Learnables
 from distill.photographs.pixels import unwaiting_pixels
 from distill.photographs.source import FULL, REPORT, Config, Photographs, due
 from fields.field import Field
@@ -70,6 +71,18 @@ class Captured:
     def phases(self) -> tuple[Phase, ...]:
         """Those of the photographs, taken here."""
         return tuple(replace(phase, queue=self, halve=self.halve) for phase in self.source.phases())
+
+    def learnables(self) -> Learnables:
+        """See Source."""
+        return self.source.learnables()
+
+    def opacity(self, x: Tensor) -> Tensor:
+        """See Source."""
+        return self.source.opacity(x)
+
+    def origin(self) -> dict[str, Any]:
+        """See Source."""
+        return self.source.origin()
 
     def forget(self) -> None:
         """Throw graphs away: what they were recorded of has changed."""

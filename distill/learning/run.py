@@ -1,30 +1,36 @@
-"""A field that learns, as an object that can be begun, saved, resumed and written as a model."""
+"""A field that learns, as one whole that can be begun, saved, resumed and written as a model."""
 
 import base64
+import dataclasses
 import json
 import platform
+import resource
 import sys
-from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, final
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from distill.learning.fit import Optimization, Phase
+from distill.learning.fit import Mover, Optimization, Phase, Schedule, Step, fit
+from distill.learning.learnables import Learnables
+from distill.learning.metrics import Effort
+from distill.learning.optimizer import Optimizer
 from fields.field import Field
-from fields.files import Header, Model, ModelError, round_to_half, save, write_beside
+from fields.files import Header, Model, ModelError, save, write_beside
 from fields.shape import Shape
 from render.camera import Camera
+from render.model import LoadedModel
 from render.occupancy import OccupancyGrid
 from render.precision import precision
-from render.renderer import Renderer
+from render.renderer import Frame, Renderer
 
 CHUNK = 1 << 17  # points asked at once
 CHECKPOINT_KEY = "polyfield_checkpoint"
@@ -51,6 +57,18 @@ class Source(Protocol):
         """The losses, in the order in which the run goes through them."""
         ...
 
+    def learnables(self) -> Learnables:
+        """What is learnt beside the field and is part of no model: the source's own parameters, at their rates."""
+        ...
+
+    def opacity(self, x: Tensor) -> Tensor:
+        """(M, 3) scene units -> (M,) in [0, 1], of one sampling step; 0 in cells that rays skip."""
+        ...
+
+    def origin(self) -> dict[str, Any]:
+        """What a model that learnt here says of where it comes from, besides the recipe. JSON values."""
+        ...
+
     def state(self) -> dict[str, Tensor]:
         """Everything that an exact continuation needs, by names that `Optimization.state` does not use."""
         ...
@@ -60,46 +78,52 @@ class Source(Protocol):
         ...
 
 
-class Recipe(Protocol):
-    """A frozen dataclass of what must be equal for a run to be continued exactly."""
+@dataclass(frozen=True)
+class Recipe:
+    """What must be equal for a run to be continued exactly."""
 
-    @property
-    def architecture(self) -> str:
-        """The field's."""
-        ...
+    data: str  # what was learnt from, directly or through teachers
+    downscale: int  # of that
+    architecture: str
+    preset: str
+    seed: int  # of everything random
+    steps: int  # at most
+    batch: int  # samples per step
+    device: str  # its type
+    source: Any  # a frozen dataclass of JSON values: what must be equal of the source besides
 
-    @property
-    def preset(self) -> str:
-        """Its size."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Of everything random."""
-        ...
-
-    @property
-    def steps(self) -> int:
-        """At most."""
-        ...
+    def record(self) -> dict[str, Any]:
+        """JSON values, those of the source among them."""
+        record = asdict(self)
+        return record | record.pop("source")
 
 
-class Learning(ABC):
-    """Field, source, optimiser and renderer of one run."""
+@final
+@dataclass(frozen=True)
+class Run:
+    """A field, what it learns from, and all that was learnt so far. Given whole: only tensors and counts change."""
 
-    def __init__(self, place: Place, recipe: Recipe, field: Field, renderer: Renderer, loss: Source) -> None:
-        self.place, self.recipe, self.field, self.renderer, self.loss = place, recipe, field, renderer, loss
-        self.growth = field.architecture.growth
-        self.run = Optimization(field)
-        self.half = False  # whether model files take float16
+    place: Place
+    recipe: Recipe
+    field: Field
+    source: Source
+    renderer: Renderer
+    mover: Callable[[Learnables], Mover] = Optimizer  # makes the optimiser
+    half: bool = False  # whether model files take float16
+    growth: tuple[float, ...] = dataclasses.field(init=False)  # shares of the run at which the field takes a new shape
+    optimization: Optimization = dataclasses.field(init=False)
 
-    @abstractmethod
-    def opacity(self, x: Tensor) -> Tensor:
-        """(M, 3) unit box of the architecture -> (M,) in [0, 1], of one sampling step; 0 in cells that rays skip."""
+    def __post_init__(self) -> None:
+        optimization = Optimization(self.field, self.mover, self.source.learnables())
+        self.__dict__.update(growth=self.field.architecture.growth, optimization=optimization)
+
+    def steps(self, schedule: Schedule) -> Iterator[Step]:
+        """Learn, from where the run stands."""
+        return fit(self.optimization, self.phases(), schedule)
 
     def phases(self) -> tuple[Phase, ...]:
         """The run: the source's phases, cut where the architecture takes its next shape."""
-        phases = self.loss.phases()
+        phases = self.source.phases()
         ends = list(accumulate(phase.share for phase in phases))
         edges = sorted({0.0, *ends[:-1], *self.growth, 1.0})
         result = []
@@ -110,9 +134,13 @@ class Learning(ABC):
             result.append(replace(phase, name=name, share=end - start, begin=grow))
         return tuple(result)
 
+    def opacity(self, x: Tensor) -> Tensor:
+        """(M, 3) unit box of the architecture -> (M,) in [0, 1], of one sampling step; 0 in cells that rays skip."""
+        return self.source.opacity(self.field.space.scene(x))
+
     def grow(self) -> None:
         """Put the architecture's next shape in its place."""
-        generator = torch.Generator().manual_seed(self.recipe.seed + self.run.phase)
+        generator = torch.Generator().manual_seed(self.recipe.seed + self.optimization.phase)
         with torch.no_grad():
             self.field.architecture = self.field.architecture.grown(self.opacity, generator).to(self.device)
 
@@ -124,13 +152,13 @@ class Learning(ABC):
     @property
     def device(self) -> torch.device:
         """Where the run computes."""
-        return self.loss.grid.bits.device
+        return self.source.grid.bits.device
 
     def save_checkpoint(self, path: Path) -> None:
         """Everything that an exact continuation needs."""
-        tensors = {k: v.contiguous() for k, v in {**self.run.state(torch.device("cpu")), **self.loss.state()}.items()}
-        record = {CHECKPOINT_KEY: json.dumps(asdict(self.recipe) | self.shape.record())}  # type: ignore[call-overload]
-        write_beside(path, safetensors.torch.save(tensors, record))
+        tensors = {**self.optimization.state(torch.device("cpu")), **self.source.state()}
+        record = {CHECKPOINT_KEY: json.dumps(self.recipe.record() | self.shape.record())}
+        write_beside(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, record))
 
     def load_checkpoint(self, path: Path) -> None:
         """Continue from a checkpoint of the same recipe. ModelError where it is another's or damaged."""
@@ -140,23 +168,23 @@ class Learning(ABC):
                 tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (safetensors.SafetensorError, json.JSONDecodeError) as error:
             raise ModelError(f"{path}: damaged checkpoint: {error}") from None
-        wanted = json.loads(json.dumps(asdict(self.recipe)))  # type: ignore[call-overload]
+        wanted = json.loads(json.dumps(self.recipe.record()))
         for name, value in wanted.items():
             if record.get(name) != value:
                 raise ModelError(f"{path}: checkpoint has {name} {record.get(name)!r}, this run has {value!r}")
         try:
             network = Shape.from_record(record).network(self.field.space.dims, None)
             self.field.architecture = network.to(self.device)
-            self.run.renew()
+            self.optimization.renew()
             on_device = {k: v.to(self.device) if k.startswith("weights.") else v for k, v in tensors.items()}
-            self.run.restore(on_device)
-            self.loss.restore(tensors)
+            self.optimization.restore(on_device)
+            self.source.restore(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{path}: damaged checkpoint: {error}") from None
 
     def header(self, metrics: dict[str, Any], thumbnail: bytes) -> Header:
         """The model file's header."""
-        place, grid, shape = self.place, self.loss.grid, self.shape.record()
+        place, grid, shape = self.place, self.source.grid, self.shape.record()
         return Header(
             architecture=shape["architecture"],
             config=shape["config"],
@@ -178,24 +206,45 @@ class Learning(ABC):
         """Where the model comes from."""
         packages = {name: version(name) for name in ("polyfield", "torch", "numba", "numpy")}
         return {
-            "recipe": asdict(self.recipe),  # type: ignore[call-overload]
+            "recipe": self.recipe.record(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {"python": platform.python_version(), **packages},
-            "steps": self.run.index,
-            "train_seconds": round(self.run.seconds, 3),
+            "steps": self.optimization.index,
+            "train_seconds": round(self.optimization.seconds, 3),
+            **self.source.origin(),
         }
+
+    def effort(self) -> Effort:
+        """What the run took, for its metrics."""
+        device, took = self.device, self.optimization
+        cuda, peak = device.type == "cuda", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return Effort(
+            seconds=round(took.seconds, 2),
+            steps=took.index,
+            samples=took.samples,
+            samples_per_second=round(took.samples / max(took.seconds, 1e-9)),
+            parameters=self.field.parameter_count(),
+            model_bytes=0,
+            peak_memory_bytes=torch.cuda.max_memory_allocated() if cuda else peak,
+            device=torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads",
+            architecture=self.recipe.architecture,
+            preset=self.recipe.preset,
+        )
+
+    def image(self, camera: Camera) -> Frame:
+        """A picture of the field as it stands, from a camera in scene units."""
+        return self.renderer.image(self.field, self.source.grid, camera)
 
     def save_model(self, path: Path, metrics: dict[str, Any], thumbnail: bytes) -> int:
         """Write the field as it stands; returns its bytes. ModelError where `half` is asked for and a weight is too
         large."""
-        return save(path, Model(self.field, self.loss.grid.bits, self.header(metrics, thumbnail)))
+        return save(path, Model(self.field, self.source.grid.bits, self.header(metrics, thumbnail)))
 
-    def save_to_score(self, path: Path) -> None:
-        """Write the field, and go on with the weights that the file gives back: what is scored is what is saved."""
-        self.save_model(path, {}, b"")
-        if self.half:
-            round_to_half(self.field)
+    def model(self) -> LoadedModel:
+        """What the file would open as; it shares the field, which goes on learning."""
+        place = self.place
+        return LoadedModel(self.field, self.source.grid, self.renderer, self.header({}, b""), place.train, place.test)
 
 
 @torch.no_grad()

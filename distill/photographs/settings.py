@@ -1,30 +1,18 @@
-"""Settings of a run that learns from photographs, and the run that they give."""
+"""Settings of a run that learns from photographs."""
 
 import math
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
-from distill.learning import memory
-from distill.learning.fit import Schedule
-from distill.learning.monitor import Files
-from distill.photographs.frequency import choose
-from distill.photographs.training import Recipe, Training
-from fields.shape import Shape, preset
-from render.command import pick_device
 from render.renderer import UNIT_STEP
-from scenes.scene import ReadOptions, Scene, load
+from scenes.scene import ReadOptions
 
 STEPS = {"cpu": 1300, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}
 BATCH = {"cpu": 1 << 15, "cuda": 1 << 18}
 STRIDE = {"cpu": 3 * UNIT_STEP, "cuda": UNIT_STEP}  # longer steps: more rays per second, see docs/design.md
 UNBOUNDED = 1_000_000  # steps, where only the time is limited
-Tell = Callable[[Iterable[str]], None]  # facts for a person, one line each
 
 
 @dataclass(frozen=True)
@@ -32,7 +20,7 @@ class Settings:
     """How a field is trained."""
 
     out: Path | None = None
-    """folder for the results; runs/NAME where not given"""
+    """folder for the results, or model file (the rest lies beside it); runs/NAME where not given"""
     arch: str = "hashgrid"
     """architecture: a file name of fields/arch"""
     preset: str = "auto"
@@ -67,67 +55,10 @@ class Settings:
         if self.steps < 0 or not self.max_seconds > 0 or not self.save_every > 0:
             raise ValueError("--steps must be >= 0, --max-seconds and --save-every > 0")
 
+    def most_steps(self, device: str) -> int:
+        """Optimiser steps at most, on this kind of device."""
+        return self.steps or (UNBOUNDED if math.isfinite(self.max_seconds) else STEPS[device])
 
-@dataclass(frozen=True)
-class Begun:
-    """A run before its first step, or where its checkpoint left it."""
-
-    training: Training
-    scene: Scene
-    files: Files
-    schedule: Schedule
-
-
-def begin(data: str, settings: Settings, tell: Tell) -> Begun:
-    """Read the pictures and make the run. ValueError, SceneError or ModelError where that cannot be; nothing is
-    written then."""
-    settings.check()
-    device = pick_device(settings.device)
-    torch.use_deterministic_algorithms(settings.deterministic)
-    chosen = PRESET[device.type] if settings.preset == "auto" else settings.preset
-    shape = preset(settings.arch, chosen)
-    batch = settings.batch or BATCH[device.type]
-    memory.check(shape, chosen, device, batch)
-    fixed = given_bandwidth(settings, shape)
-    out = settings.out or Path("runs") / (Path(data).stem.replace(":", "_") or "scene")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; --out wants a folder")
-    files = Files.within(out)
-    scene = load(data, ReadOptions(settings.downscale, settings.max_resolution, settings.skip_missing))
-    photographs = sum(view.image.numel() for view in scene.train)
-    tell([*scene.facts, *memory.lines(shape, device, batch, photographs)])
-    bandwidth = chosen_bandwidth(settings, shape, scene, tell) if fixed is None else fixed
-    steps = settings.steps or (UNBOUNDED if math.isfinite(settings.max_seconds) else STEPS[device.type])
-    where = (settings.downscale, device.type, STRIDE[device.type])
-    training = Training(
-        scene, Recipe(data, settings.arch, chosen, settings.seed, steps, batch, *where, bandwidth), device
-    )
-    if settings.resume:
-        training.load_checkpoint(files.checkpoint)
-        tell([f"continues at step {training.run.index}"])
-    files.prepare()
-    return Begun(training, scene, files, Schedule(steps, settings.max_seconds))
-
-
-def given_bandwidth(settings: Settings, shape: Shape) -> float | None:
-    """Cycles per box side as the flag says, 0 where the preset's own stands, None where the pictures shall decide."""
-    if not settings.frequency:
-        return 0.0
-    if not hasattr(shape.config, "bandwidth"):
-        raise ValueError(f"--frequency: {settings.arch} has no frequency to choose")
-    if settings.frequency == "auto":
-        return None
-    try:
-        value = float(settings.frequency)
-    except ValueError:
-        raise ValueError(f"--frequency wants auto or a number, found {settings.frequency!r}") from None
-    replace(shape.config, bandwidth=value)
-    return value
-
-
-def chosen_bandwidth(settings: Settings, shape: Shape, scene: Scene, tell: Tell) -> float:
-    """Cycles per box side that fit the pictures, told."""
-    start = time.perf_counter()
-    choice = choose(shape, scene, settings.seed)
-    tell([f"{choice}; {time.perf_counter() - start:.1f} s"])
-    return choice.bandwidth
+    def pictures(self) -> ReadOptions:
+        """How pictures are read."""
+        return ReadOptions(self.downscale, self.max_resolution, self.skip_missing)

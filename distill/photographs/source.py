@@ -6,12 +6,15 @@ waits for nothing: see distill/device/captured.py, which wraps this from outside
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
+from distill.learning.learnables import Learnables
+from distill.learning.run import opacity
 from distill.photographs.pixels import PixelBatch, PixelSource
 from fields.field import Field
 from render.buffers import FAR, Buffers, Exact
@@ -124,6 +127,18 @@ class Photographs:
     def phases(self) -> tuple[Phase, ...]:
         """One, for the whole run."""
         return (Phase("photographs", 1.0, self, halve=self.halve),)
+
+    def learnables(self) -> Learnables:
+        """See Source: nothing but the field."""
+        return Learnables()
+
+    def opacity(self, x: Tensor) -> Tensor:
+        """See Source: by the field as it stands."""
+        return opacity(self.field, self.grid, self.renderer.step, x)
+
+    def origin(self) -> dict[str, Any]:
+        """See Source: the recipe says it all."""
+        return {}
 
     def halve(self) -> int:
         """See Phase."""

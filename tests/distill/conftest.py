@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import json
+import math
 import sys
 
 import pytest
@@ -30,3 +31,9 @@ def in_this_process(monkeypatch):
 
     for module in (bench_architectures, bench_distill):
         monkeypatch.setattr(module, "run_command", run_command)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """No previews but where they come as often as checkpoints: how many there are depends on the machine."""
+    monkeypatch.setattr("distill.learning.files.PREVIEW_EVERY", math.inf)

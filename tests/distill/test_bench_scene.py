@@ -9,7 +9,7 @@ import torch
 from distill import bench_scene
 from distill.bench import run as bench_run
 from distill.bench import timing
-from distill.photographs import training
+from distill.photographs import job
 from render.camera import Camera, Intrinsics
 
 NEEDED = {"op", "size", "median_ms", "bytes", "gigabytes_per_second", "share_of_copy"}
@@ -17,7 +17,7 @@ NEEDED = {"op", "size", "median_ms", "bytes", "gigabytes_per_second", "share_of_
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(training, "RESOLUTION", 64)  # fewer cells to ask
+    monkeypatch.setattr(job, "RESOLUTION", 64)  # fewer cells to ask
     monkeypatch.setitem(bench_run.BATCH, "cpu", 2048)
 
 

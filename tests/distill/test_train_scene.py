@@ -167,14 +167,14 @@ def test_interrupted_run_saves_ends_with_130_and_continues(monkeypatch, tmp_path
     assert (tmp_path / "checkpoint.safetensors").exists()
     before, seen = len(log.read_text().splitlines()), []
 
-    def pressed(monitor, step):  # the second Ctrl-C comes in this process, which is warm
-        saw(monitor, step)
+    def pressed(bar, step):  # the second Ctrl-C comes in this process, which is warm
+        saw(bar, step)
         seen.append(step.index)
         if len(log.read_text().splitlines()) > before:
             os.kill(os.getpid(), signal.SIGINT)
 
-    saw = progress.Monitor.saw
-    monkeypatch.setattr(progress.Monitor, "saw", pressed)
+    saw = progress.Bar.saw
+    monkeypatch.setattr(progress.Bar, "saw", pressed)
     assert run(monkeypatch, *words, "--resume") == 130
     told = capsys.readouterr()
     assert f"continues at step {seen[0]}" in told.out

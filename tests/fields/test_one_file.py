@@ -27,16 +27,16 @@ def run(*more):
     except SystemExit as end:
         print(f"ended with {{end.code}}", flush=True)
 
-def pressed(monitor, step):
-    saw(monitor, step)
+def pressed(bar, step):
+    saw(bar, step)
     if step.index + 1 == {PRESSED}:
         os.kill(os.getpid(), signal.SIGINT)
 
 whole, stopped, *words = sys.argv[1:]
 run("--out", whole)
-saw, progress.Monitor.saw = progress.Monitor.saw, pressed
+saw, progress.Bar.saw = progress.Bar.saw, pressed
 run("--out", stopped)
-progress.Monitor.saw = saw
+progress.Bar.saw = saw
 os.rename(stopped + "/model.safetensors", stopped + "/stopped.safetensors")
 run("--out", stopped, "--resume")
 """  # in one process, as the first steps of every process take seconds

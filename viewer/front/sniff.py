@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from distill.learning.monitor import SUFFIX
+from distill.learning.files import SUFFIX
 from scenes.scene import SceneError, format_of
 
 Kind = Literal["model", "data", "mesh", "path"]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill.learning.run import Learning
+from distill.learning.run import Run
 from fields.field import Field
 from render.camera import Camera, moved
 from render.looks import MODES, Backdrop, Exposure, Mode
@@ -38,7 +38,7 @@ class World:
         return World(model.transform, model.grid.box.cpu())
 
     @staticmethod
-    def of_learning(learning: Learning) -> "World":
+    def of_learning(learning: Run) -> "World":
         """The run's own scene units."""
         return World(learning.place.transform.double(), learning.place.box.cpu())
 
@@ -67,11 +67,11 @@ class FrameSource:
         return FrameSource(model.field, model.grid, model.renderer, (r, g, b), carry, world)
 
     @staticmethod
-    def of_learning(learning: Learning, world: World) -> "FrameSource":
+    def of_learning(learning: Run, world: World) -> "FrameSource":
         """A field as it stands while it learns. To be taken anew for every pass: shape and occupancy change."""
         place = learning.place
         carry = find_carry(world, place.transform)
-        return FrameSource(learning.field, learning.loss.grid, learning.renderer, place.background, carry, world)
+        return FrameSource(learning.field, learning.source.grid, learning.renderer, place.background, carry, world)
 
 
 def find_carry(world: World, transform: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from distill.learning.run import Learning
+from distill.learning.run import Run
 from fields.field import Field
 from fields.files import stored
 from render.model import LoadedModel
@@ -27,11 +27,11 @@ class OpenField:
     learner: Learner | None = None
 
     @property
-    def learning(self) -> Learning:
+    def learning(self) -> Run:
         """What it learns by. ValueError where it was read from a file."""
         if self.learner is None:
             raise ValueError(f"{self.name}: was read from a file, and learns nothing")
-        return self.learner.job.learning
+        return self.learner.job.run
 
     @property
     def busy(self) -> bool:

@@ -6,11 +6,12 @@ from typing import Literal
 
 import torch
 
-from distill import convert_scene
+from distill.conversion import job as conversion
+from distill.conversion.settings import Settings
+from distill.photographs import job as training
 from render.model import LoadedModel, open_model
 from scenes.scene import ReadOptions, load
 from viewer.messages import Box, CompareWith, Convert, LearnFrom, Notice, WorkerReport
-from viewer.worker import learner
 from viewer.worker.drawing import World, find_carry
 from viewer.worker.learner import Learner
 from viewer.worker.open_field import OpenField
@@ -46,8 +47,9 @@ class OpenFields:
     def learn(self, command: LearnFrom) -> OpenField:
         """A field that learns from photographs, in a new pane."""
         self.report(Notice(f"reading {command.data} ..."))
-        job, scene = learner.begin_training(command.data, command.settings, self.tell)
-        self.world = self.world or World.of_learning(job.learning)
+        scene = load(command.data, command.settings.pictures())
+        job = training.begin(command.data, command.settings, self.tell, scene=scene)
+        self.world = self.world or World.of_learning(job.run)
         pane = self.add(scene.name, command.data, self.world, learner=Learner(job))
         if not any(e.view for e in self.views):
             self.show_views(list_scene_views(scene, torch.linalg.inv(pane.carry)))
@@ -67,17 +69,15 @@ class OpenFields:
         teacher = self.pane(command.pane)
         path = teacher.path
         if teacher.learner:
-            path = str(teacher.learner.job.files.model)
+            path = str(teacher.learner.job.model)
             if teacher.learner.life != "done":
                 teacher.learning.save_model(Path(path), {}, b"")
         out = Path(command.folder(teacher.name))
         crop = (self.in_input(command.crop),) if command.crop else ()
         device: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
-        flags = convert_scene.Flags(
-            path, to=command.to, preset=command.preset, steps=command.steps, crop=crop, out=out, device=device
-        )
-        job = learner.begin_conversion(flags, self.tell)
-        name = f"{teacher.name} as {job.learning.recipe.architecture}"
+        settings = Settings(command.to, command.preset, out, crop=crop, steps=command.steps, device=device)
+        job = conversion.begin(path, settings, self.tell)
+        name = f"{teacher.name} as {job.run.recipe.architecture}"
         pane = self.add(name, path, teacher.world, learner=Learner(job))
         self.report(pane.describe())
         return pane

@@ -162,7 +162,7 @@ class Worker:
         if before == "running":
             self.frames.stale(pane.number)
         if pane.learner.life == "done":
-            self.channel.report(Notice(f"{pane.name}: wrote {pane.learner.job.files.model}", pane=pane.number))
+            self.channel.report(Notice(f"{pane.name}: wrote {pane.learner.job.model}", pane=pane.number))
             self.channel.report(pane.describe())
 
     def tell_progress(self, pane: OpenField, *, due: bool) -> None:

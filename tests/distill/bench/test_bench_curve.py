@@ -9,16 +9,17 @@ from distill.bench import curve as bench_curve
 from distill.bench.curve import Course, HeldOut, LearningCurve, Milestone, follow
 from distill.bench.run import Trial, begin_trial, read_pictures
 from distill.learning.fit import Schedule
-from distill.photographs import training
+from distill.photographs import job
 from render.metrics import Protocol, psnr
 from scenes.evaluate import over_background
 
 
 @pytest.fixture
-def run(monkeypatch):
-    monkeypatch.setattr(training, "RESOLUTION", 64)  # fewer cells to ask
+def begun(monkeypatch):
+    monkeypatch.setattr(job, "RESOLUTION", 64)  # fewer cells to ask
     trial = Trial("builtin:48", "hashgrid", "tiny", 24, batch=2048)
-    return begin_trial(trial, read_pictures(trial), torch.device("cpu"))
+    scene = read_pictures(trial)
+    return begin_trial(trial, scene, torch.device("cpu")), scene
 
 
 def test_shares_end_with_the_run():
@@ -28,7 +29,8 @@ def test_shares_end_with_the_run():
     assert shares[1] / shares[0] == pytest.approx(shares[3] / shares[2])
 
 
-def test_scoring_does_not_count_and_the_last_score_is_the_trained_field_s(run, monkeypatch):
+def test_scoring_does_not_count_and_the_last_score_is_the_trained_field_s(begun, monkeypatch):
+    run, scene = begun
     own, waited = HeldOut.score, 0.4
 
     def slow(held):
@@ -37,7 +39,7 @@ def test_scoring_does_not_count_and_the_last_score_is_the_trained_field_s(run, m
 
     monkeypatch.setattr(HeldOut, "score", slow)
     begin = time.perf_counter()
-    result = follow(run, Course(Schedule(24), 3, 4))
+    result = follow(run, scene, Course(Schedule(24), 3, 4))
     total = time.perf_counter() - begin
     assert len(result.points) == 4
     assert result.seconds < total - 4 * waited
@@ -45,10 +47,10 @@ def test_scoring_does_not_count_and_the_last_score_is_the_trained_field_s(run, m
     assert steps == sorted(steps)
     assert steps[-1] == result.steps == 24
     assert result.protocol.count == 3
-    backdrop = torch.tensor(run.scene.background)
+    backdrop = torch.tensor(scene.background)
     found = []
-    for view in run.scene.test[:: -(-len(run.scene.test) // 3)]:
-        drawn = run.renderer.image(run.field, run.loss.grid, view.camera).pixels.over(backdrop).clamp(0, 1)
+    for view in scene.test[:: -(-len(scene.test) // 3)]:
+        drawn = run.image(view.camera).pixels.over(backdrop).clamp(0, 1)
         found.append(psnr(drawn, over_background(view.image, backdrop)))
     assert result.psnr == pytest.approx(sum(found) / len(found), abs=1e-2)
     assert result.to_table().row_count == 4 + len(bench_curve.TARGETS)

@@ -15,7 +15,7 @@ from distill.bench.gpu import GpuPlan, count_tests
 from distill.bench.gpu_report import FIGURES, GPU_PARTS, GpuReport, report_gpu, run_part
 from distill.bench.ops import OpTime
 from distill.bench.timing import Machine
-from distill.photographs import training
+from distill.photographs import job
 
 TINY = GpuPlan(
     "builtin:48", preset="tiny", device="cpu", points=300, repeats=3, steps=30, curve_steps=12, views=1, scores=2,
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(bench_run, "FRAME_SIZES", ((20, 20),))
-    monkeypatch.setattr(training, "RESOLUTION", 64)  # fewer cells to ask
+    monkeypatch.setattr(job, "RESOLUTION", 64)  # fewer cells to ask
     monkeypatch.setitem(bench_run.BATCH, "cpu", 2048)
     monkeypatch.setitem(timing.COPIED, "cpu", 1 << 20)
 

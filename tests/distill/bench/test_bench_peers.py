@@ -8,9 +8,9 @@ from distill.bench import peers as bench_peers
 from distill.bench import run as bench_run
 from distill.bench.curve import Course, follow
 from distill.bench.peers import compare_engines
-from distill.bench.run import Trial
+from distill.bench.run import Trial, read_pictures
 from distill.learning.fit import Schedule
-from distill.photographs import training
+from distill.photographs import job
 
 TRIAL = Trial("builtin:32", "hashgrid", "tiny", 4, batch=1024)
 CPU = torch.device("cpu")
@@ -19,8 +19,7 @@ CPU = torch.device("cpu")
 def test_both_are_measured_and_agree(monkeypatch):
     peers.stand_in(monkeypatch)
     monkeypatch.setattr(bench_run, "FRAME_SIZES", ((4, 4),))
-    for module in (bench_peers, training):
-        monkeypatch.setattr(module, "RESOLUTION", 64)  # fewer cells to ask
+    monkeypatch.setattr(job, "RESOLUTION", 64)  # fewer cells to ask
     result = compare_engines(TRIAL, CPU, 3, 200)
     assert result.values.log_density < 0.05  # our decoder multiplies in bf16, the stand-in does not
     assert result.values.rgb < 0.01
@@ -42,11 +41,11 @@ def test_other_architectures_have_no_peer(monkeypatch):
 
 def test_the_peer_alone_is_trained_timed_and_scored(monkeypatch):
     peers.stand_in(monkeypatch)
-    for module in (bench_peers, training):
-        monkeypatch.setattr(module, "RESOLUTION", 64)  # fewer cells to ask
-    run = bench_peers.begin_peer(TRIAL, CPU)
-    assert run.loss.field is run.field is run.run.field
+    monkeypatch.setattr(job, "RESOLUTION", 64)  # fewer cells to ask
+    scene = read_pictures(TRIAL)
+    run = bench_peers.begin_peer(TRIAL, scene, CPU)
+    assert run.source.field is run.field is run.optimization.field
     assert type(run.field.architecture).__module__ == type(run.field.head).__module__ == "fields.nvidia"
-    found = follow(run, Course(Schedule(4), 2, 2))
+    found = follow(run, scene, Course(Schedule(4), 2, 2))
     assert found.steps == 4
     assert found.psnr is not None and found.psnr > 5

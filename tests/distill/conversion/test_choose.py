@@ -11,7 +11,6 @@ import fields
 from distill.conversion.choose import TIE, Wanted, choose, counted, overhead, parse_bytes
 from distill.learning import profiles
 from fields.files import read_header
-from fields.shape import Shape
 from fields.space import CUBE
 
 BESIDE = 100_000  # bytes of a file besides its weights
@@ -60,7 +59,7 @@ def teacher(architecture="rbf", preset="small", data="../somewhere/fern", downsc
 
 
 def name(choice):
-    return f"{choice.architecture} {choice.preset}"
+    return f"{choice.shape.name} {choice.preset}"
 
 
 def picked(wanted, header=None, device="cpu", **options):
@@ -122,7 +121,7 @@ def test_what_a_file_holds_besides_weights(tmp_path):
 def test_the_best_within_the_limits_is_taken_and_of_ties_the_smallest(limits, want, device):
     choice = picked(Wanted(**limits), device=device)
     assert name(choice) == want
-    assert choice.config == fields.module(choice.architecture).PRESETS[choice.preset]
+    assert choice.shape.config == fields.module(choice.shape.name).PRESETS[choice.preset]
 
 
 def test_a_tie_ends_where_it_says(tables):
@@ -308,7 +307,7 @@ def test_without_any_table_a_name_is_wanted(tables):
 
 def test_the_choice_can_be_built(generator):
     choice = picked(Wanted("cam", "tiny"))
-    field = Shape(choice.architecture, choice.config).build(CUBE, generator)
+    field = choice.shape.build(CUBE, generator)
     assert field.parameter_count() > 0
 
 
@@ -316,7 +315,7 @@ def test_what_is_shipped_answers_the_two_questions_of_the_manual(monkeypatch):
     monkeypatch.setattr(profiles, "MEASURED", Path(profiles.__file__).with_name("profiles.json"))
     own = teacher("hashgrid", "small", "x/nerf_synthetic_chair", psnr=36.5)
     choice = picked(Wanted("cam", max_bytes=600_000), own)
-    assert choice.architecture == "cam"
+    assert choice.shape.name == "cam"
     assert "meets --max-bytes 600 kB" in choice.why
     wanted = Wanted(max_bytes=5_000_000, min_psnr=33.0)
     try:

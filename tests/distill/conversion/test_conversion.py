@@ -7,19 +7,21 @@ import torch
 from analytic import block_bounds, block_file
 
 import fields
-from distill.conversion.conversion import LEVELS, Conversion, Recipe, digest, origin
-from distill.conversion.distillation import SHARES
-from distill.learning.fit import Schedule, fit
+from distill.conversion.distillation import SHARES, heritage
+from distill.conversion.job import Instruction, digest, origin, prepare, taken_over
+from distill.conversion.settings import LEVELS
+from distill.learning.fit import Schedule
+from distill.learning.run import Recipe
 from fields.files import ModelError
 from fields.shape import preset
 from render.model import open_model
 
 CPU = torch.device("cpu")
 STEPS = 40
+TOLD = Instruction(teacher="block", digest="1", edits="", phases=tuple(SHARES), active=LEVELS)
 BASE = Recipe(
-    teacher="block", digest="1", edits="", data="", downscale=1, architecture="", preset="tiny", seed=0, steps=STEPS,
-    batch=1024, device="cpu", phases=tuple(SHARES), active=LEVELS,
-)  # fmt: skip
+    data="", downscale=1, architecture="", preset="tiny", seed=0, steps=STEPS, batch=1024, device="cpu", source=TOLD
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +31,15 @@ def teacher(tmp_path_factory):
 
 
 def conversion(teacher, architecture, **changes):
-    recipe = replace(BASE, architecture=architecture, **changes)
-    return Conversion(teacher, recipe, preset(architecture, "tiny").config, CPU)
+    source = {name: changes.pop(name) for name in tuple(changes) if name in vars(TOLD)}
+    recipe = replace(BASE, architecture=architecture, source=replace(TOLD, **source), **changes)
+    return prepare(teacher, recipe, preset(architecture, "tiny"))
 
 
 def walked(conversion, until=STEPS):
     """The same conversion after so many steps; the names of its phases in order."""
     names = []
-    for step in fit(conversion.run, conversion.phases(), Schedule(STEPS)):
+    for step in conversion.steps(Schedule(STEPS)):
         names += [step.phase] if not names or names[-1] != step.phase else []
         if step.index + 1 == until:
             break
@@ -45,7 +48,7 @@ def walked(conversion, until=STEPS):
 
 def state(conversion):
     """All tensors of a run, without the time that it took."""
-    tensors = {**conversion.run.state(), **conversion.loss.state()}
+    tensors = {**conversion.optimization.state(), **conversion.source.state()}
     tensors.pop("run.seconds")
     return tensors
 
@@ -55,14 +58,18 @@ def test_the_head_is_taken_over_where_it_fits_and_the_occupancy_always(teacher, 
     one = conversion(teacher, architecture)
     theirs, ours = teacher.field.head.state_dict(), one.field.head.state_dict()
     fits = {k: v.shape for k, v in theirs.items()} == {k: v.shape for k, v in ours.items()}
-    assert fits == (one.inherited > 0) == (architecture not in ("cam", "voxels"))  # these have heads of their own
+    assert (
+        fits == bool(heritage(one.field, teacher.field)) == (architecture not in ("cam", "voxels"))
+    )  # these have heads of their own
     if fits:
         assert all(torch.equal(ours[name], value) for name, value in theirs.items())
         assert ours["network.layers.0"].data_ptr() != theirs["network.layers.0"].data_ptr()  # a copy, free to change
-    assert torch.equal(one.loss.grid.bits, teacher.grid.bits)
+    assert torch.equal(one.source.grid.bits, teacher.grid.bits)
     assert torch.equal(one.field.space.box, teacher.field.space.box)
-    assert ("features" in one.phase_names()) == (one.field.head.width == teacher.field.head.width)
-    assert ("head" in one.taken_over()) == fits
+    assert ("features" in [phase.name for phase in one.source.phases()]) == (
+        one.field.head.width == teacher.field.head.width
+    )
+    assert ("head" in taken_over(one, teacher)) == fits
 
 
 def test_the_teacher_stays_as_it_was(teacher):
@@ -101,13 +108,13 @@ def test_a_student_grows_on_its_way(teacher, architecture):
 )
 def test_a_resumed_conversion_ends_as_if_it_had_never_stopped(teacher, tmp_path, architecture, stop):
     whole = conversion(teacher, architecture)
-    for step in fit(whole.run, whole.phases(), Schedule(STEPS)):
+    for step in whole.steps(Schedule(STEPS)):
         if step.index + 1 == stop:
             whole.save_checkpoint(tmp_path / "c.safetensors")
             shape = whole.field.architecture.config
     resumed = conversion(teacher, architecture)
     resumed.load_checkpoint(tmp_path / "c.safetensors")
-    assert resumed.run.index == stop
+    assert resumed.optimization.index == stop
     assert resumed.field.architecture.config == shape
     walked(resumed)
     want, got = state(whole), state(resumed)

@@ -69,7 +69,7 @@ def student(name="triplane", seed=2):
 
 def distillation(field, active=OFF, seed=0):
     one = teacher()
-    return Distillation(one, field, one.grid, BATCH, seed, active)
+    return Distillation(one, field, BATCH, seed, active)
 
 
 def advance(run, source, steps, whole):

@@ -1,7 +1,7 @@
 """Every architecture teaches every architecture, itself too: a student of a few steps beats an untrained one.
 
 The content is a soft ball whose colour changes from place to place, which every tiny network holds after a few seconds.
-Teachers learn it at points, without conversion. A student is told nothing but by `Conversion`; what it is held against
+Teachers learn it at points, without conversion. A student is told nothing but by a conversion; what it is held against
 is itself before the first step: same head taken over from the teacher, same occupancy. It gained 2.9 to 23 dB over all
 pairs, 12 and more over most; MARGIN is just over half of the least, which is an rbf's, who is slow in the first steps.
 With the losses of the conversion replaced by zero no pair gains anything; one test holds that this is noticed.
@@ -18,10 +18,11 @@ from torch import nn
 from torch.nn import functional
 
 import fields
-from distill.conversion.conversion import Conversion, Recipe
 from distill.conversion.distillation import SHARES
+from distill.conversion.job import Instruction, prepare
 from distill.learning.fit import Loss, Phase, Schedule, fit
-from distill.learning.run import Learning, Place
+from distill.learning.learnables import Learnables
+from distill.learning.run import Place, Recipe, Run
 from fields.shape import preset
 from fields.space import CUBE
 from render.metrics import psnr
@@ -69,6 +70,12 @@ class Telling:
     def phases(self):
         return (Phase("points", 1.0, self),)
 
+    def learnables(self):
+        return Learnables()
+
+    def opacity(self, x):
+        return -torch.expm1(-Content().density(x)[0] / 64)
+
     def __call__(self, index):
         x = torch.rand(POINTS, 3, generator=self.generator)
         x = 0.5 + (x - 0.5) * 2 * (RADIUS + 2 * SOFT)
@@ -80,17 +87,8 @@ class Telling:
         return Loss(0.1 * density + color, math.nan, 0, POINTS)
 
 
-class Lecture(Learning):
-    """A teacher learns the content."""
-
-    def opacity(self, x):
-        return -torch.expm1(-Content().density(x)[0] * self.renderer.step)
-
-
 def recipe(architecture, steps):
-    what = {"teacher": "", "digest": "", "edits": "", "data": "", "downscale": 1, "seed": 0, "device": "cpu"}
-    how = {"steps": steps, "batch": BATCH, "phases": tuple(SHARES), "active": ()}
-    return Recipe(architecture=architecture, preset="tiny", **what, **how)
+    return Recipe("", 1, architecture, "tiny", 0, steps, BATCH, "cpu", Instruction("", "", "", tuple(SHARES), ()))
 
 
 @functools.cache
@@ -98,8 +96,8 @@ def teacher(name):
     field = preset(name, "tiny").build(CUBE, torch.Generator().manual_seed(1))
     place = Place(UNIT_BOX, torch.eye(4, dtype=torch.float64), (1.0, 1.0, 1.0), SEEN, SCORED)
     telling = Telling(field)
-    lecture = Lecture(place, recipe(name, TEACHING), field, Renderer(1 / 64), telling)
-    for _ in fit(lecture.run, lecture.phases(), Schedule(TEACHING)):
+    lecture = Run(place, recipe(name, TEACHING), field, telling, Renderer(1 / 64))
+    for _ in lecture.steps(Schedule(TEACHING)):
         pass
     return LoadedModel(lecture.field.eval(), telling.grid, lecture.renderer, block_header(), SEEN, SCORED)
 
@@ -118,7 +116,7 @@ def taught(name):
 
 def quality(conversion, name):
     """Mean dB of a student's pictures against those of its teacher."""
-    got = pictures(conversion.renderer, conversion.field, conversion.loss.grid)
+    got = pictures(conversion.renderer, conversion.field, conversion.source.grid)
     return sum(psnr(g, w) for g, w in zip(got, taught(name), strict=True)) / len(SCORED)
 
 
@@ -134,10 +132,10 @@ def weighed(phase, weight):
 
 def gain(name, student, weight=1.0):
     """dB of an untrained student, and after its run."""
-    conversion = Conversion(teacher(name), recipe(student, STEPS), preset(student, "tiny").config, CPU)
+    conversion = prepare(teacher(name), recipe(student, STEPS), preset(student, "tiny"))
     before = quality(conversion, name)
     phases = tuple(weighed(phase, weight) for phase in conversion.phases())
-    for _ in fit(conversion.run, phases, Schedule(STEPS, last=1.0)):
+    for _ in fit(conversion.optimization, phases, Schedule(STEPS, last=1.0)):
         pass
     return before, quality(conversion, name)
 

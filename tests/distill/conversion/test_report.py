@@ -9,11 +9,13 @@ from analytic import UNIT_BOX, block_file, camera, loaded
 from PIL import Image
 from rich.console import Console
 
-from distill.conversion.conversion import Conversion, Recipe
 from distill.conversion.distillation import SHARES
-from distill.conversion.report import VIEWS, Photographs, blank, cameras, finish, milliseconds, view_of
-from distill.learning.fit import Schedule, fit
-from distill.learning.monitor import Files
+from distill.conversion.job import Instruction, prepare
+from distill.conversion.report import VIEWS, Compared, Photographs, blank, cameras, finish, milliseconds, view_of
+from distill.learning.files import Files
+from distill.learning.fit import Schedule
+from distill.learning.metrics import table
+from distill.learning.run import Recipe
 from fields.files import load
 from fields.shape import preset
 from render.metrics import psnr
@@ -34,18 +36,27 @@ def teacher(tmp_path_factory):
 @pytest.fixture(scope="module")
 def conversion(teacher):
     """Into voxels, a few steps long."""
-    recipe = Recipe(
-        teacher="block.safetensors", digest="1", edits="", data="", downscale=1, architecture="voxels", preset="tiny",
-        seed=0, steps=6, batch=1024, device="cpu", phases=tuple(SHARES), active=(),
-    )  # fmt: skip
-    result = Conversion(teacher, recipe, preset("voxels", "tiny").config, CPU)
-    for _ in fit(result.run, result.phases(), Schedule(6)):
+    return learnt(teacher, "voxels", 6)
+
+
+def learnt(teacher, architecture, steps):
+    """A conversion whose steps are over."""
+    told = Instruction("block.safetensors", "1", "", tuple(SHARES), ())
+    recipe = Recipe("", 1, architecture, "tiny", 0, steps, 1024, "cpu", told)
+    result = prepare(teacher, recipe, preset(architecture, "tiny"))
+    for _ in result.steps(Schedule(steps)):
         pass
     return result
 
 
-def quiet():
-    return Console(file=io.StringIO(), width=200)
+def finished(teacher, conversion, photographs, files):
+    """What it gave, when all is scored and written."""
+    work = finish(Compared(teacher, "block.safetensors", 1234, photographs), conversion, files)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
 
 
 def test_test_cameras_are_compared_else_some_training_ones_else_some_around(teacher):
@@ -81,14 +92,14 @@ def test_a_blank_view_has_the_camera_s_size():
 
 def test_against_the_teacher_alone(teacher, conversion, tmp_path):
     files = Files.within(tmp_path)
-    got = finish(conversion, None, 1234, files, quiet()).to_record()
+    got = finished(teacher, conversion, None, files).to_record()
     assert json.loads(json.dumps(got)) == json.loads(files.metrics.read_text())
     assert "photographs" not in got
     assert got["teacher"]["model_bytes"] == 1234
     assert got["model_bytes"] == files.model.stat().st_size
     background = torch.tensor(teacher.header.background)
     want = over_background(view_of(teacher, teacher.test_cameras[0], 0, teacher.header.background)[0].image, background)
-    frame = conversion.renderer.image(conversion.field, conversion.loss.grid, teacher.test_cameras[0])
+    frame = conversion.renderer.image(conversion.field, conversion.source.grid, teacher.test_cameras[0])
     assert got["psnr_teacher"] == pytest.approx(
         psnr(frame.pixels.over(background).clamp(0, 1).detach(), want), abs=1e-6
     )
@@ -102,7 +113,7 @@ def test_against_the_teacher_alone(teacher, conversion, tmp_path):
 def test_against_photographs_as_well(teacher, conversion, tmp_path):
     """Photographs that are the teacher's own pictures: the teacher is as good as bytes can be."""
     views = tuple(view_of(teacher, one, n, WHITE)[0] for n, one in enumerate(teacher.train_cameras))
-    got = finish(conversion, Photographs(views, WHITE, "test", 2), 1234, Files.within(tmp_path), quiet()).to_record()
+    got = finished(teacher, conversion, Photographs(views, WHITE, "test", 2), Files.within(tmp_path)).to_record()
     assert got["protocol"]["count"] == 3
     assert got["protocol"]["downscale"] == 2
     assert "3 test pictures" in got["scored_on"]
@@ -113,15 +124,17 @@ def test_against_photographs_as_well(teacher, conversion, tmp_path):
 
 
 @pytest.mark.parametrize(("side", "ssim"), [(16, 1.0), (8, "nan")])  # SSIM wants 11 pixels
-def test_numbers_that_json_has_not_are_told_in_words(conversion, tmp_path, side, ssim):
+def test_numbers_that_json_has_not_are_told_in_words(teacher, conversion, tmp_path, side, ssim):
     """Photographs that show nothing but white, as both draw it: infinite dB."""
     one = camera((side, side))
     away = one.pose.clone()
     away[:3, 3] += torch.tensor([0.0, 0.0, 50.0])
     white = torch.full((side, side, 4), 255, dtype=torch.uint8)
     view = View(type(one)(away, one.intrinsics, one.size), white, torch.ones(side, side, dtype=torch.bool), "white")
-    files, console = Files.within(tmp_path), quiet()
-    got = finish(conversion, Photographs((view,), WHITE, "test", 1), 1234, files, console).to_record()
+    files, console = Files.within(tmp_path), Console(file=io.StringIO(), width=200)
+    metrics = finished(teacher, conversion, Photographs((view,), WHITE, "test", 1), files)
+    console.print(table(metrics))
+    got = metrics.to_record()
     assert got["psnr"] == got["photographs"]["teacher_psnr"] == "inf"
     assert got["ssim"] == got["photographs"]["teacher_ssim"] == ssim
     json.loads(files.metrics.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
@@ -134,14 +147,7 @@ def test_milliseconds_are_the_median():
 
 def test_a_model_without_cameras_is_converted_and_drawn(tmp_path):
     path = block_file(tmp_path / "block.safetensors", cameras=[])
-    recipe = Recipe(
-        teacher=str(path), digest="1", edits="", data="", downscale=1, architecture="vm", preset="tiny",
-        seed=0, steps=2, batch=1024, device="cpu", phases=tuple(SHARES), active=(),
-    )  # fmt: skip
-    one = Conversion(open_model(path, CPU), recipe, preset("vm", "tiny").config, CPU)
-    for _ in fit(one.run, one.phases(), Schedule(2)):
-        pass
-    files = Files.within(tmp_path)
-    metrics = finish(one, None, 1, files, quiet())
+    teacher, files = open_model(path, CPU), Files.within(tmp_path)
+    metrics = finished(teacher, learnt(teacher, "vm", 2), None, files)
     assert len(metrics.quality.scores) == VIEWS
     assert load(files.model).header.thumbnail

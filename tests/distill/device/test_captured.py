@@ -13,11 +13,10 @@ from hostfree import Waited, hostfree
 import fields
 from distill.device.captured import LAG, PATIENCE, fixed
 from distill.device.captured import captured as captured_of
-from distill.learning.fit import Optimization, Schedule, fit
+from distill.learning.fit import Schedule
 from distill.learning.optimizer import Optimizer
-from distill.photographs.pixels import HostPixels
-from distill.photographs.source import Config, Photographs
-from distill.photographs.training import Recipe, Training
+from distill.learning.run import Recipe
+from distill.photographs.job import STEPWISE, Sampling, Teaching, prepare, teach
 from fields.files import ModelError
 from render.occupancy import EVERYWHERE_UPDATES
 from render.renderer import Renderer
@@ -34,8 +33,8 @@ def pictures():
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Few cells to ask, found once."""
-    monkeypatch.setattr("distill.photographs.training.RESOLUTION", 32)
-    monkeypatch.setattr("distill.photographs.training.possible_cells", lambda *_: cells())
+    monkeypatch.setattr("distill.photographs.job.RESOLUTION", 32)
+    monkeypatch.setattr("distill.photographs.job.possible_cells", lambda *_: cells())
 
 
 @functools.cache
@@ -66,26 +65,23 @@ class Plain(Optimizer):
 
 
 def eager(device, name="hashgrid", steps=40, batch=2048, step=0.01):
-    recipe = Recipe("builtin:48", name, "tiny", 0, steps, batch, 1, device.type, step)
-    run = Training(pictures(), recipe, device)
-    if not isinstance(run.loss, Photographs):
-        pixels, old = HostPixels(run.scene.train, device, 0), run.loss.source
-        run.loss = Photographs(pixels, run.field, run.renderer, old.occupancy, Config(batch), 0)
-        run.run = Optimization(run.field)
-    return run
+    return made(device, STEPWISE, name, steps, batch, step)
 
 
-def captured(device, *args, **kwargs):
+def captured(device, name="hashgrid", steps=40, batch=2048, step=0.01):
     """A run whose steps are of fixed size, on any device."""
-    run = eager(device, *args, **kwargs)
-    run.loss = captured_of(run.scene, run.field, run.renderer, run.loss.occupancy, run.recipe.batch, 0)
-    run.run = Optimization(run.field, Plain)
-    return run
+    return made(device, Teaching(captured_of, Plain), name, steps, batch, step)
+
+
+def made(device, teaching, name, steps, batch, step):
+    recipe = Recipe("builtin:48", 1, name, "tiny", 0, steps, batch, device.type, Sampling(step))
+    usual = prepare(pictures(), recipe, device)
+    return teach(pictures(), recipe, usual.field, usual.renderer, teaching)
 
 
 def advance(run, until):
-    steps = fit(run.run, run.phases(), Schedule(run.recipe.steps))
-    return list(itertools.islice(steps, until - run.run.index))
+    steps = run.steps(Schedule(run.recipe.steps))
+    return list(itertools.islice(steps, until - run.optimization.index))
 
 
 class Drawn:
@@ -111,14 +107,14 @@ def exact(monkeypatch):
 @pytest.mark.parametrize("name", ["hashgrid", "vm"])  # the second has a penalty
 def test_loss_and_gradients_are_those_of_the_eager_step(name, device, exact):
     one, two = eager(device, name, batch=1 << 14), captured(device, name, batch=1 << 14)  # so that no ray is cut
-    rays = int(one.loss.rays)
-    two.loss.source.buffers = replace(two.loss.source.buffers, rays=rays)
-    pixels = one.loss.pixels.draw(rays, torch.Generator().manual_seed(5))
-    one.loss.pixels = two.loss.source.pixels = Drawn(pixels)
-    want, got = one.loss(1), two.loss.source(1)
-    assert torch.equal(two.loss.grid.bits, one.loss.grid.bits)
+    rays = int(one.source.rays)
+    two.source.source.buffers = replace(two.source.source.buffers, rays=rays)
+    pixels = one.source.pixels.draw(rays, torch.Generator().manual_seed(5))
+    one.source.pixels = two.source.source.pixels = Drawn(pixels)
+    want, got = one.source(1), two.source.source(1)
+    assert torch.equal(two.source.grid.bits, one.source.grid.bits)
     assert (got.rays, got.samples) == (want.rays, want.samples)
-    assert int(two.loss.source.rays) == int(one.loss.rays)
+    assert int(two.source.source.rays) == int(one.source.rays)
     assert got.mse == pytest.approx(want.mse, rel=1e-5)
     torch.testing.assert_close(got.value, want.value, rtol=1e-5, atol=1e-7)
     for loss in (got, want):
@@ -131,7 +127,7 @@ def test_loss_and_gradients_are_those_of_the_eager_step(name, device, exact):
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_the_host_waits_for_nothing(name):
     run = captured(torch.device("cpu"), name, batch=1024)
-    source, optimization = run.loss, run.run
+    source, optimization = run.source, run.optimization
 
     class Still:
         clear, row = optimization.optimizer.clear, torch.zeros((), dtype=torch.int64)
@@ -169,9 +165,9 @@ def test_growth_begins_the_queue_anew(device):
     assert not any(step.trouble for step in steps)
     assert (
         run.field.architecture.config.resolution
-        > Training(run.scene, run.recipe, device).field.architecture.config.resolution
+        > prepare(pictures(), run.recipe, device).field.architecture.config.resolution
     )
-    assert run.loss.mover is run.run.optimizer
+    assert run.source.mover is run.optimization.optimizer
     assert {step.phase for step in steps if step.index > 24 * share} == {"photographs, growth 1"}
 
 
@@ -189,8 +185,8 @@ def test_waiting_is_noticed(read):
 
 
 def decibels(run):
-    draw = lambda camera: run.renderer.image(run.field, run.loss.grid, camera)  # noqa: E731
-    scores = list(score_views(run.scene.test[:4], run.scene.background, draw))
+    draw = lambda camera: run.renderer.image(run.field, run.source.grid, camera)  # noqa: E731
+    scores = list(score_views(pictures().test[:4], pictures().background, draw))
     return sum(s.score.psnr for s in scores) / len(scores)
 
 
@@ -206,15 +202,15 @@ def test_it_learns_as_the_eager_loop_does(device):
 
 def test_an_interrupted_run_continues_bit_for_bit(device, tmp_path):
     whole, first = captured(device, steps=22, batch=1024), tmp_path / "checkpoint.safetensors"
-    for step in fit(whole.run, whole.phases(), Schedule(22)):
+    for step in whole.steps(Schedule(22)):
         if step.index == 17:
             whole.save_checkpoint(first)
     second = captured(device, steps=22, batch=1024)
     second.load_checkpoint(first)
-    assert second.run.index == 18
-    assert second.loss.source.occupancy.updates > EVERYWHERE_UPDATES
+    assert second.optimization.index == 18
+    assert second.source.source.occupancy.updates > EVERYWHERE_UPDATES
     advance(second, 22)
-    states = [{**run.run.state(), **run.loss.state()} for run in (whole, second)]
+    states = [{**run.optimization.state(), **run.source.state()} for run in (whole, second)]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0] if k != "run.seconds")
 
 
@@ -224,10 +220,10 @@ def test_a_run_without_graphs_continues_with_them(device, tmp_path):
     one.save_checkpoint(tmp_path / "c.safetensors")
     two = captured(device, batch=1024)
     two.load_checkpoint(tmp_path / "c.safetensors")
-    assert int(two.loss.source.rays) == int(one.loss.rays)
+    assert int(two.source.source.rays) == int(one.source.rays)
     assert not any(step.trouble for step in advance(two, 5))
-    damaged = {k: v for k, v in one.loss.state().items() if not k.endswith("values")}
-    one.loss.state = lambda: damaged
+    damaged = {k: v for k, v in one.source.state().items() if not k.endswith("values")}
+    one.source.state = lambda: damaged
     one.save_checkpoint(tmp_path / "d.safetensors")
     with pytest.raises(ModelError, match="damaged checkpoint"):
         captured(device, batch=1024).load_checkpoint(tmp_path / "d.safetensors")
@@ -236,7 +232,7 @@ def test_a_run_without_graphs_continues_with_them(device, tmp_path):
 def test_what_is_known_late_still_brings_the_good_state_back(device, monkeypatch):
     """The host learns of each step five steps later, as with a GPU."""
     run, waiting = captured(device, batch=1024), []
-    fetch = run.loss.mailbox.fetch
+    fetch = run.source.mailbox.fetch
 
     def late(most):
         waiting.extend(fetch(0))
@@ -244,9 +240,9 @@ def test_what_is_known_late_still_brings_the_good_state_back(device, monkeypatch
         del waiting[: len(ready)]
         return ready
 
-    monkeypatch.setattr(run.loss.mailbox, "fetch", late)
+    monkeypatch.setattr(run.source.mailbox, "fetch", late)
     notes = []
-    for step in fit(run.run, run.phases(), Schedule(30)):
+    for step in run.steps(Schedule(30)):
         if step.index == 8:
             with torch.no_grad():
                 next(run.field.parameters()).fill_(math.nan)
@@ -256,7 +252,7 @@ def test_what_is_known_late_still_brings_the_good_state_back(device, monkeypatch
     assert [n for n, text in notes if "went back to the state of step 0" in text] == [notes[-1][0]]
     assert len(notes) == 5
     assert all(bool(p.isfinite().all()) for p in run.field.parameters())
-    assert run.run.samples > 30 * 500  # of all steps, those known at the end included
+    assert run.optimization.samples > 30 * 500  # of all steps, those known at the end included
 
 
 def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
@@ -272,14 +268,14 @@ def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
         monkeypatch.setattr(Renderer, "shade", fail)
 
     short({4})
-    notes = [(s.index, s.trouble) for s in fit(run.run, run.phases(), Schedule(8)) if s.trouble]
+    notes = [(s.index, s.trouble) for s in run.steps(Schedule(8)) if s.trouble]
     assert notes == [(3, "out of memory: the batch is halved, to 1024 samples")]
-    assert run.loss.source.buffers == fixed(1024, run.loss.room)
+    assert run.source.source.buffers == fixed(1024, run.source.room)
     calls.clear()
     short({2, 3})
     other = captured(device, steps=12)
     with pytest.raises(ValueError, match="out of memory again, with half the batch at step 2: take a smaller --batch"):
-        list(fit(other.run, other.phases(), Schedule(8)))
+        list(other.steps(Schedule(8)))
 
 
 @pytest.mark.parametrize("make", [eager, captured])
@@ -323,6 +319,6 @@ def test_rays_follow_both_budgets(device):
 
 def test_the_queue_is_bounded(device):
     run = captured(device, batch=1024)
-    assert len(run.loss.mailbox.free) > LAG
+    assert len(run.source.mailbox.free) > LAG
     advance(run, 3)
-    assert len(run.loss.mailbox) == 0
+    assert len(run.source.mailbox) == 0

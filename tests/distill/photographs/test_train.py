@@ -5,10 +5,11 @@ import functools
 import pytest
 import torch
 
-from distill.learning.fit import PATIENCE, Schedule, fit
+from distill.learning.fit import PATIENCE, Schedule
+from distill.learning.run import Recipe
+from distill.photographs.job import Sampling, prepare
 from distill.photographs.pixels import HostPixels
 from distill.photographs.source import Config
-from distill.photographs.training import Recipe, Training
 from fields.files import ModelError
 from fields.shape import preset
 from render.camera import Camera, CameraBank, Intrinsics, look_at
@@ -30,12 +31,12 @@ def scene():
 
 
 def training(scene, steps=40, seed=0, batch=4096):
-    recipe = Recipe("builtin:48", "hashgrid", "tiny", seed, steps, batch, 1, "cpu", 0.003)
-    return Training(scene, recipe, CPU)
+    recipe = Recipe("builtin:48", 1, "hashgrid", "tiny", seed, steps, batch, "cpu", Sampling(0.003))
+    return prepare(scene, recipe, CPU)
 
 
 def advance(run, until):
-    for step in fit(run.run, run.phases(), Schedule(run.recipe.steps)):
+    for step in run.steps(Schedule(run.recipe.steps)):
         if step.index == until - 1:
             return
 
@@ -44,11 +45,11 @@ def advance(run, until):
 def learnt():
     """A run of 60 steps, and the samples of each; no test changes it."""
     run = training(pictures(), steps=60, batch=8192)
-    return run, [step.samples for step in fit(run.run, run.phases(), Schedule(60))]
+    return run, [step.samples for step in run.steps(Schedule(60))]
 
 
 def same(one, two):
-    first, second = ({**t.run.state(), **t.loss.state()} for t in (one, two))
+    first, second = ({**t.optimization.state(), **t.source.state()} for t in (one, two))
     return all(torch.equal(first[k], second[k]) for k in first if k != "run.seconds")
 
 
@@ -95,12 +96,12 @@ def test_a_mesh_of_seeds_gives_the_same_run_and_another_seed_another(scene):
 
 def test_an_interrupted_run_continues_bit_for_bit(scene, tmp_path):
     whole = training(scene, steps=22)
-    for step in fit(whole.run, whole.phases(), Schedule(22)):
+    for step in whole.steps(Schedule(22)):
         if step.index == 12:
             whole.save_checkpoint(tmp_path / "checkpoint.safetensors")
     second = training(scene, steps=22)
     second.load_checkpoint(tmp_path / "checkpoint.safetensors")
-    assert second.run.index == 13
+    assert second.optimization.index == 13
     advance(second, 22)  # past the 16 updates of the occupancy that ask all cells
     assert same(whole, second)
 
@@ -124,11 +125,11 @@ def test_the_ray_count_follows_the_sample_budget():
 
 def test_it_learns(scene):
     run, _ = learnt()
-    draw = lambda camera: run.renderer.image(run.field, run.loss.grid, camera)  # noqa: E731
+    draw = lambda camera: run.renderer.image(run.field, run.source.grid, camera)  # noqa: E731
     scores = list(score_views(scene.test[:3], scene.background, draw))
     white = [float(-10 * torch.log10((1 - s.truth).square().mean())) for s in scores]
     assert min(s.score.psnr - w for s, w in zip(scores, white, strict=True)) > 5  # dB above an empty picture
-    assert 0 < run.loss.grid.share() < 0.4
+    assert 0 < run.source.grid.share() < 0.4
 
 
 def test_opacity_is_that_of_one_step_where_rays_go_and_zero_elsewhere(generator):
@@ -138,7 +139,7 @@ def test_opacity_is_that_of_one_step_where_rays_go_and_zero_elsewhere(generator)
     points = (x - 0.5) * run.field.space.side + run.field.space.center
     with torch.no_grad(), precision(CPU):
         sigma, _ = run.field.density(points)
-    inside = run.loss.grid.contains(points)
+    inside = run.source.grid.contains(points)
     want = torch.where(inside, 1 - torch.exp(-sigma * run.renderer.step), 0.0)
     torch.testing.assert_close(got, want, atol=1e-3, rtol=1e-2)  # decoders compute in bf16 where the CPU has it
     assert 0 < float(inside.float().mean()) < 1
@@ -150,7 +151,7 @@ def test_the_architectures_penalty_is_part_of_the_loss(scene, monkeypatch):
     for extra in (0.0, 5.0):
         run = training(scene)
         monkeypatch.setattr(type(run.field.architecture), "penalty", lambda self, generator, e=extra: torch.tensor(e))
-        values.append(float(run.loss(0).value.detach()))
+        values.append(float(run.source(0).value.detach()))
     assert values[1] - values[0] == pytest.approx(5.0, rel=1e-5)
 
 
@@ -164,7 +165,7 @@ def test_config_and_preset_errors():
 def test_weights_that_are_not_finite_are_noticed_and_the_run_recovers(scene):
     run = training(scene, steps=40)
     notes = []
-    for step in fit(run.run, run.phases(), Schedule(40)):
+    for step in run.steps(Schedule(40)):
         if step.index == 12:
             with torch.no_grad():
                 for parameter in run.field.parameters():
@@ -175,5 +176,5 @@ def test_weights_that_are_not_finite_are_noticed_and_the_run_recovers(scene):
     assert "went back to the state of step" in notes[-1]
     assert len(notes) == PATIENCE + 1
     assert all(bool(torch.isfinite(p).all()) for p in run.field.parameters())
-    assert bool(torch.isfinite(run.loss.occupancy.values).all())
-    assert run.loss.grid.share() > 0
+    assert bool(torch.isfinite(run.source.occupancy.values).all())
+    assert run.source.grid.share() > 0

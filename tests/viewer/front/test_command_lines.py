@@ -10,6 +10,7 @@ import torch
 import tyro
 
 from distill import convert_scene, train_scene
+from distill.conversion.settings import Settings as Conversion
 from distill.photographs.settings import Settings
 from render import render_scene
 from viewer import view_scene
@@ -26,10 +27,14 @@ TRAINING = [
     train_scene.Flags("builtin:64", Settings(frequency="-x", save_every=1e-05, device="cpu"), json=True),
 ]
 CONVERSION = [
-    convert_scene.Flags("a.safetensors", "mlp"),
-    convert_scene.Flags("a b.safetensors", "auto", out=Path("-odd"), min_psnr=28.5, max_bytes="600kB"),
-    convert_scene.Flags("a", "vm", phases=("a", "b"), active=(), crop=((-1, -1e-05, -0.5, 1, 1e20, 0.1 + 0.2),)),
-    convert_scene.Flags("a", "vm", erase=((0, 0, 0, 1, 1, 1), (-2, -2, -2, -1, -1, -1)), min_density=1e-300),
+    convert_scene.Flags("a.safetensors", Conversion("mlp")),
+    convert_scene.Flags("a b.safetensors", Conversion("auto", out=Path("-odd"), min_psnr=28.5, max_bytes="600kB")),
+    convert_scene.Flags(
+        "a", Conversion("vm", phases=("a", "b"), active=(), crop=((-1, -1e-05, -0.5, 1, 1e20, 0.1 + 0.2),))
+    ),
+    convert_scene.Flags(
+        "a", Conversion("vm", erase=((0, 0, 0, 1, 1, 1), (-2, -2, -2, -1, -1, -1)), min_density=1e-300)
+    ),
 ]
 DRAWING = [
     render_scene.Flags(Path("a.safetensors"), Path("out.mp4"), "path with spaces.json"),
@@ -90,7 +95,8 @@ def test_a_conversion_is_repeated_with_its_crop_in_input_coordinates():
         command_lines.repeat_conversion("a.safetensors", to_input, asked, "a"), convert_scene.Flags, "convert-scene"
     )
     box = (-0.8, -1.1, 0.85, 0.2, -0.1, 1.85)
-    assert flags == convert_scene.Flags("a.safetensors", "triplane", "tiny", Path("out dir"), crop=(box,), steps=300)
+    wanted = Conversion("triplane", "tiny", Path("out dir"), crop=(box,), steps=300)
+    assert flags == convert_scene.Flags("a.safetensors", wanted)
     plain = command_lines.repeat_conversion("a.safetensors", to_input, Convert(1, "mlp"), "a")
     assert plain == "convert-scene a.safetensors --to mlp --out runs/a_mlp"
 

@@ -134,14 +134,14 @@ def test_training_is_watched_paused_stepped_reset_and_finished(worker, tmp_path,
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path)))
     assert post.troubles() == []
-    until(worker, lambda: worker.fields.panes[0].learning.run.index == 2)
+    until(worker, lambda: worker.fields.panes[0].learning.optimization.index == 2)
     do(worker, ControlRun(0, "pause"))
     assert not worker.work()
     do(worker, ControlRun(0, "step"))
-    until(worker, lambda: worker.fields.panes[0].learning.run.index == 3)
+    until(worker, lambda: worker.fields.panes[0].learning.optimization.index == 3)
     assert not worker.work() and post.last(RunProgress).life == "paused"
     do(worker, ControlRun(0, "reset"))
-    assert worker.fields.panes[0].learning.run.index == 0
+    assert worker.fields.panes[0].learning.optimization.index == 0
     do(worker, request_of(post))
     until(worker, lambda: worker.fields.panes[0].learner.life == "done")
     last = post.last(RunProgress)
@@ -158,7 +158,11 @@ def test_a_live_frame_shows_the_field_as_it_stands(worker, tmp_path, data):
     do(worker, request_of(post))
     until(
         worker,
-        lambda: post.of(FrameDrawn) and worker.fields.panes[0].learning.run.index == 1 and post.last(FrameDrawn).final,
+        lambda: (
+            post.of(FrameDrawn)
+            and worker.fields.panes[0].learning.optimization.index == 1
+            and post.last(FrameDrawn).final
+        ),
     )
     before, count = post.last(FrameDrawn).image, len(post.of(FrameDrawn))
     do(worker, ControlRun(0, "resume"))
@@ -211,7 +215,7 @@ def test_the_teacher_s_picture_gets_finer_while_the_student_learns(worker, model
 def test_what_is_still_learning_can_teach(worker, tmp_path, data):
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path)))
-    until(worker, lambda: worker.fields.panes[0].learning.run.index == 2)
+    until(worker, lambda: worker.fields.panes[0].learning.optimization.index == 2)
     do(worker, ControlRun(0, "pause"), Convert(0, "triplane", "tiny", steps=2, out=str(tmp_path / "t.safetensors")))
     assert post.troubles() == []
     until(worker, lambda: worker.fields.panes[1].learner.life == "done")
@@ -292,7 +296,7 @@ def test_a_field_is_saved_wherever_it_comes_from(worker, model, tmp_path, data):
 def test_what_was_learnt_is_saved_when_the_pane_is_closed(worker, tmp_path, data):
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path)))
-    until(worker, lambda: worker.fields.panes[0].learning.run.index == 2)
+    until(worker, lambda: worker.fields.panes[0].learning.optimization.index == 2)
     do(worker, CloseField(0))
     assert post.last(FieldClosed).pane == 0 and worker.fields.panes == {}
     assert (tmp_path / "run" / "checkpoint.safetensors").is_file()
@@ -302,13 +306,13 @@ def test_what_was_learnt_is_saved_when_the_pane_is_closed(worker, tmp_path, data
 def test_what_was_learnt_is_saved_when_the_front_end_goes(worker, tmp_path, data):
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path, resume=False)))
-    until(worker, lambda: worker.fields.panes[0].learning.run.index == 2)
+    until(worker, lambda: worker.fields.panes[0].learning.optimization.index == 2)
     post.commands.append(QuitWorker())
     worker.run()
     assert post.of(WorkerStarted) and (tmp_path / "run" / "checkpoint.safetensors").is_file()
     again, other = Worker("cpu", Post()), LearnFrom(data, settings(tmp_path, resume=True))
     do(again, other)
-    assert again.fields.panes[0].learning.run.index == 2
+    assert again.fields.panes[0].learning.optimization.index == 2
 
 
 @pytest.mark.parametrize(
@@ -351,8 +355,8 @@ def test_a_model_that_is_deleted_while_open_stays_visible(worker, model):
 def test_learning_that_fails_is_told_and_the_field_stays_visible(worker, tmp_path, monkeypatch, data):
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path)))
-    until(worker, lambda: worker.fields.panes[0].learning.run.index == 1)
-    monkeypatch.setattr(worker.fields.panes[0].learning.run.optimizer, "step", lambda factor: 1 / 0)
+    until(worker, lambda: worker.fields.panes[0].learning.optimization.index == 1)
+    monkeypatch.setattr(worker.fields.panes[0].learning.optimization.optimizer, "step", lambda factor: 1 / 0)
     until(worker, lambda: bool(post.troubles()), 20)
     assert "ZeroDivisionError" in post.troubles()[0]
     assert worker.fields.panes[0].learner.life == "failed" and post.last(RunProgress).life == "failed"

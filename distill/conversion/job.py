@@ -1,0 +1,175 @@
+"""A field teaches a field: the run, and the job from opening the teacher to the scores beside it. A mesh or a data set
+can teach as well."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill.conversion.active import Active
+from distill.conversion.choose import choose, overhead
+from distill.conversion.distillation import Distillation, heritage, inherit
+from distill.conversion.edits import edited, require_something
+from distill.conversion.report import Compared, Photographs, finish
+from distill.conversion.settings import BATCH, LEVELS, STEPS, Settings
+from distill.learning import memory
+from distill.learning.files import SUFFIX, Files
+from distill.learning.fit import Schedule
+from distill.learning.job import Job, Tell
+from distill.learning.run import Place, Recipe, Run
+from distill.photographs.job import Sampling
+from distill.photographs.job import prepare as prepare_training
+from distill.photographs.report import finish as finish_training
+from distill.photographs.settings import BATCH as PICTURE_BATCH
+from distill.photographs.settings import STEPS as PICTURE_STEPS
+from distill.photographs.settings import STRIDE
+from fields.files import Header
+from fields.shape import Shape
+from render.command import pick_device
+from render.model import LoadedModel, open_model
+from scenes.scene import Scene, SceneError, carry_views, format_of, load
+
+OVERHEAD = 100_000  # bytes of a model file besides its weights, before there is one
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What must be equal for a teacher to go on teaching exactly."""
+
+    teacher: str  # its file, as it was named
+    digest: str  # SHA-256 of that file
+    edits: str  # as flags, empty for none
+    phases: tuple[str, ...]  # of distill/conversion/distillation.py
+    active: tuple[str, ...]  # levels of distill/conversion/active.py that are on
+
+
+def begin(source: str, settings: Settings, tell: Tell, *, write: bool = True) -> Job:
+    """Find out who teaches, choose what it becomes, and make the run, before its first step or where its checkpoint
+    left it. ValueError, ModelError or SceneError where that cannot be; nothing is written then, and never without
+    `write`."""
+    settings.check()
+    device = pick_device(settings.device)
+    job = (from_pictures if are_pictures(source) else from_model)(source, settings, device, tell, write=write)
+    job.ready(tell, resume=settings.resume)
+    return job
+
+
+def are_pictures(source: str) -> bool:
+    """Whether pictures teach: a data set or a mesh, not a model file. SceneError where it is nothing of all that."""
+    if Path(source).is_file() and Path(source).suffix == SUFFIX:
+        return False
+    try:
+        format_of(source)
+    except SceneError as error:
+        if Path(source).is_file():
+            return False  # open_model says what is wrong with it
+        raise SceneError(str(error).replace("a data set or 'builtin'", "a model file, a mesh or a data set")) from None
+    return True
+
+
+def from_model(source: str, settings: Settings, device: torch.device, tell: Tell, *, write: bool) -> Job:
+    """Progressive volume distillation."""
+    path, edits = Path(source), settings.edits()
+    model = open_model(path, device)
+    require_something(model, path)
+    teacher, rest = edited(model, edits), overhead(path, model.header)
+    choice = choose(settings.wanted(), model.header, rest, device.type, edited=bool(edits), path=path)
+    tell(choice.why)
+    memory.check(choice.shape, choice.preset, device)
+    files = Files.at(settings.out or Path("runs") / f"{path.stem}_{choice.shape.name}") if write else None
+    if files and files.model.exists() and files.model.samefile(path):
+        raise ValueError(f"{path}: is the teacher itself; --out wants another file")
+    against = Compared(teacher, source, path.stat().st_size, held_out(settings, teacher))
+    schedule = Schedule(settings.most_steps(STEPS[device.type]), settings.max_seconds)
+    active = tuple(level for level in LEVELS if level in settings.active)
+    recipe = Recipe(
+        *origin(model.header.provenance), choice.shape.name, choice.preset, settings.seed, schedule.steps,
+        settings.batch or BATCH[device.type], device.type,
+        Instruction(source, digest(path), str(edits), settings.phases, active),
+    )  # fmt: skip
+    make = functools.partial(prepare, teacher, recipe, choice.shape, half=settings.half)
+    job = Job(make, functools.partial(finish, against), schedule, files, settings.save_every)
+    tell([taken_over(job.run, teacher)])
+    return job
+
+
+def prepare(teacher: LoadedModel, recipe: Recipe, shape: Shape, *, half: bool = False) -> Run:
+    """A run before its first step: a new field of this shape in the teacher's box, with the teacher's head where it
+    fits and the teacher's occupancy. ValueError where the phases cannot be."""
+    space, device = teacher.field.space.to("cpu"), teacher.grid.bits.device
+    field = shape.build(space, torch.Generator().manual_seed(recipe.seed)).to(device)
+    inherit(field, teacher.field)
+    active = Active(**{level: level in recipe.source.active for level in LEVELS})
+    source = Distillation(teacher, field, recipe.batch, recipe.seed, active, recipe.source.phases)
+    if not source.phases():
+        raise ValueError(
+            f"--phases {' '.join(recipe.source.phases)}: not between {teacher.header.architecture} and "
+            f"{recipe.architecture}, whose features differ in number"
+        )
+    r, g, b = teacher.header.background
+    place = Place(space.box, teacher.transform, (r, g, b), teacher.train_cameras, teacher.test_cameras)
+    return Run(place, recipe, field, source, teacher.renderer, half=half)
+
+
+def taken_over(run: Run, teacher: LoadedModel) -> str:
+    """What a student begins with, for a person."""
+    numbers = sum(value.numel() for value in heritage(run.field, teacher.field).values())
+    head = f"the head ({numbers} numbers) and " if numbers else ""
+    phases = ", ".join(phase.name for phase in run.source.phases())
+    return f"taken over from the teacher: {head}the occupancy; the phases: {phases}"
+
+
+def held_out(settings: Settings, teacher: LoadedModel) -> Photographs | None:
+    """The photographs of --data, in the teacher's scene units."""
+    if not settings.data:
+        return None
+    scene = load(settings.data, settings.pictures())
+    split = "test" if scene.test else "train"
+    return Photographs(carry_views(scene, teacher.transform, split), scene.background, split, settings.downscale)
+
+
+def from_pictures(source: str, settings: Settings, device: torch.device, tell: Tell, *, write: bool) -> Job:
+    """Training as `train-scene` does it, for a mesh or a data set."""
+    if settings.edits():
+        raise ValueError(f"{source}: only a model can be cropped or erased from; convert it without, then again")
+    if settings.data:
+        raise ValueError("--data is for a model that teaches; pictures bring their own held-out ones")
+    scene, kind = load(source, settings.pictures()), device.type
+    tell(scene.facts)
+    choice = choose(settings.wanted(), header_of(scene), OVERHEAD, kind)
+    tell(choice.why)
+    memory.check(choice.shape, choice.preset, device)
+    out = settings.out or Path("runs") / f"{Path(source).stem.replace(':', '_')}_{choice.shape.name}"
+    schedule = Schedule(settings.most_steps(PICTURE_STEPS[kind]), settings.max_seconds)
+    recipe = Recipe(
+        source, settings.downscale, choice.shape.name, choice.preset, settings.seed, schedule.steps,
+        settings.batch or PICTURE_BATCH[kind], kind, Sampling(STRIDE[kind]),
+    )  # fmt: skip
+    make = functools.partial(prepare_training, scene, recipe, device, half=settings.half)
+    files = Files.at(out) if write else None
+    return Job(make, functools.partial(finish_training, scene), schedule, files, settings.save_every)
+
+
+def header_of(scene: Scene) -> Header:
+    """What the chooser has to know of a teacher that is no model."""
+    transform, box = scene.transform.tolist(), scene.box.tolist()
+    return Header(
+        "", {}, box, 1.0, 0.0, 128, transform, list(scene.background), provenance={"recipe": {"data": scene.name}}
+    )
+
+
+def origin(provenance: dict[str, Any]) -> tuple[str, int]:
+    """What a model was trained on, directly or through its teachers: data set, and what it was downscaled by."""
+    recipe = provenance.get("recipe")
+    recipe = recipe if isinstance(recipe, dict) else {}
+    data, downscale = recipe.get("data"), recipe.get("downscale")
+    return data if isinstance(data, str) else "", downscale if isinstance(downscale, int) else 1
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
