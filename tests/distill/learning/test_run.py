@@ -1,0 +1,145 @@
+"""A run as a whole: a source with parameters of its own, as refined poses or exposures have, learns them beside the
+field, keeps them over an interruption, and leaves none of them in the model."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import safetensors
+import torch
+from analytic import G
+from torch import nn
+
+from distill.learning.fit import Loss, Phase, Schedule
+from distill.learning.learnables import Group, Learnables, of_field
+from distill.learning.run import Place, Recipe, Run
+from fields.files import ModelError, load
+from fields.shape import preset
+from fields.space import CUBE
+from render.occupancy import OccupancyGrid, pack
+from render.renderer import Renderer
+
+STEPS, BRIGHT, RATE = 40, 0.7, 0.05
+
+
+class Dimmed:
+    """Says that everything is of one colour, seen through a lens that darkens: by how much is learnt as well."""
+
+    def __init__(self, field):
+        self.field, self.generator = field, torch.Generator().manual_seed(0)
+        self.grid = OccupancyGrid(pack(torch.ones(1, G**3, dtype=torch.bool)), CUBE.box, G)
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def phases(self):
+        return (Phase("told", 1.0, self),)
+
+    def learnables(self):
+        return Learnables((Group("exposure", (self.gain,), RATE),))
+
+    def opacity(self, x):
+        return torch.ones(len(x))
+
+    def origin(self):
+        return {"lens": "dim"}
+
+    def state(self):
+        return {"dimmed.generator": self.generator.get_state()}
+
+    def restore(self, tensors):
+        self.generator.set_state(tensors["dimmed.generator"])
+
+    def __call__(self, index):
+        x = torch.rand(256, 3, generator=self.generator)
+        d = nn.functional.normalize(torch.randn(256, 3, generator=self.generator), dim=-1)
+        _, rgb = self.field.radiance(x, d)
+        error = (self.gain * rgb.float() - BRIGHT).square().mean() + (self.gain - 0.5).square()
+        return Loss(error, math.nan, 1, 256)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What must be equal of the source."""
+
+    kind: str = "dim"
+
+
+def begin(kind="dim"):
+    """A run before its first step."""
+    field = preset("hashgrid", "tiny").build(CUBE, torch.Generator().manual_seed(0))
+    place = Place(CUBE.box, torch.eye(4, dtype=torch.float64), (1.0, 1.0, 1.0), (), ())
+    recipe = Recipe("nothing", 1, "hashgrid", "tiny", 0, STEPS, 256, "cpu", Lens(kind))
+    return Run(place, recipe, field, Dimmed(field), Renderer(1 / 64))
+
+
+def end(run):
+    for step in run.steps(Schedule(STEPS)):
+        assert not step.trouble
+
+
+def state(run):
+    return {**run.optimization.state(), **run.source.state()}
+
+
+def test_what_a_source_adds_is_learnt_beside_the_field():
+    run = begin()
+    before = [p.detach().clone() for p in run.field.parameters()]
+    end(run)
+    assert float(run.source.gain.detach()) < 0.8  # from 1 towards 0.5
+    assert any(bool((p != old).any()) for p, old in zip(run.field.parameters(), before, strict=True))
+
+
+def test_it_does_not_change_how_the_field_s_own_state_is_numbered():
+    run = begin()
+    end(run)
+    kept = run.optimization.optimizer.state()
+    own = sum(len(group.parameters) for group in of_field(run.field).groups if not group.matrices)
+    assert kept[f"adam.{own}.exp_avg"].shape == ()  # behind them all
+    assert f"adam.{own + 1}.exp_avg" not in kept
+
+
+def test_an_interrupted_run_goes_on_with_it_bit_for_bit(tmp_path):
+    whole, path = begin(), tmp_path / "checkpoint.safetensors"
+    for step in whole.steps(Schedule(STEPS)):
+        if step.index == 17:
+            whole.save_checkpoint(path)
+            gain = whole.source.gain.detach().clone()
+    with safetensors.safe_open(path, framework="pt") as file:
+        assert torch.equal(file.get_tensor("learnt.exposure.0"), gain)
+    second = begin()
+    second.load_checkpoint(path)
+    assert second.optimization.index == 18
+    assert torch.equal(second.source.gain, gain)
+    end(second)
+    want, got = state(whole), state(second)
+    assert [name for name in want if name != "run.seconds" and not torch.equal(want[name], got[name])] == []
+    with pytest.raises(ModelError, match="checkpoint has kind 'dim', this run has 'bright'"):
+        begin("bright").load_checkpoint(path)
+
+
+def test_no_model_file_holds_it(tmp_path):
+    run = begin()
+    end(run)
+    run.save_model(tmp_path / "model.safetensors", {}, b"")
+    model = load(tmp_path / "model.safetensors")
+    assert all(torch.equal(p, q) for p, q in zip(model.field.parameters(), run.field.parameters(), strict=True))
+    assert model.header.provenance["lens"] == "dim"
+    assert model.header.provenance["recipe"] == run.recipe.record()
+    with safetensors.safe_open(tmp_path / "model.safetensors", framework="pt") as file:
+        assert all(name == "occupancy" or name.startswith("weights.") for name in file.keys())  # noqa: SIM118
+
+
+def test_it_goes_back_with_the_field_to_the_last_good_state():
+    run = begin()
+    for step in run.steps(Schedule(STEPS)):
+        if step.index == 10:
+            with torch.no_grad():
+                run.source.gain.fill_(math.nan)
+    assert math.isfinite(float(run.source.gain.detach()))
+
+
+def test_a_run_in_memory_is_the_model_that_it_would_write():
+    run = begin()
+    model = run.model()
+    assert model.field is run.field
+    assert model.header.architecture == "hashgrid"
+    assert model.header.box == CUBE.box.tolist()
