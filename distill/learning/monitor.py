@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from distill.learning.files import Pace
 from distill.learning.fit import Step
 from distill.learning.job import Finished, Item, Job, Tell
 from distill.learning.metrics import table
@@ -29,7 +28,7 @@ def watch(job: Job, console: Console) -> Finished:
 def learn(job: Job, items: Iterator[Item], console: Console) -> None:
     """The steps, and what comes first after them."""
     item = None
-    with interrupts() as pressed, Bar(console, job.pace) as bar:
+    with interrupts() as pressed, Bar(console, job) as bar:
         for item in items:
             if pressed or not isinstance(item, Step):
                 break
@@ -85,8 +84,8 @@ def interrupts() -> Iterator[list[int]]:
 class Bar:
     """How far the steps are, how well and how fast they go."""
 
-    def __init__(self, console: Console, pace: Pace) -> None:
-        self.pace = pace
+    def __init__(self, console: Console, job: Job) -> None:
+        self.job = job
         text = TextColumn("{task.description}")
         columns = (BarColumn(), text, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
         self.bar = Progress(*columns, console=console)
@@ -103,7 +102,8 @@ class Bar:
         """Show one step, where something new is known."""
         if step.trouble:
             self.bar.console.print(f"step {step.index}: {step.trouble}", style="yellow")
-        if self.pace.fresh:
-            quality = f"{self.pace.psnr:.2f} dB  " if math.isfinite(self.pace.psnr) else ""
-            text = f"step {step.index + 1}  {step.phase}  {quality}{self.pace.rate / 1e6:.2f} M samples/s"
+        pace = self.job.pace
+        if pace.fresh:
+            quality = f"{pace.psnr:.2f} dB  " if math.isfinite(pace.psnr) else ""
+            text = f"step {step.index + 1}  {step.phase}  {quality}{pace.rate / 1e6:.2f} M samples/s"
             self.bar.update(self.task, completed=step.progress, description=text)

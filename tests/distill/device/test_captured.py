@@ -280,7 +280,7 @@ def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
 
 @pytest.mark.parametrize("make", [eager, captured])
 def test_a_batch_is_halved_as_long_as_it_may_be(make, device):
-    source = make(device, batch=2048).loss
+    source = make(device, batch=2048).source
     photographs = getattr(source, "source", source)
     assert source.halve() == photographs.config.batch == 1024
     assert int(photographs.rays) == 512
@@ -290,7 +290,7 @@ def test_a_batch_is_halved_as_long_as_it_may_be(make, device):
 
 
 def test_the_first_buffer_grows_at_once_and_shrinks_after_a_while(device):
-    source = captured(device, batch=1024).loss
+    source = captured(device, batch=1024).source
     source.fit_room(kept=100, marched=700)
     assert (source.room, source.source.buffers.marched) == (8, 8192)
     for _ in range(PATIENCE):
@@ -302,7 +302,7 @@ def test_the_first_buffer_grows_at_once_and_shrinks_after_a_while(device):
 
 
 def test_rays_follow_both_budgets(device):
-    source = captured(device, batch=2048).loss.source
+    source = captured(device, batch=2048).source.source
 
     def after(rays, asked, kept, marched):
         source.rays.fill_(rays)
