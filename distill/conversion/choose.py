@@ -10,7 +10,7 @@ from typing import Any
 
 import fields
 from distill.learning.metrics import Metrics
-from distill.learning.profiles import measured, same
+from distill.learning.profiles import MeasuredTable, read_tables
 from distill.photographs.settings import PRESET
 from fields.files import Header, skeleton
 from fields.shape import Shape
@@ -127,14 +127,14 @@ def choose(
         if wanted.to != AUTO:
             preset_of(wanted.to, wanted.preset)  # says which there are
         raise ValueError(f"--preset: no architecture has {wanted.preset!r} (there are: {', '.join(SIZES)}, {HEAVY})")
-    tables = measured()
+    tables = read_tables()
     table = nearest_table(tables, teacher, device)
     found = [candidate(*shape, table, overhead, prunes(shape[0], tables)) for shape in shapes]
     own = {key for key, shape in shapes.items() if is_of(teacher, shape) and not edited}
     if wanted.to == AUTO:
         chosen, why = of_all([c for c in found if (c.architecture, c.preset) not in own], wanted, table)
     elif wanted.preset == AUTO:
-        chosen, why = of_one(found, wanted, device, bool(tables) and kind(table) == device)
+        chosen, why = of_one(found, wanted, device, bool(tables) and table.kind == device)
     else:
         chosen, why = found[0], checked(found[0], wanted)
     if (chosen.architecture, chosen.preset) in own:
@@ -156,38 +156,32 @@ def is_of(teacher: Header, shape: Shape) -> bool:
     return teacher.architecture == shape.name and teacher.shape.final == shape.final
 
 
-def nearest_table(tables: list[dict[str, Any]], teacher: Header, device: str) -> dict[str, Any]:
+def nearest_table(tables: list[MeasuredTable], teacher: Header, device: str) -> MeasuredTable:
     """The measured table that says most here: of the same kind of device, then of the same scene at the same size,
     then the one with the most rows and the longest time. Without rows where there is none."""
-    empty = {"data": "", "seconds": 0.0, "scored_on": "", "device": "", "rows": []}
     return max(
         tables,
-        key=lambda t: (kind(t) == device, *likeness(t, teacher), len(t["rows"]), t["seconds"]),
-        default=empty,
+        key=lambda t: (t.kind == device, *likeness(t, teacher), len(t.rows), t.seconds),
+        default=MeasuredTable("", 0.0, "", "", ()),
     )
 
 
-def kind(table: dict[str, Any]) -> str:
-    """cpu or cuda; the tables name a GPU as its maker does."""
-    return "cpu" if table["device"].startswith("cpu") else "cuda"
-
-
-def likeness(table: dict[str, Any], teacher: Header) -> tuple[bool, bool]:
+def likeness(table: MeasuredTable, teacher: Header) -> tuple[bool, bool]:
     """Whether a table was measured on the scene that a teacher was trained on, and on pictures of the same size."""
     recipe = teacher.provenance.get("recipe", {})
-    name, _, downscale = table["data"].partition(" --downscale ")
+    name, _, downscale = table.data.partition(" --downscale ")
     scene = Path(str(recipe.get("data", ""))).name.partition(":")[0] == name.partition(":")[0]
     return scene, scene and str(recipe.get("downscale", 1)) == (downscale or "1")
 
 
-def candidate(name: str, preset: str, table: dict[str, Any], overhead: int, pruned: bool) -> Candidate:
+def candidate(name: str, preset: str, table: MeasuredTable, overhead: int, pruned: bool) -> Candidate:
     """A preset with its figures. Where its architecture prunes, the bytes are those that were measured."""
     _, weights = counted(name, preset)
-    rows = [row for row in table["rows"] if same(row, name, preset)]
-    if not rows:
+    row = table.find(name, preset)
+    if row is None:
         return Candidate(name, preset, weights + overhead, not pruned)
-    held = rows[0]["model_bytes"] if pruned else weights + overhead
-    return Candidate(name, preset, held, True, rows[0]["psnr"], rows[0]["frame_ms_median"])
+    held = row.model_bytes if pruned else weights + overhead
+    return Candidate(name, preset, held, True, row.psnr, row.frame_ms)
 
 
 @functools.cache
@@ -197,10 +191,10 @@ def counted(name: str, preset: str) -> tuple[int, int]:
     return final.parameters, final.stored_bytes
 
 
-def prunes(name: str, tables: list[dict[str, Any]]) -> bool:
+def prunes(name: str, tables: list[MeasuredTable]) -> bool:
     """Whether some measured field of an architecture ended with fewer parameters than its preset allows."""
-    rows = [row for t in tables for row in t["rows"] if row["architecture"] == name and "psnr" in row]
-    return any(row["parameters"] < counted(name, row["preset"])[0] for row in rows)
+    rows = [row for table in tables for row in table.rows if row.architecture == name]
+    return any(row.parameters < counted(name, row.preset)[0] for row in rows)
 
 
 def misses(one: Candidate, wanted: Wanted) -> dict[str, float]:
@@ -224,12 +218,12 @@ def ranked(found: list[Candidate]) -> list[Candidate]:
     return close + sorted((c for c in found if c.psnr < best - TIE), key=lambda c: -c.psnr)
 
 
-def of_all(found: list[Candidate], wanted: Wanted, table: dict[str, Any]) -> tuple[Candidate, list[str]]:
+def of_all(found: list[Candidate], wanted: Wanted, table: MeasuredTable) -> tuple[Candidate, list[str]]:
     """The best of all architectures, and why. What was never measured, and what is HEAVY, does not compete."""
     usual = [c for c in found if c.scale != HEAVY]
     known = [c for c in usual if c.measured]
     if not known:
-        where = f" on {table['data']}" if table["rows"] else ""
+        where = f" on {table.data}" if table.rows else ""
         raise ValueError(f"--to auto: no such preset was measured{where}; name an architecture with --to")
     order = ranked([c for c in known if not misses(c, wanted)])
     if not order:
@@ -331,13 +325,13 @@ def ceiling(teacher: Header, wanted: Wanted) -> list[str]:
     return [f"the model itself has {own:.2f} dB ({teacher.metrics.get('scored_on')}): a student seldom has more"]
 
 
-def protocol(table: dict[str, Any], teacher: Header, device: str) -> str:
+def protocol(table: MeasuredTable, teacher: Header, device: str) -> str:
     """Where the figures come from, and what they are worth here."""
     scene = "this scene" if likeness(table, teacher)[0] else "another scene"
-    where = "" if kind(table) == device else f", as nothing was measured on {device} yet"
+    where = "" if table.kind == device else f", as nothing was measured on {device} yet"
     return (
-        f"measured on {scene}, {table['data']}, after {table['seconds']:g} s of training from photographs "
-        f"({table['device']}{where}; {table['scored_on']}): an expectation, not a promise"
+        f"measured on {scene}, {table.data}, after {table.seconds:g} s of training from photographs "
+        f"({table.device}{where}; {table.scored_on}): an expectation, not a promise"
     )
 
 

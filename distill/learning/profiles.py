@@ -25,29 +25,77 @@ class Profile:
     measured: tuple[str, ...]  # one line for every table that has it
 
 
-def measured() -> list[dict[str, Any]]:
-    """The tables that were measured: {"machine", "data", "scored_on", "seconds", "rows"} each."""
-    return json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else []
+@dataclass(frozen=True)
+class MeasuredRow:
+    """One preset, trained."""
+
+    architecture: str
+    preset: str
+    psnr: float  # dB
+    seconds: float  # of training
+    frame_ms: float  # milliseconds of a frame
+    model_bytes: int
+    parameters: int
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> "MeasuredRow":
+        """Of a contest's table."""
+        return MeasuredRow(
+            architecture=record["architecture"],
+            preset=record["preset"],
+            psnr=float(record["psnr"]),
+            seconds=record["train_seconds"],
+            frame_ms=record["frame_ms_median"],
+            model_bytes=record["model_bytes"],
+            parameters=record["parameters"],
+        )
+
+
+@dataclass(frozen=True)
+class MeasuredTable:
+    """A contest that was published."""
+
+    data: str  # title
+    seconds: float  # of training, each
+    scored_on: str
+    device: str  # cpu and its threads, or a GPU as its maker names it
+    rows: tuple[MeasuredRow, ...]  # without those that failed
+
+    @property
+    def kind(self) -> str:
+        """cpu or cuda."""
+        return "cpu" if self.device.startswith("cpu") else "cuda"
+
+    def find(self, architecture: str, preset: str) -> MeasuredRow | None:
+        """The row of a preset."""
+        return next((row for row in self.rows if (row.architecture, row.preset) == (architecture, preset)), None)
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> "MeasuredTable":
+        """As `bench-scene --architectures` writes it."""
+        rows = tuple(MeasuredRow.from_record(row) for row in record["rows"] if "psnr" in row)
+        return MeasuredTable(record["data"], record["seconds"], record["scored_on"], record["device"], rows)
+
+
+def read_tables() -> list[MeasuredTable]:
+    """What was measured; the file comes with the package."""
+    records = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else []
+    return [MeasuredTable.from_record(record) for record in records]
 
 
 def profiles() -> Iterator[Profile]:
     """Every preset of every architecture."""
-    tables = measured()
+    tables = read_tables()
     for name in fields.NAMES:
         for preset, config in fields.module(name).PRESETS.items():
             final = Shape(name, config).final
-            lines = [line(t, row) for t in tables for row in t["rows"] if same(row, name, preset)]
+            lines = [describe_row(table, row) for table in tables if (row := table.find(name, preset))]
             yield Profile(name, preset, final.parameters, final.stored_bytes, tuple(lines))
 
 
-def same(row: dict[str, Any], name: str, preset: str) -> bool:
-    """Whether a measured row is of this preset."""
-    return row["architecture"] == name and row["preset"] == preset and "psnr" in row
-
-
-def line(table: dict[str, Any], row: dict[str, Any]) -> str:
-    """A measured row for a person."""
-    return f"{row['psnr']:.2f} dB on {table['data']} after {row['train_seconds']:.0f} s ({table['device']})"
+def describe_row(table: MeasuredTable, row: MeasuredRow) -> str:
+    """For a person."""
+    return f"{row.psnr:.2f} dB on {table.data} after {row.seconds:.0f} s ({table.device})"
 
 
 def listing() -> Table:

@@ -20,7 +20,8 @@ def row(architecture, preset, psnr, frame_ms, weights=None, parameters=None):
     """A measured row, its sizes as counted where they are not given."""
     count, held = counted(architecture, preset)
     sizes = {"model_bytes": (weights or held) + 20_000, "parameters": parameters or count}
-    return {"architecture": architecture, "preset": preset, "psnr": psnr, "frame_ms_median": frame_ms, **sizes}
+    took = {"frame_ms_median": frame_ms, "train_seconds": 60.0}
+    return {"architecture": architecture, "preset": preset, "psnr": psnr, **took, **sizes}
 
 
 ROWS = [

@@ -20,8 +20,9 @@ def test_every_preset_is_listed_with_the_bytes_that_its_file_holds(generator):
 
 def test_measured_figures_carry_data_time_and_device(tmp_path, monkeypatch):
     row = {"architecture": "hashgrid", "preset": "tiny", "psnr": 25.125, "train_seconds": 60.2}
+    row |= {"frame_ms_median": 5.0, "model_bytes": 1000, "parameters": 400}
     failed = {"architecture": "hashgrid", "preset": "small", "error": "no"}
-    record = [{"data": "chair", "device": "cpu, 2 threads", "rows": [row, failed]}]
+    record = [{"data": "chair", "device": "cpu, 2 threads", "rows": [row, failed], "seconds": 60.0, "scored_on": "3"}]
     (tmp_path / "p.json").write_text(json.dumps(record))
     monkeypatch.setattr(profiles, "MEASURED", tmp_path / "p.json")
     lines = {p.preset: p.measured for p in profiles.profiles() if p.architecture == "hashgrid"}
@@ -30,9 +31,10 @@ def test_measured_figures_carry_data_time_and_device(tmp_path, monkeypatch):
 
 
 def test_what_is_shipped_fits_the_presets_there_are():
-    for table in profiles.measured():
-        assert table["data"]
-        assert table["device"]
-        for row in table["rows"]:
-            assert row["preset"] in fields.module(row["architecture"]).PRESETS
-            assert "error" not in row
+    records = json.loads(profiles.MEASURED.read_text(encoding="utf-8"))
+    for table, record in zip(profiles.read_tables(), records, strict=True):
+        assert table.data
+        assert table.device
+        for row in table.rows:
+            assert row.preset in fields.module(row.architecture).PRESETS
+        assert len(table.rows) == len(record["rows"])  # none that failed
