@@ -159,7 +159,7 @@ def take_parts(flags: Flags, device: torch.device) -> Iterator[tuple[str, BenchR
     if flags.ops or everything:
         own = Bench(device, flags.repeats, measure_copy(flags.repeats, device))
         ops = time_ops(flags.points, own)
-        fields = time_field(flags.arch, choose_size(flags, device), flags.points, own)
+        fields = time_field(flags.arch, name_preset(flags, device), flags.points, own)
         yield "", OpTimes(own.copy, ops, tuple(row for rows in fields.values() for row in rows))
     if flags.train or flags.frames or everything:
         training, _ = begin_run(flags, flags.steps, device)
@@ -184,7 +184,7 @@ def make_trial(flags: Flags, steps: int) -> Trial:
     return Trial(flags.data, flags.arch, flags.preset, steps, flags.downscale)
 
 
-def choose_size(flags: Flags, device: torch.device) -> str:
+def name_preset(flags: Flags, device: torch.device) -> str:
     """The preset."""
     return PRESET[device.type] if flags.preset == "auto" else flags.preset
 
@@ -242,7 +242,7 @@ def choose_folder(flags: Flags, name: str) -> Path:
 
 def enter_contest(flags: Flags, device: torch.device) -> Contest:
     """Who takes part and for how long."""
-    return Contest(flags.data, flags.seconds, flags.downscale, device.type, choose_size(flags, device), flags.only)
+    return Contest(flags.data, flags.seconds, flags.downscale, device.type, name_preset(flags, device), flags.only)
 
 
 def pair_up(flags: Flags, given: Contest, folder: Path) -> Match:

@@ -67,6 +67,14 @@ class Header:
         """The field's. ValueError where there is no such space."""
         return Space(torch.tensor(self.box, device="cpu"))
 
+    @property
+    def scored(self) -> float | None:
+        """dB that the model was scored with; None where the file does not say."""
+        try:
+            return float(self.metrics["psnr"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
 
 @dataclass(frozen=True)
 class Model:

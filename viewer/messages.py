@@ -4,7 +4,7 @@ World: the scene units of whatever was opened first. Panes are numbered in the o
 is never used again. Lengths are scene units of the world and angles radians, pictures are uint8 RGB.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -191,7 +191,7 @@ class FieldOpened:
     box: Box  # world
     to_input: tuple[tuple[float, ...], ...]  # 4 x 4 similarity, world to input coordinates of the data set
     background: tuple[float, float, float]
-    metrics: dict[str, Any] = field(default_factory=dict)  # of the file's header
+    scored: float | None = None  # dB, as the file's header says; None where it does not, and of a field that learns
 
 
 @dataclass(frozen=True)

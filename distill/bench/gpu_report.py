@@ -27,8 +27,8 @@ from render.command import one_line
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A figure, and where its measurement lies."""
+class Target:
+    """A figure that is asked for, and where its measurement lies."""
 
     what: str
     limit: float
@@ -38,19 +38,19 @@ class Asked:
 
 
 FIGURES = (
-    Asked("kernel tests that fail", 0, "", ("kernels", "failed")),
-    Asked("training step, 2^18 samples", 1.5, "ms", ("training", "mean_ms")),
-    Asked("time to 33.3 dB", 5, "s", ("curve", "seconds_to_db", "33.3")),
-    Asked("cold start, first 20 steps included", 20, "s", ("cold", "seconds")),
-    Asked("20 000 steps", 35, "s", ("curve", "seconds")),
-    Asked("20 000 steps", 36.0, "dB", ("curve", "psnr"), True),
-    Asked("frame 800 x 800", 2, "ms", ("curve", "frames", "800x800_ms")),
-    Asked("encode + network, 2^20 random points, forward", 0.45, "ms", ("fields", "random", "density")),
-    Asked("the same along rays", 0.45, "ms", ("fields", "along rays", "density")),
-    Asked("forward + backward, random, colour included", 2.0, "ms", ("fields", "random", "radiance with gradients")),
-    Asked("the same along rays", 2.0, "ms", ("fields", "along rays", "radiance with gradients")),
-    Asked("peak memory of training", 1024, "MiB", ("curve", "peak_mebibytes")),
-    Asked("CPU and GPU pictures agree, worst architecture", 45, "dB", ("agreement", "worst"), True),
+    Target("kernel tests that fail", 0, "", ("kernels", "failed")),
+    Target("training step, 2^18 samples", 1.5, "ms", ("training", "mean_ms")),
+    Target("time to 33.3 dB", 5, "s", ("curve", "seconds_to_db", "33.3")),
+    Target("cold start, first 20 steps included", 20, "s", ("cold", "seconds")),
+    Target("20 000 steps", 35, "s", ("curve", "seconds")),
+    Target("20 000 steps", 36.0, "dB", ("curve", "psnr"), True),
+    Target("frame 800 x 800", 2, "ms", ("curve", "frames", "800x800_ms")),
+    Target("encode + network, 2^20 random points, forward", 0.45, "ms", ("fields", "random", "density")),
+    Target("the same along rays", 0.45, "ms", ("fields", "along rays", "density")),
+    Target("forward + backward, random, colour included", 2.0, "ms", ("fields", "random", "radiance with gradients")),
+    Target("the same along rays", 2.0, "ms", ("fields", "along rays", "radiance with gradients")),
+    Target("peak memory of training", 1024, "MiB", ("curve", "peak_mebibytes")),
+    Target("CPU and GPU pictures agree, worst architecture", 45, "dB", ("agreement", "worst"), True),
 )
 
 
@@ -88,7 +88,7 @@ class GpuReport:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
-    def show(self, figure: Asked) -> str:
+    def show(self, figure: Target) -> str:
         """The figure for a person."""
         value = self.find(figure.place)
         if value is not None:
@@ -96,13 +96,13 @@ class GpuReport:
         part = self.parts.get(figure.place[0], {"error": ""})
         return "not measured" if "error" in part else "not reached"
 
-    def meets(self, figure: Asked) -> bool:
+    def meets(self, figure: Target) -> bool:
         """Whether it is as was asked."""
         value = self.find(figure.place)
         return value is not None and (value >= figure.limit if figure.least else value <= figure.limit)
 
     def to_table(self) -> Table:
-        """Asked and reached."""
+        """Target and reached."""
         plan = self.plan
         shown = Table("figure", "asked", "reached", "", title=f"{plan.architecture} on {self.machine.device}")
         for figure in FIGURES:

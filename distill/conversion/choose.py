@@ -319,8 +319,8 @@ def nearest(found: list[Candidate], wanted: Wanted) -> str:
 
 def ceiling(teacher: Header, wanted: Wanted) -> list[str]:
     """That a student seldom gets better than its teacher, where the teacher itself has less than is wanted."""
-    own = teacher.metrics.get("psnr")
-    if wanted.min_psnr is None or not isinstance(own, int | float) or own >= wanted.min_psnr:
+    own = teacher.scored
+    if wanted.min_psnr is None or own is None or own >= wanted.min_psnr:
         return []
     return [f"the model itself has {own:.2f} dB ({teacher.metrics.get('scored_on')}): a student seldom has more"]
 

@@ -1,6 +1,7 @@
 """Model files: what comes back, and what is refused."""
 
 import json
+import math
 import pickle
 import struct
 import zlib
@@ -11,6 +12,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from analytic import block_header
 
 import fields
 from fields import files
@@ -242,3 +244,10 @@ def test_a_file_that_lies_about_half(model, saved, tmp_path):
     with pytest.raises(ModelError, match="half must be true or false, found 3"):
         load(rewritten(tmp_path / "c", model, header=record(model, half=3)))
     assert "half" not in json.loads(safetensors.safe_open(str(saved), "pt").metadata()[files.KEY])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "want"), [({}, None), ({"psnr": 30.5}, 30.5), ({"psnr": "inf"}, math.inf), ({"psnr": []}, None)]
+)
+def test_a_header_says_what_the_model_was_scored_with(metrics, want):
+    assert block_header(metrics=metrics).scored == want

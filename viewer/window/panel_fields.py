@@ -60,8 +60,8 @@ def format_sizes(pane: Pane) -> str:
         parts.append(format_duration(pane.frame.milliseconds))
     if pane.psnr is not None and math.isfinite(pane.psnr):
         parts.append(f"{pane.psnr:.2f} dB")
-    elif "psnr" in opened.metrics:
-        parts.append(f"scored {float(opened.metrics['psnr']):.2f} dB")
+    elif opened.scored is not None:
+        parts.append(f"scored {opened.scored:.2f} dB")
     return "  ".join(parts)
 
 

@@ -74,14 +74,14 @@ class OpenField:
             header, size = self.model.header, Path(self.path).stat().st_size
             recipe = header.provenance.get("recipe")
             preset = str(recipe.get("preset", "")) if isinstance(recipe, dict) else ""
-            architecture, metrics = header.architecture, header.metrics
+            architecture, scored = header.architecture, header.scored
         else:
             run = self.learning
             size = sum(t.numel() * t.itemsize for t in stored(run.field).values())
-            architecture, preset, metrics = run.recipe.architecture, run.recipe.preset, {}
+            architecture, preset, scored = run.recipe.architecture, run.recipe.preset, None
         (x0, y0, z0), (x1, y1, z1) = carry_box(self.field.space.box.cpu(), torch.linalg.inv(self.carry)).tolist()
         back = tuple(tuple(row) for row in torch.linalg.inv(self.world.transform).tolist())
         return FieldOpened(
             self.number, self.name, self.path, architecture, preset, self.field.parameter_count(), size,
-            (x0, y0, z0, x1, y1, z1), back, self.background, metrics,
+            (x0, y0, z0, x1, y1, z1), back, self.background, scored,
         )  # fmt: skip
