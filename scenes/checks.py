@@ -13,7 +13,7 @@ from torch import Tensor
 
 from render.camera import Intrinsics
 from scenes.placing.box import ray_shares
-from scenes.scene import Scene, View
+from scenes.scene import Fact, Scene, View
 
 NEIGHBOURS = 8  # cameras whose sharpness a picture is compared with
 STRAY = 4.0  # robust standard deviations below its neighbours from which a picture counts as blurred
@@ -53,7 +53,7 @@ class Examination:
     cameras_inside: list[str]  # in the object's box, or in the core of an open scene
     blurred: list[str]
     duplicates: list[list[str]]  # names of two views each
-    facts: list[str]
+    facts: list[Fact]
     picture_bytes: int
     memory_bytes: int  # main memory that training takes, roughly
     minutes: float  # on this machine's CPU, roughly
@@ -61,7 +61,8 @@ class Examination:
 
     def to_record(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self) | {"lenses": [lens.to_record() for lens in self.lenses]}
+        said = {"lenses": [lens.to_record() for lens in self.lenses], "facts": [fact.text for fact in self.facts]}
+        return asdict(self) | said
 
 
 def examine(scene: Scene, format: str, command: str) -> Examination:

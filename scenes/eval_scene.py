@@ -16,8 +16,9 @@ from fields.files import write_beside, write_json
 from render.command import pick_device, run
 from render.model import LoadedModel, open_model
 from render.pictures import encode_png
+from scenes.assemble import load
 from scenes.evaluate import Scored, median_frame_ms, score_views, summarise
-from scenes.scene import ReadOptions, carry_views, load
+from scenes.scene import ReadOptions, carry_views
 from scenes.sheet import save_sheet
 
 

@@ -15,10 +15,11 @@ from tyro.conf import Positional
 
 from fields import files
 from render.command import run
-from scenes import frusta
+from scenes import formats, frusta
+from scenes.assemble import assemble
 from scenes.checks import SAMPLES, STEPS, Examination, examine
-from scenes.frames import MISSING
-from scenes.scene import ReadOptions, Scene, format_of, load
+from scenes.paths import expect
+from scenes.scene import ReadOptions, Scene
 
 SHOWN = 6  # names listed of suspicious pictures
 
@@ -41,13 +42,15 @@ def main() -> None:
 
 def inspect(flags: Flags) -> None:
     """Print the report; write cameras.png for a data set. ValueError or OSError for what cannot be used."""
-    if Path(flags.data).suffix == ".safetensors":
-        _print(flags, _model(Path(flags.data)))
+    lies = expect(flags.data, "model", "scene")
+    if lies.kind == "model":
+        _print(flags, _model(Path(lies.path)))
         return
     if flags.out and flags.out.exists() and not flags.out.is_dir():
         raise ValueError(f"--out {flags.out}: expected a folder, found a file")
-    scene = load(flags.data, ReadOptions(flags.downscale, flags.max_resolution, skip_missing=True))
-    report = examine(scene, format_of(flags.data), _command(flags, scene))
+    options = ReadOptions(flags.downscale, flags.max_resolution, skip_missing=True)
+    scene = assemble(formats.module(lies.format).read(lies.path, options), options)
+    report = examine(scene, lies.format, _command(flags, scene))
     picture = (flags.out or Path("runs") / scene.name) / "cameras.png"
     content = io.BytesIO()
     frusta.draw(scene).save(content, "PNG")
@@ -69,7 +72,7 @@ def show(report: Examination, picture: Path) -> None:
 
 def warnings(report: Examination) -> list[str]:
     """What looks wrong, one line each."""
-    found = [fact for fact in report.facts if fact.startswith(MISSING)]
+    found = [fact.text for fact in report.facts if fact.kind == "missing"]
     for names, what in ((report.blurred, "blurred"), (report.cameras_inside, "taken from inside the object or core")):
         if names:
             found.append(f"{what}: {_listed(names)}")
@@ -103,7 +106,7 @@ def _rows(report: Examination) -> Iterable[tuple[str, str]]:
     work = f"{STEPS} steps of {SAMPLES} samples"
     yield "time", f"about {report.minutes:.0f} min on this CPU for {work} (rough)"
     for k, fact in enumerate(report.facts):
-        yield "found" if k == 0 else "", fact
+        yield "found" if k == 0 else "", fact.text
 
 
 def _model(path: Path) -> dict[str, Any]:
@@ -147,7 +150,7 @@ def _command(flags: Flags, scene: Scene) -> str:
         words += ["--downscale", str(flags.downscale)]
     if flags.max_resolution != 1920:
         words += ["--max-resolution", str(flags.max_resolution)]
-    if any(fact.startswith(MISSING) for fact in scene.facts):
+    if any(fact.kind == "missing" for fact in scene.facts):
         words.append("--skip-missing")
     return shlex.join(words)
 

@@ -1,15 +1,12 @@
-"""A scene: photographs with their cameras, and the box they show. `load` opens any format that a reader knows."""
+"""A scene: photographs with their cameras, and the box they show. scenes/assemble.py makes one of any format."""
 
-import importlib
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from render.camera import Camera, moved
-
-READERS = ("builtin", "blender", "transforms", "mesh")  # asked in this order; the file name is the reader's name
 
 
 class SceneError(ValueError):
@@ -29,6 +26,14 @@ class ReadOptions:
             raise ValueError(f"--downscale must be 1 to 64, found {self.downscale}")
         if self.max_resolution < 16:
             raise ValueError(f"--max-resolution must be at least 16 pixels, found {self.max_resolution}")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about a data set that a person should know."""
+
+    kind: Literal["found", "assumed", "ignored", "missing"]  # assumed: not said by the input, and may be wrong
+    text: str  # one line
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,12 @@ class Scene:
     transform: Tensor  # (4, 4) float64 similarity, input coordinates to scene units
     background: tuple[float, float, float]  # what pictures are scored on, RGB in [0, 1]
     transparent: bool  # pictures have empty (alpha 0) parts
-    facts: tuple[str, ...]  # what the reader found and assumed, one line each
+    facts: tuple[Fact, ...]  # what was found and assumed
 
     @property
     def unit(self) -> float:
         """Length of one scene unit in input units."""
         return float(1 / torch.linalg.det(self.transform[:3, :3]).abs() ** (1 / 3))
-
-
-def load(data: str, options: ReadOptions) -> Scene:
-    """Read a data set: a folder, a JSON file, a mesh, or `builtin[:SIZE]`. SceneError where it cannot be used."""
-    return importlib.import_module(f"scenes.formats.{format_of(data)}").read(data, options)
 
 
 def carry_views(scene: Scene, transform: Tensor, split: str) -> tuple[View, ...]:
@@ -74,29 +74,3 @@ def carry_views(scene: Scene, transform: Tensor, split: str) -> tuple[View, ...]
         raise ValueError(f"{scene.name}: has no {split} pictures")
     carry = transform @ torch.linalg.inv(scene.transform)
     return tuple(replace(v, camera=replace(v.camera, pose=moved(v.camera.pose, carry))) for v in views)
-
-
-def format_of(data: str) -> str:
-    """The reader that knows this data set, one of READERS. SceneError where none does."""
-    for name in READERS:
-        if importlib.import_module(f"scenes.formats.{name}").matches(data):
-            return name
-    raise SceneError(unknown(Path(data)))
-
-
-def unknown(path: Path) -> str:
-    """Why no reader takes this path, and what to do."""
-    if not path.exists():
-        return f"{path}: no such file or folder; wanted a data set or 'builtin'"
-    if path.is_file():
-        return f"{path}: not a data set; wanted a folder, a transforms.json, or a mesh (.glb .gltf .obj .ply .stl .off)"
-    names = [p for p in path.rglob("*") if p.is_file()]
-    if not names:
-        return f"{path}: folder is empty; wanted transforms.json or transforms_train.json with pictures"
-    pictures = sum(p.suffix.lower() in (".png", ".jpg", ".jpeg") for p in names)
-    if pictures:
-        return (
-            f"{path}: {pictures} pictures but no camera poses; wanted transforms.json beside them "
-            "(COLMAP and instant-ngp's colmap2nerf.py, or nerfstudio's ns-process-data, make one)"
-        )
-    return f"{path}: found neither transforms.json nor transforms_train.json"

@@ -15,8 +15,8 @@ from fields.files import load
 from render.looks import normal
 from render.occupancy import OccupancyGrid
 from render.renderer import UNIT_STEP, color
+from scenes.assemble import load as load_scene
 from scenes.scene import ReadOptions
-from scenes.scene import load as load_scene
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch warns of its own ways with a Python backend
 

@@ -15,7 +15,8 @@ from fields.space import Space
 from render.buffers import Fixed
 from render.occupancy import OccupancyEstimate, cascades_for
 from render.renderer import UNIT_STEP, Renderer
-from scenes.scene import ReadOptions, load
+from scenes.assemble import load
+from scenes.scene import ReadOptions
 
 CELLS = 8  # per axis of the occupancy: interpreted, a point takes a tenth of a millisecond
 

@@ -14,10 +14,11 @@ from fields.files import write_beside
 from render.command import pick_device, run
 from render.looks import ModeName
 from render.pictures import encode_png
-from scenes.scene import ReadOptions, load
+from scenes.assemble import load
+from scenes.paths import expect
+from scenes.scene import ReadOptions
 from viewer.front.controls import SAMPLES
 from viewer.front.session import Arrangement, DisplaySettings, Session, State
-from viewer.front.sniff import sniff
 from viewer.messages import Command, CompareWith, LearnFrom, OpenModel
 from viewer.screenshot import ScreenshotOptions, draw_screenshot
 from viewer.window import desktop
@@ -78,9 +79,9 @@ def main() -> None:
 def view(flags: Flags) -> None:
     """Sort out what is to be shown, and where."""
     flags.check()
-    found = [sniff(text) for text in flags.inputs]
+    found = [expect(text, "model", "scene", "camera path") for text in flags.inputs]
     for one in found:
-        if one.kind == "path":
+        if one.kind == "camera path":
             raise ValueError(f"{one.path}: is a camera path; open a model, and the path in the window's film section")
     pick_device(flags.settings.device)  # says at once where CUDA is asked for and missing
     if flags.screenshot is not None:

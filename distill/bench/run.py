@@ -16,7 +16,8 @@ from distill.photographs.job import Sampling, prepare
 from distill.photographs.settings import BATCH, PRESET, STRIDE
 from render.camera import Camera
 from render.renderer import Frame
-from scenes.scene import ReadOptions, Scene, load
+from scenes.assemble import load
+from scenes.scene import ReadOptions, Scene
 
 FRAME_SIZES = ((400, 400), (800, 800), (1920, 1080))  # pixels of the frames
 

@@ -16,7 +16,7 @@ from distill.conversion.edits import edited, require_something
 from distill.conversion.report import Compared, Photographs, finish
 from distill.conversion.settings import BATCH, LEVELS, STEPS, Settings
 from distill.learning import memory
-from distill.learning.files import SUFFIX, Files
+from distill.learning.files import Files
 from distill.learning.fit import Schedule
 from distill.learning.job import Job, Tell
 from distill.learning.run import Place, Recipe, Run
@@ -30,7 +30,9 @@ from fields.files import Header
 from fields.shape import Shape
 from render.command import pick_device
 from render.model import LoadedModel, open_model
-from scenes.scene import Scene, SceneError, carry_views, format_of, load
+from scenes.assemble import load
+from scenes.paths import expect
+from scenes.scene import Scene, carry_views
 
 OVERHEAD = 100_000  # bytes of a model file besides its weights, before there is one
 
@@ -52,22 +54,11 @@ def begin(source: str, settings: Settings, tell: Tell, *, write: bool = True) ->
     `write`."""
     settings.check()
     device = pick_device(settings.device)
-    job = (from_pictures if are_pictures(source) else from_model)(source, settings, device, tell, write=write)
+    found = expect(source, "model", "scene")
+    begun = from_pictures if found.kind == "scene" else from_model
+    job = begun(found.path, settings, device, tell, write=write)
     job.ready(tell, resume=settings.resume)
     return job
-
-
-def are_pictures(source: str) -> bool:
-    """Whether pictures teach: a data set or a mesh, not a model file. SceneError where it is nothing of all that."""
-    if Path(source).is_file() and Path(source).suffix == SUFFIX:
-        return False
-    try:
-        format_of(source)
-    except SceneError as error:
-        if Path(source).is_file():
-            return False  # open_model says what is wrong with it
-        raise SceneError(str(error).replace("a data set or 'builtin'", "a model file, a mesh or a data set")) from None
-    return True
 
 
 def from_model(source: str, settings: Settings, device: torch.device, tell: Tell, *, write: bool) -> Job:
@@ -138,7 +129,7 @@ def from_pictures(source: str, settings: Settings, device: torch.device, tell: T
     if settings.data:
         raise ValueError("--data is for a model that teaches; pictures bring their own held-out ones")
     scene, kind = load(source, settings.pictures()), device.type
-    tell(scene.facts)
+    tell([fact.text for fact in scene.facts])
     choice = choose(settings.wanted(), header_of(scene), OVERHEAD, kind)
     tell(choice.why)
     memory.check(choice.shape, choice.preset, device)

@@ -29,8 +29,9 @@ from fields.space import Space
 from render.command import pick_device
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.renderer import Renderer
+from scenes.assemble import load
 from scenes.placing.cells import possible_cells
-from scenes.scene import Scene, load
+from scenes.scene import Scene
 
 CONE = 1 / 256  # growth of steps with distance, for scenes that exceed the unit cube
 
@@ -61,7 +62,7 @@ def begin(
     files = Files.at(settings.out or Path("runs") / (Path(data).stem.replace(":", "_") or "scene")) if write else None
     scene = scene or load(data, settings.pictures())
     photographs = sum(view.image.numel() for view in scene.train)
-    tell([*scene.facts, *memory.lines(shape, device, batch, photographs)])
+    tell([*(fact.text for fact in scene.facts), *memory.lines(shape, device, batch, photographs)])
     bandwidth = chosen_bandwidth(settings, shape, scene, tell) if fixed is None else fixed
     schedule = Schedule(settings.most_steps(kind), settings.max_seconds)
     recipe = Recipe(

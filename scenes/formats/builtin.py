@@ -18,48 +18,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from render.camera import Camera, Intrinsics, look_at, moved
+from render.camera import Camera, moved
 from scenes.drawn import still_life, tracer
-from scenes.scene import ReadOptions, Scene, SceneError, View
+from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_around
+from scenes.placing.box import Placement
+from scenes.posed import Reading
+from scenes.scene import Fact, ReadOptions, SceneError
 
+TAKES = "builtin or builtin:SIZE"
 VERSION = 2  # of the cached pictures' format
 SIZE, LEAST, MOST = 240, 32, 2048  # pixels of the square picture: default and limits
 TRAIN, TEST = 48, 8  # pictures
 SEED = 7
 SAMPLES = 2  # rays per pixel along each side
-FIELD_OF_VIEW = math.radians(40)
 MARGIN = 1.02  # of the box around the objects, and of the picture around them
 ROWS = 16  # of a picture, drawn by one thread at a time
 
 
-def matches(data: str) -> bool:
+def matches(data: str) -> int:
     """Whether `data` names the built-in scene."""
-    return data == "builtin" or data.startswith("builtin:")
+    return 3 * (data == "builtin" or data.startswith("builtin:"))
 
 
-def read(data: str, options: ReadOptions) -> Scene:
+def read(data: str, options: ReadOptions) -> Reading:
     """The built-in scene; SceneError where SIZE is not a number of pixels from 32 to 2048."""
     size = picture_size(data, options)
-    train, test = spread(TRAIN, size, SEED), spiral(TEST, size)
-    pictures = cached([*train, *test], size)
+    poses = stand(np.concatenate([spread(TRAIN, SEED), spiral(TEST)]))
     transform, box = placement()
-    names = [f"train_{i:03d}.png" for i in range(len(train))] + [f"test_{i:03d}.png" for i in range(len(test))]
-    views = [
-        View(camera, torch.from_numpy(image), torch.ones((), dtype=torch.bool).expand(size, size), name)
-        for camera, image, name in zip([*train, *test], pictures, names, strict=True)
-    ]
-    return Scene(
+    cameras = [Camera(moved(pose, transform), square_lens(size), (size, size)) for pose in poses]
+    found = f"built-in still life: {TRAIN} pictures to train, {TEST} to test, {size} x {size} pixels"
+    where = f"box: {1 / float(transform[0, 0]):.3g} input units wide; cameras all around, +Z up"
+    return Reading(
         name="builtin",
-        train=tuple(views[: len(train)]),
-        test=tuple(views[len(train) :]),
-        box=box,
-        transform=transform,
-        background=(1.0, 1.0, 1.0),
-        transparent=True,
-        facts=(
-            f"built-in still life: {len(train)} pictures to train, {len(test)} to test, {size} x {size} pixels",
-            f"box: {1 / float(transform[0, 0]):.3g} input units wide; cameras all around, +Z up",
-        ),
+        source=data,
+        pictures=pose_pictures(poses, cached(cameras, size), TRAIN),
+        facts=(Fact("found", found),),
+        placement=Placement(transform, box, (Fact("found", where),)),
     )
 
 
@@ -77,56 +71,36 @@ def picture_size(data: str, options: ReadOptions) -> int:
 @functools.cache
 def placement() -> tuple[Tensor, Tensor]:
     """Transform (4, 4) float64 from input to scene units, and the box (2, 3) float32 in scene units."""
-    low, high = torch.from_numpy(still_life.build()[1])
-    extent = (high - low) * MARGIN
-    scale = 1 / extent.max()
-    transform = torch.eye(4, dtype=torch.float64)
-    transform[:3, :3] *= scale
-    transform[:3, 3] = 0.5 - scale * (low + high) / 2
-    half = (extent * scale / 2).float()
-    return transform, torch.stack([0.5 - half, 0.5 + half])
+    low, high = still_life.build()[1]
+    return fit_cube(low, high, (high - low) * MARGIN, np.eye(3))
 
 
-def spread(count: int, size: int, seed: int) -> list[Camera]:
-    """Cameras evenly over a sphere from 8 degrees below the equator to 75 above it, each jittered by `seed`."""
+def spread(count: int, seed: int) -> np.ndarray:
+    """Unit directions (count, 3) evenly from 8 degrees below the equator to 75 above it, each jittered by `seed`."""
     jitter = np.random.default_rng(seed).random((count, 2)) - 0.5
     share = (np.arange(count) + 0.5 + 0.7 * jitter[:, 0]) / count
     low, high = math.sin(math.radians(-8)), math.sin(math.radians(75))
     turn = np.arange(count) * math.pi * (3 - math.sqrt(5)) + 0.25 * jitter[:, 1]
-    return around(turn, np.arcsin(low + (high - low) * share), size)
+    return aim(turn, np.arcsin(low + (high - low) * share))
 
 
-def spiral(count: int, size: int) -> list[Camera]:
-    """Cameras along two turns that climb from the table's height to 60 degrees above it."""
+def spiral(count: int) -> np.ndarray:
+    """Unit directions (count, 3) along two turns that climb from the table's height to 60 degrees above it."""
     share = (np.arange(count) + 0.5) / count
-    return around(4 * math.pi * share + 0.4, np.radians(2 + 58 * share), size)
+    return aim(4 * math.pi * share + 0.4, np.radians(2 + 58 * share))
 
 
-def around(azimuth: np.ndarray, elevation: np.ndarray, size: int) -> list[Camera]:
-    """Cameras that look at the middle of the box from angles in radians, from where nothing is ever cut off."""
-    focal = size / 2 / math.tan(FIELD_OF_VIEW / 2)
-    lens = Intrinsics(focal, focal, size / 2, size / 2)
-    transform, _ = placement()
-    eyes = np.stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], -1)
-    target, up = torch.from_numpy(middle()).float(), torch.tensor([0.0, 0.0, 1.0])
-    eyes = target + torch.from_numpy(eyes * distances(azimuth, elevation)[:, None]).float()
-    return [Camera(moved(look_at(eye, target, up), transform), lens, (size, size)) for eye in eyes]
+def aim(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """Unit directions (M, 3) at angles in radians (M,)."""
+    flat = np.cos(elevation)
+    return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], -1)
 
 
-def middle() -> np.ndarray:
-    """Centre (3,) of the box in input units."""
-    return still_life.build()[1].mean(0)
-
-
-def distances(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-    """Input units (N,) from the box's centre to cameras at angles (N,): the least at which nothing is cut off."""
-    slope = math.tan(FIELD_OF_VIEW / 2) / MARGIN
-    flat, zero = np.cos(elevation), np.zeros_like(azimuth)
-    back = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], -1)
-    right = np.stack([-np.sin(azimuth), np.cos(azimuth), zero], -1)
-    # a point q is inside the picture's right edge where q.right <= slope (distance - q.back); so for the other edges
-    edges = [side / slope + back for side in (right, -right, np.cross(back, right), np.cross(right, back))]
-    return np.max([still_life.reach(edge) - edge @ middle() for edge in edges], 0)
+def stand(back: np.ndarray) -> list[Tensor]:
+    """Poses (4, 4) in input units that look at the middle of the box, from where nothing is ever cut off."""
+    middle = still_life.build()[1].mean(0)
+    reach = lambda edges: still_life.reach(edges) - edges @ middle  # noqa: E731
+    return stand_around(back, torch.from_numpy(middle).float(), reach, MARGIN)
 
 
 def draw(camera: Camera, samples: int = SAMPLES) -> np.ndarray:

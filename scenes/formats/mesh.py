@@ -18,27 +18,30 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from render.camera import Camera, Intrinsics, look_at
+from render.camera import Camera
 from scenes.drawn.mesh_parts import GLTF, Part, heard, parts, solid
+from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_around
 from scenes.drawn.surface import Surface, Texture, assembled, draw
-from scenes.scene import ReadOptions, Scene, SceneError, View
+from scenes.placing.box import Placement
+from scenes.posed import Reading
+from scenes.scene import Fact, ReadOptions, SceneError
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+TAKES = f"a mesh ({' '.join(SUFFIXES)})"
 UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # +Y up to +Z up: a quarter turn about x
 SIZE, LEAST = 400, 8  # pixels along a side: without downscaling, and at least
 TRAIN, TEST = 96, 16  # pictures
 SPIRALS = ((TRAIN, 1, 0.0), (TEST, -1, 2.39))  # so begun, no test view is within 4.5 degrees of a training view
-FIELD_OF_VIEW = math.radians(40)
 MARGIN = 0.02  # of the longest side, that the box is longer than the mesh along every axis
 FRAME = 1.06  # room around the mesh in the pictures
 
 
-def matches(data: str) -> bool:
-    """Whether this is the name of a mesh; the file may be missing."""
-    return Path(data).suffix.lower() in SUFFIXES and not Path(data).is_dir()
+def matches(data: str) -> int:
+    """Whether this is a file with the ending of a mesh."""
+    return int(Path(data).suffix.lower() in SUFFIXES and Path(data).is_file())
 
 
-def read(data: str, options: ReadOptions) -> Scene:
+def read(data: str, options: ReadOptions) -> Reading:
     """Draw the mesh, 96 pictures to train and 16 to test. SceneError where it cannot be used; it names the file."""
     path, begin = Path(data), time.perf_counter()
     size = picture_size(path, options)
@@ -47,35 +50,26 @@ def read(data: str, options: ReadOptions) -> Scene:
     parted, dropped = solid(path, found, notes)
     points = np.concatenate([part.corners for part in parted]).reshape(-1, 3)
     transform, box = placement(points, turned=path.suffix.lower() in GLTF)
-    points = points @ transform[:3, :3].T + transform[:3, 3]
-    train, test = (around(whole_sphere(*spiral), points, size) for spiral in SPIRALS)
-    surface = surfaced(parted, points.reshape(-1, 3, 3), pixel_at(train))
+    points = points @ transform[:3, :3].numpy().T + transform[:3, 3].numpy()
+    poses = stand(np.concatenate([whole_sphere(*spiral) for spiral in SPIRALS]), points)
+    cameras = [Camera(pose, square_lens(size), (size, size)) for pose in poses]
+    surface = surfaced(parted, points.reshape(-1, 3, 3), pixel_at(cameras[:TRAIN]))
     read_in, begin = time.perf_counter() - begin, time.perf_counter()
-    pictures = draw(surface, [*train, *test])
+    pictures = draw(surface, cameras)
     drawn_in = time.perf_counter() - begin
-    names = [f"train_{i:03d}.png" for i in range(TRAIN)] + [f"test_{i:03d}.png" for i in range(TEST)]
-    views = [
-        View(camera, torch.from_numpy(image), torch.ones((), dtype=torch.bool).expand(size, size), name)
-        for camera, image, name in zip([*train, *test], pictures, names, strict=True)
-    ]
-    return Scene(
-        name=path.stem,
-        train=tuple(views[:TRAIN]),
-        test=tuple(views[TRAIN:]),
-        box=box,
-        transform=torch.from_numpy(transform),
-        background=(1.0, 1.0, 1.0),
-        transparent=True,
-        facts=(
-            *described(path, parted, dropped),
-            *(f"trimesh says: {note}" for note in dict.fromkeys(notes)),
-            f"{TRAIN} pictures to train and {TEST} to test, {size} x {size}, from all around, also from below",
-            f"read in {read_in:.1f} s, drawn in {drawn_in:.1f} s",
+    facts = [
+        *described(path, parted, dropped),
+        *(Fact("found", f"trimesh says: {note}") for note in dict.fromkeys(notes)),
+        Fact(
+            "found", f"{TRAIN} pictures to train and {TEST} to test, {size} x {size}, from all around, also from below"
         ),
-    )
+        Fact("found", f"read in {read_in:.1f} s, drawn in {drawn_in:.1f} s"),
+    ]
+    poses = [carry_back(pose, transform) for pose in poses]
+    return Reading(path.stem, data, pose_pictures(poses, pictures, TRAIN), tuple(facts), Placement(transform, box, ()))
 
 
-def described(path: Path, parted: list[Part], dropped: int) -> list[str]:
+def described(path: Path, parted: list[Part], dropped: int) -> list[Fact]:
     """What was found and assumed, one line each."""
     count = sum(len(part.corners) for part in parted)
     left_out = f"; {dropped} degenerate ones were dropped" if dropped else ""
@@ -83,10 +77,11 @@ def described(path: Path, parted: list[Part], dropped: int) -> list[str]:
     for part in parted:
         painted[part.painted] += len(part.corners)
     shares = ", ".join(f"{name} {n / count:.0%}" for name, n in painted.most_common())
-    up = "+Y is up, as glTF has it" if path.suffix.lower() in GLTF else "+Z is assumed to be up"
+    gltf = path.suffix.lower() in GLTF
+    up = "+Y is up, as glTF has it" if gltf else "+Z is assumed to be up"
     return [
-        f"format: {path.suffix[1:].lower()} mesh, {count} triangles in {len(parted)} parts{left_out}",
-        f"colour, share of the triangles: {shares}; axes: {up}",
+        Fact("found", f"format: {path.suffix[1:].lower()} mesh, {count} triangles in {len(parted)} parts{left_out}"),
+        Fact("found" if gltf else "assumed", f"colour, share of the triangles: {shares}; axes: {up}"),
     ]
 
 
@@ -98,7 +93,7 @@ def picture_size(path: Path, options: ReadOptions) -> int:
     return size
 
 
-def placement(points: np.ndarray, *, turned: bool) -> tuple[np.ndarray, Tensor]:
+def placement(points: np.ndarray, *, turned: bool) -> tuple[Tensor, Tensor]:
     """Transform (4, 4) float64 from the file's coordinates to scene units, and the box (2, 3) float32 there.
 
     The mesh is centred; its longest side and the margin fill the unit cube, and every side gets the same margin.
@@ -106,13 +101,15 @@ def placement(points: np.ndarray, *, turned: bool) -> tuple[np.ndarray, Tensor]:
     turn = UPRIGHT if turned else np.eye(3)
     points = points @ turn.T
     low, high = points.min(0), points.max(0)
-    longest = float((high - low).max())
-    scale = 1 / (longest * (1 + MARGIN))
-    transform = np.eye(4)
-    transform[:3, :3] = scale * turn
-    transform[:3, 3] = 0.5 - scale * (low + high) / 2
-    half = torch.from_numpy(scale * (high - low + MARGIN * longest) / 2).float()
-    return transform, torch.stack([0.5 - half, 0.5 + half])
+    return fit_cube(low, high, high - low + MARGIN * (high - low).max(), turn)
+
+
+def carry_back(pose: Tensor, transform: Tensor) -> Tensor:
+    """A pose (4, 4) from scene units into the file's coordinates, float64."""
+    back = torch.linalg.inv(transform)
+    result = back @ pose.double()
+    result[:3, :3] /= torch.linalg.det(back[:3, :3]) ** (1 / 3)
+    return result
 
 
 def whole_sphere(count: int, way: int, begin: float) -> np.ndarray:
@@ -123,22 +120,16 @@ def whole_sphere(count: int, way: int, begin: float) -> np.ndarray:
     return np.stack([flat * np.cos(turn), flat * np.sin(turn), z], -1)
 
 
-def around(back: np.ndarray, points: np.ndarray, size: int) -> list[Camera]:
-    """Cameras that look from directions (M, 3) at the middle of the unit cube, as near as shows all points (N, 3)."""
-    focal = size / 2 / math.tan(FIELD_OF_VIEW / 2)
-    lens = Intrinsics(focal, focal, size / 2, size / 2)
-    slope = math.tan(FIELD_OF_VIEW / 2) / FRAME
-    right = np.cross([0.0, 0.0, 1.0], back)
-    right /= np.linalg.norm(right, axis=1, keepdims=True)
-    up = np.cross(back, right)
-    # a point q is inside the right edge where q.right <= slope (distance - q.back); so for the other edges
-    edges = np.concatenate([side / slope + back for side in (right, -right, up, -up)])
-    reach = np.full(len(edges), -np.inf)
-    for some in np.array_split(points - 0.5, len(points) // 8192 + 1):
-        reach = np.maximum(reach, (some @ edges.T).max(0))
-    eyes = 0.5 + back * reach.reshape(4, -1).max(0)[:, None]
-    target, zenith = torch.full((3,), 0.5), torch.tensor([0.0, 0.0, 1.0])
-    return [Camera(look_at(eye, target, zenith), lens, (size, size)) for eye in torch.from_numpy(eyes).float()]
+def stand(back: np.ndarray, points: np.ndarray) -> list[Tensor]:
+    """Poses (4, 4) that look from directions (M, 3) at the middle of the unit cube, so near that points (N, 3) fit."""
+
+    def reach(edges: np.ndarray) -> np.ndarray:
+        far = np.full(len(edges), -np.inf)
+        for some in np.array_split(points - 0.5, len(points) // 8192 + 1):
+            far = np.maximum(far, (some @ edges.T).max(0))
+        return far
+
+    return stand_around(back, torch.full((3,), 0.5), reach, FRAME)
 
 
 def pixel_at(cameras: list[Camera]) -> float:

@@ -22,27 +22,36 @@ WORKERS = 4  # decoding threads; each holds one full-size picture
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what Pillow raises
 WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's modes of 16-bit grey
 
+Source = Path | Tensor  # a file, or pixels (H, W, 4) uint8 as they stay
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """Width and height of each file in pixels, from the headers alone. SceneError for what is no picture."""
-    return _each(_size, paths)
+def sizes(pictures: Sequence[Source]) -> list[tuple[int, int]]:
+    """Width and height of each in pixels, of files from the headers alone. SceneError for what is no picture."""
+
+    def one(picture: Source) -> tuple[int, int]:
+        if isinstance(picture, Tensor):
+            return picture.shape[1], picture.shape[0]
+        return _opened(picture, lambda image: image.size)
+
+    return _each(one, pictures)
 
 
-def read(paths: Sequence[Path], options: ReadOptions) -> list[Tensor]:
-    """Each file as (H, W, 4) uint8, sRGB as stored, straight alpha, shrunk to `loaded_size`.
+def read(pictures: Sequence[Source], options: ReadOptions) -> list[Tensor]:
+    """Each as (H, W, 4) uint8, sRGB as stored, straight alpha; a file is shrunk to `loaded_size`.
 
     Grey, palette, 16-bit and CMYK pictures become RGBA; alpha is 255 where a file has none. The EXIF rotation is not
     applied: camera poses are solved on pixels as stored. SceneError for a damaged or oversized file.
     """
 
-    def one(path: Path) -> Tensor:
-        pixels = torch.from_numpy(_decode(path, _rgba))
+    def one(picture: Source) -> Tensor:
+        if isinstance(picture, Tensor):
+            return picture
+        pixels = torch.from_numpy(_decode(picture, _rgba))
         return shrink(pixels, loaded_size((pixels.shape[1], pixels.shape[0]), options))
 
-    return _each(one, paths)
+    return _each(one, pictures)
 
 
 def read_masks(masks: Sequence[tuple[Path, tuple[int, int]]], *, nonzero: bool) -> list[Tensor]:
@@ -120,10 +129,6 @@ def _each(one: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
                 return [task.result() for task in tasks]
             finally:
                 pool.shutdown(cancel_futures=True)
-
-
-def _size(path: Path) -> tuple[int, int]:
-    return _opened(path, lambda image: image.size)
 
 
 def _decode(path: Path, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:

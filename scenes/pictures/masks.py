@@ -6,20 +6,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scenes.pictures.images import read_masks
+from scenes.pictures.images import Source, read_masks
+from scenes.scene import Fact
 
 TOUCHED = 1e-3  # a pixel is ignored once this share of its area is
 SUSPECT = 0.9  # ignored share above which the facts ask for a second look
 
-Size = tuple[int, int]  # width, height in pixels
-
 
 def valid(
-    pictures: Sequence[Path], masks: Sequence[Path | None], sizes: Sequence[Size]
-) -> tuple[list[Tensor], list[str]]:
+    pictures: Sequence[Source], masks: Sequence[Path | None], sizes: Sequence[tuple[int, int]]
+) -> tuple[list[Tensor], list[Fact]]:
     """Per picture (H, W) bool, False where it is masked out, and what was found.
 
-    `masks` are the files named by `mask_path`; beside them `dynamic_mask_NAME.png` next to a picture counts, whose
+    `masks` are the files that the data set names; beside them `dynamic_mask_NAME.png` next to a picture counts, whose
     non-zero pixels are ignored.
     """
     result = [torch.ones((), dtype=torch.bool).expand(height, width) for width, height in sizes]
@@ -31,7 +30,8 @@ def valid(
         ignored = [share > TOUCHED if inverted else share < 1 - TOUCHED for share in white]
         _apply(result, named, ignored)
         facts.append(_told("masks", "white (guessed: it avoids the middle)" if inverted else "black", ignored))
-    dynamic = {i: file for i, path in enumerate(pictures) if (file := dynamic_mask(path)).is_file()}
+    files = {i: dynamic_mask(path) for i, path in enumerate(pictures) if isinstance(path, Path)}
+    dynamic = {i: file for i, file in files.items() if file.is_file()}
     if dynamic:
         white = read_masks([(file, sizes[i]) for i, file in dynamic.items()], nonzero=True)
         ignored = [share > TOUCHED for share in white]
@@ -67,7 +67,7 @@ def _apply(result: list[Tensor], index: Sequence[int], ignored: Sequence[Tensor]
         result[i] = result[i] & ~pixels
 
 
-def _told(kind: str, colour: str, ignored: Sequence[Tensor]) -> str:
+def _told(what: str, colour: str, ignored: Sequence[Tensor]) -> Fact:
     share = sum(int(pixels.sum()) for pixels in ignored) / sum(pixels.numel() for pixels in ignored)
     doubt = "; that is nearly all of it, check that the masks are not inverted" if share > SUSPECT else ""
-    return f"{kind}: {colour} is ignored: {share:.1%} of the pixels of {len(ignored)} pictures{doubt}"
+    return Fact("assumed", f"{what}: {colour} is ignored: {share:.1%} of the pixels of {len(ignored)} pictures{doubt}")

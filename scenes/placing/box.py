@@ -15,6 +15,7 @@ from torch import Tensor
 from render.camera import Camera, CameraBank, Intrinsics, moved
 from render.rays import RayBatch
 from scenes.placing.hull import FAINT, hull
+from scenes.scene import Fact
 
 SIDES = (1, 2, 4, 8, 16)  # widths of a box in cores
 SPREAD = 0.01  # least mean squared sine between view directions (5.7 degrees) for a common point to be trusted
@@ -30,7 +31,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Shot:
+class Unplaced:
     """A photograph that has not found its place in scene units yet."""
 
     name: str  # file name within the data set
@@ -50,12 +51,12 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Placement:
     """Scene units for a set of photographs."""
 
     transform: Tensor  # (4, 4) float64 similarity, input coordinates to scene units
     box: Tensor  # (2, 3) float32, scene units
-    facts: tuple[str, ...]
+    facts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,10 @@ class Region:
 
     center: Tensor  # (3,) float64
     half: float  # half its side, input units
-    fact: str
+    fact: Fact
 
 
-def solve(shots: Sequence[Shot], *, transparent: bool, aabb_scale: float | None) -> Fit:
+def place(shots: Sequence[Unplaced], *, transparent: bool, aabb_scale: float | None) -> Placement:
     """Scene units from cameras and, where they are `transparent`, pictures. `aabb_scale` is instant-ngp's, 1 to 128.
 
     instant-ngp maps coordinates by 0.33 x + 0.5, which suits files whose cameras stand about 4 units from the origin.
@@ -86,10 +87,10 @@ def solve(shots: Sequence[Shot], *, transparent: bool, aabb_scale: float | None)
         transform = similarity(region.center, region.half)
         side, why = _side(poses, transform, aabb_scale) if converge else (16, "as the cameras do not look at one point")
         box = cube(side)
-        facts.append(f"box: {side} times the core, {why}")
+        facts.append(Fact("assumed", f"box: {side} times the core, {why}"))
     core, inside = ray_shares([shot.placed(transform) for shot in shots], box)
-    facts.append(f"rays: {core:.1%} cross the core, {inside:.1%} the box")
-    return Fit(transform, box, tuple(facts))
+    facts.append(Fact("found", f"rays: {core:.1%} cross the core, {inside:.1%} the box"))
+    return Placement(transform, box, tuple(facts))
 
 
 def similarity(center: Tensor, half: float) -> Tensor:
@@ -150,7 +151,7 @@ def _half_angles(lens: Intrinsics, size: tuple[int, int]) -> tuple[float, float]
     return min(max(inner, 0.01), 1.4), min(outer, 1.4)
 
 
-def _seen_by(shots: Sequence[Shot], poses: Tensor, point: Tensor) -> float:
+def _seen_by(shots: Sequence[Unplaced], poses: Tensor, point: Tensor) -> float:
     """Share of the cameras that have a point (3,) in front of them and within their picture's corners."""
     ray = torch.nn.functional.normalize(point - poses[:, :3, 3], dim=-1)
     angle = (-poses[:, :3, 2] * ray).sum(-1).clamp(-1, 1).acos()
@@ -158,7 +159,7 @@ def _seen_by(shots: Sequence[Shot], poses: Tensor, point: Tensor) -> float:
     return float((angle < outer).double().mean())
 
 
-def _framed(shots: Sequence[Shot], poses: Tensor, point: Tensor, *, whole: bool) -> Region:
+def _framed(shots: Sequence[Unplaced], poses: Tensor, point: Tensor, *, whole: bool) -> Region:
     """What the cameras frame around a point: the ball that half of them show whole; `whole`: all that any shows."""
     distance = (point - poses[:, :3, 3]).norm(dim=-1)
     angles = torch.tensor([_half_angles(shot.intrinsics, shot.size) for shot in shots], dtype=torch.float64)
@@ -166,7 +167,8 @@ def _framed(shots: Sequence[Shot], poses: Tensor, point: Tensor, *, whole: bool)
         half = PATIENCE * float((distance * angles[:, 1].tan()).max())
     else:
         half = float((distance * angles[:, 0].sin()).median())
-    return Region(point, half, f"cameras: inward-facing, they look at {_triple(point)} in input units")
+    where = ", ".join(f"{v:.4g}" for v in point.tolist())
+    return Region(point, half, Fact("found", f"cameras: inward-facing, they look at ({where}) in input units"))
 
 
 def _around(poses: Tensor) -> Region:
@@ -174,10 +176,10 @@ def _around(poses: Tensor) -> Region:
     low, high = poses[:, :3, 3].amin(0), poses[:, :3, 3].amax(0)
     half = 1.25 * float((high - low).max()) / 2
     fact = "cameras: outward- or forward-facing, they look at no common point; the core is where they stand"
-    return Region((low + high) / 2, half or 1.0, fact)
+    return Region((low + high) / 2, half or 1.0, Fact("assumed", fact))
 
 
-def _object(shots: Sequence[Shot], region: Region) -> tuple[Tensor, Tensor, str]:
+def _object(shots: Sequence[Unplaced], region: Region) -> tuple[Tensor, Tensor, Fact]:
     """Transform, box and fact for pictures of one object with empty surroundings."""
     first = similarity(region.center, region.half)
     pictures = [(shot.placed(first), shot.image, shot.valid) for shot in shots]
@@ -187,8 +189,13 @@ def _object(shots: Sequence[Shot], region: Region) -> tuple[Tensor, Tensor, str]
             break
         transform, box = _fitted(bounds.double(), first)
         if _caught(shots, transform, box) >= CAUGHT:
-            return transform, box, "box: the object's visual hull, which all that the pictures show lies in"
-    return first, cube(1), "box: the silhouettes have no solid place in common (wrong poses?), so it is all they frame"
+            return (
+                transform,
+                box,
+                Fact("found", "box: the object's visual hull, which all that the pictures show lies in"),
+            )
+    fact = "box: the silhouettes have no solid place in common (wrong poses?), so it is all they frame"
+    return first, cube(1), Fact("assumed", fact)
 
 
 def _fitted(bounds: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
@@ -213,7 +220,7 @@ def _side(poses: Tensor, transform: Tensor, aabb_scale: float | None) -> tuple[i
     return side, why if side >= reach else f"{why}; some cameras stand outside it"
 
 
-def _caught(shots: Sequence[Shot], transform: Tensor, box: Tensor) -> float:
+def _caught(shots: Sequence[Unplaced], transform: Tensor, box: Tensor) -> float:
     """Share of the rays that show something which cross the box; 1 where none does."""
     solid, caught = 0, 0
     for shot in _some(shots):
@@ -236,7 +243,3 @@ def ray_shares(cameras: Sequence[Camera], box: Tensor) -> tuple[float, float]:
 def _some(items: Sequence[Item]) -> Sequence[Item]:
     """At most 64 of them, spread evenly."""
     return items[:: -(-len(items) // 64)]
-
-
-def _triple(point: Tensor) -> str:
-    return "(" + ", ".join(f"{v:.4g}" for v in point.tolist()) + ")"

@@ -325,8 +325,8 @@ def test_a_file_that_can_teach_nothing_is_one_line_and_leaves_nothing(monkeypatc
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere", "wanted a model file, a mesh or a data set"),
-        ("nowhere.safetensors", "wanted a model file, a mesh or a data set"),
+        ("nowhere", "wanted a model file or a data set ("),
+        ("nowhere.safetensors", "wanted a model file or a data set ("),
         ("empty", "empty"),
         ("folder.safetensors", "empty"),
         ("notes.txt", "notes.txt"),

@@ -7,7 +7,8 @@ import torch
 
 from render.camera import Camera, Intrinsics
 from scenes import checks
-from scenes.scene import ReadOptions, View, load
+from scenes.assemble import load
+from scenes.scene import ReadOptions, View
 
 
 def views(count=12):

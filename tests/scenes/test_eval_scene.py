@@ -156,8 +156,8 @@ def test_out_is_a_file(monkeypatch, tmp_path, capsys):
     ("words", "message"),
     [
         (["none.safetensors", "builtin"], "none.safetensors: No such file or directory"),
-        (["m.safetensors", "nowhere"], "nowhere: no such file or folder; wanted a data set or 'builtin'"),
-        (["m.safetensors", "m.safetensors"], "m.safetensors: not a data set"),
+        (["m.safetensors", "nowhere"], "nowhere: no such file or folder; wanted a data set ("),
+        (["m.safetensors", "m.safetensors"], "m.safetensors: is a model file; wanted a data set ("),
         (["m.safetensors", "builtin:48", "--downscale", "0"], "--downscale must be 1 to 64, found 0"),
         (["cut.safetensors", "builtin"], "cut.safetensors: truncated or damaged"),
     ],

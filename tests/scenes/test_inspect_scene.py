@@ -11,7 +11,8 @@ from fields import files, module
 from fields.shape import Shape
 from fields.space import Space
 from scenes import frusta, inspect_scene
-from scenes.scene import ReadOptions, load
+from scenes.assemble import load
+from scenes.scene import ReadOptions
 
 
 def command(monkeypatch, *words):

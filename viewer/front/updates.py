@@ -7,11 +7,11 @@ window.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scenes.paths import Found
 from viewer.front.controls import FRAME_RATE
 from viewer.front.keyframes import CameraKeys
 from viewer.front.navigation import Eye
 from viewer.front.session import NOTICES, Pane, State
-from viewer.front.sniff import Found
 from viewer.messages import Command, Notice
 
 

@@ -13,7 +13,8 @@ import torch
 
 from fields.files import write_beside
 from render.pictures import encode_png
-from viewer.front import command_lines, keyframes, sniff
+from scenes.paths import expect
+from viewer.front import command_lines, keyframes
 from viewer.front.updates import OpenPath, Update, WindowRequest, WriteCameraPath, WriteScreenshot
 from viewer.messages import Command, DrawFilm, OpenModel
 
@@ -23,10 +24,10 @@ HELPERS = ("zenity", "matedialog", "qarma", "kdialog")  # any one of them draws 
 def open_path(update: Update, text: str) -> Update:
     """Open what lies at a path; data wait for the choice between learning and comparing."""
     try:
-        found = sniff.sniff(text)
+        found = expect(text, "model", "scene", "camera path")
         if found.kind == "model":
             return update.send(OpenModel(found.path)).put(text="")
-        if found.kind == "path":
+        if found.kind == "camera path":
             return load_camera_path(update, Path(found.path))
         return update.put(found=found, text="", visible=True)
     except (OSError, ValueError) as error:

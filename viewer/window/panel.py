@@ -5,8 +5,8 @@ from dataclasses import replace
 from imgui_bundle import imgui
 
 from render.looks import MODES
+from scenes.paths import Found
 from viewer.front.controls import EXPOSURE, SAMPLES
-from viewer.front.sniff import Found
 from viewer.front.updates import AskForPath, OpenPath, RestartWorker, Update, WriteScreenshot
 from viewer.messages import CompareWith, LearnFrom
 from viewer.window import panel_camera, panel_compare, panel_fields, panel_film, panel_learning, widgets

@@ -10,7 +10,8 @@ from distill.conversion import job as conversion
 from distill.conversion.settings import Settings
 from distill.photographs import job as training
 from render.model import LoadedModel, open_model
-from scenes.scene import ReadOptions, load
+from scenes.assemble import load
+from scenes.scene import ReadOptions
 from viewer.messages import Box, CompareWith, Convert, LearnFrom, Notice, WorkerReport
 from viewer.worker.drawing import World, find_carry
 from viewer.worker.learner import Learner
@@ -60,7 +61,7 @@ class OpenFields:
         """A data set to compare with."""
         self.report(Notice(f"reading {command.data} ..."))
         scene = load(command.data, ReadOptions(command.downscale))
-        self.tell(scene.facts)
+        self.tell([fact.text for fact in scene.facts])
         self.world = self.world or World(scene.transform, scene.box)
         self.show_views(list_scene_views(scene, torch.linalg.inv(find_carry(self.world, scene.transform))))
 

@@ -20,9 +20,10 @@ from distill.photographs.job import STEPWISE, Sampling, Teaching, prepare, teach
 from fields.files import ModelError
 from render.occupancy import EVERYWHERE_UPDATES
 from render.renderer import Renderer
+from scenes.assemble import load
 from scenes.evaluate import score_views
 from scenes.placing.cells import possible_cells
-from scenes.scene import ReadOptions, load
+from scenes.scene import ReadOptions
 
 
 @functools.cache

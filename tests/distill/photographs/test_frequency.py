@@ -11,7 +11,8 @@ from distill.photographs.frequency import INSIDE, choose, distance, plane, spect
 from fields.shape import Shape, preset
 from fields.space import Space
 from render.camera import Camera, Intrinsics, look_at, project
-from scenes.scene import ReadOptions, View, load
+from scenes.assemble import load
+from scenes.scene import ReadOptions, View
 
 BOX = torch.tensor([[0.0] * 3, [1.0] * 3])
 HAVING = [n for n in fields.NAMES if fields.module(n).Network.bandwidths]

@@ -14,8 +14,9 @@ from fields.files import ModelError
 from fields.shape import preset
 from render.camera import Camera, CameraBank, Intrinsics, look_at
 from render.precision import precision
+from scenes.assemble import load
 from scenes.evaluate import score_views
-from scenes.scene import ReadOptions, View, load
+from scenes.scene import ReadOptions, View
 
 CPU = torch.device("cpu")
 

@@ -13,9 +13,11 @@ from PIL import Image
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
+from scenes.assemble import load
 from scenes.drawn.mesh_parts import GREY, parts
 from scenes.formats import mesh
-from scenes.scene import ReadOptions, SceneError, format_of, load
+from scenes.paths import look
+from scenes.scene import ReadOptions, SceneError
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
 
@@ -42,7 +44,7 @@ def failed(path):
 @pytest.mark.parametrize("suffix", ["glb", "gltf", "obj", "ply", "stl", "off", "OBJ"])
 def test_every_format_gives_the_same_triangles(tmp_path, suffix):
     path = solids.saved(tmp_path, solids.brick(), f"brick.{suffix.lower()}").rename(tmp_path / f"brick.{suffix}")
-    assert format_of(str(path)) == "mesh"
+    assert look(str(path)).format == "mesh"
     (part,) = parts(path)
     assert np.allclose(part.corners, solids.LONG[solids.CUBE_FACES])
     assert (part.colors == np.float32(GREY)).all()
@@ -130,8 +132,9 @@ def test_holes_are_as_the_material_says(tmp_path, mode, cutoff):
 
 @pytest.mark.parametrize("suffix", mesh.SUFFIXES)
 def test_a_missing_file_is_told(tmp_path, suffix):
-    assert format_of(str(tmp_path / f"gone{suffix}")) == "mesh"
-    assert "no such file; wanted a mesh" in failed(tmp_path / f"gone{suffix}")
+    said = failed(tmp_path / f"gone{suffix}")
+    assert "no such file or folder; wanted a data set" in said
+    assert f"a mesh ({' '.join(mesh.SUFFIXES)})" in said
 
 
 @pytest.mark.parametrize("suffix", mesh.SUFFIXES)

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from render.rays import RayBatch
+from scenes.assemble import load
 from scenes.formats import blender
 from scenes.placing.box import crosses, probes
-from scenes.scene import ReadOptions, SceneError, load
+from scenes.scene import ReadOptions, SceneError
 
 OPTIONS = ReadOptions()
 
@@ -18,7 +19,7 @@ def test_train_and_test_come_from_their_files(tmp_path):
     assert scene.test[2].name == "test/r_2.png"
     assert scene.transparent
     assert scene.background == (1.0, 1.0, 1.0)
-    assert any("transforms_train.json alone, tested on transforms_test.json (3" in fact for fact in scene.facts)
+    assert any("transforms_train.json alone, tested on transforms_test.json (3" in fact.text for fact in scene.facts)
 
 
 def test_views_hold_the_pictures_and_their_cameras(tmp_path):
@@ -38,14 +39,14 @@ def test_val_stands_in_for_test(tmp_path):
     (tmp_path / "transforms_test.json").rename(tmp_path / "transforms_val.json")
     scene = load(str(tmp_path), OPTIONS)
     assert len(scene.test) == 3
-    assert any("tested on transforms_val.json" in fact for fact in scene.facts)
+    assert any("tested on transforms_val.json" in fact.text for fact in scene.facts)
 
 
 def test_without_test_or_val_every_eighth_is_for_test(tmp_path):
     scene = load(str(drawn.blender(tmp_path, test=0)), OPTIONS)
     assert [view.name for view in scene.test] == ["train/r_0.png", "train/r_8.png"]
     assert len(scene.train) == 8
-    assert any("there is no test or val file" in fact for fact in scene.facts)
+    assert any("there is no test or val file" in fact.text for fact in scene.facts)
 
 
 def test_downscaling_scales_the_lens(tmp_path):
@@ -54,7 +55,7 @@ def test_downscaling_scales_the_lens(tmp_path):
     view = scene.train[0]
     assert view.camera.size == (17, 17)
     assert view.camera.intrinsics.fx == pytest.approx(25 / 0.3093362 * 17 / 50)
-    assert any("50 x 50 in the files, loaded at 17 x 17" in fact for fact in scene.facts)
+    assert any("50 x 50 in the files, loaded at 17 x 17" in fact.text for fact in scene.facts)
 
 
 def test_a_broken_test_file_is_named(tmp_path):

@@ -15,9 +15,10 @@ from trimesh.visual.material import PBRMaterial
 
 from render.camera import project
 from scenes import inspect_scene
+from scenes.assemble import load
 from scenes.drawn.mesh_parts import parts
 from scenes.formats import mesh
-from scenes.scene import ReadOptions, SceneError, load
+from scenes.scene import ReadOptions, SceneError
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
 
@@ -40,8 +41,8 @@ def test_what_the_reader_returns(scene):
     assert scene.name == "brick"
     names = [view.name for view in (*scene.train, *scene.test)]
     assert len(set(names)) == len(names)
-    assert any("12 triangles in 1 parts" in fact for fact in scene.facts)
-    assert any("+Z is assumed to be up" in fact for fact in scene.facts)
+    assert any("12 triangles in 1 parts" in fact.text for fact in scene.facts)
+    assert any("+Z is assumed to be up" in fact.text for fact in scene.facts)
 
 
 def test_the_box_has_the_margin_and_its_longest_side_is_one(scene):
@@ -70,7 +71,7 @@ def test_gltf_is_turned_to_stand_upright(tmp_path):
     points = torch.from_numpy(solids.LONG) @ scene.transform[:3, :3].T + scene.transform[:3, 3]
     assert (points > scene.box[0]).all()
     assert (points < scene.box[1]).all()
-    assert any("+Y is up" in fact for fact in scene.facts)
+    assert any("+Y is up" in fact.text for fact in scene.facts)
 
 
 def test_the_silhouette_is_where_the_corners_are(scene):
@@ -126,7 +127,7 @@ def test_a_texture_is_seen_upright_in_the_pictures(tmp_path):
         [False, False, True, True],
         [True, True, False, True],
     ]
-    assert any("texture 100%" in fact for fact in scene.facts)
+    assert any("texture 100%" in fact.text for fact in scene.facts)
 
 
 def test_large_textures_are_reduced_to_what_pixels_show():
@@ -155,7 +156,7 @@ def test_degenerate_triangles_are_dropped_and_told(tmp_path):
     faces = np.concatenate([solids.CUBE_FACES, [[0, 0, 1], [2, 2, 2], [0, 3, 3]]])
     path = solids.saved(tmp_path, trimesh.Trimesh(solids.LONG, faces, process=False), "m.ply")
     scene = load(str(path), SMALL)
-    assert any("12 triangles in 1 parts; 3 degenerate ones were dropped" in fact for fact in scene.facts)
+    assert any("12 triangles in 1 parts; 3 degenerate ones were dropped" in fact.text for fact in scene.facts)
 
 
 def test_coordinates_far_from_the_origin_and_of_any_size(tmp_path):

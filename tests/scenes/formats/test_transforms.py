@@ -4,8 +4,9 @@ import drawn
 import pytest
 import torch
 
+from scenes.assemble import load
 from scenes.formats import transforms
-from scenes.scene import ReadOptions, SceneError, load
+from scenes.scene import ReadOptions, SceneError
 
 OPTIONS = ReadOptions()
 
@@ -28,7 +29,7 @@ def test_every_eighth_by_name_is_for_test(tmp_path):
     scene = load(str(tmp_path), OPTIONS)
     assert names(scene.test) == ["000", "008"]
     assert names(scene.train) == ["001", "002", "003", "004", "005", "006", "007", "009"]
-    assert any("every 8th picture" in fact for fact in scene.facts)
+    assert any("every 8th picture" in fact.text for fact in scene.facts)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +95,14 @@ def test_masks_reach_the_views(tmp_path):
     scene = load(str(tmp_path), OPTIONS)
     assert not scene.train[0].valid[:4].any()
     assert scene.test[0].valid[4:].all()
-    assert any("black is ignored: 12.5% of the pixels of 10 pictures" in fact for fact in scene.facts)
+    assert any("black is ignored: 12.5% of the pixels of 10 pictures" in fact.text for fact in scene.facts)
 
 
 def test_what_is_not_applied_is_told(tmp_path):
     drawn.transforms(tmp_path, scale=0.5, offset=[0, 0, 1])
     facts = load(str(tmp_path), OPTIONS).facts
-    assert any(fact.startswith("scale: 0.5 is not needed") for fact in facts)
-    assert any(fact.startswith("offset: [0, 0, 1]") for fact in facts)
+    assert any(fact.text.startswith("scale: 0.5 is not needed") for fact in facts)
+    assert any(fact.text.startswith("offset: [0, 0, 1]") for fact in facts)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_aabb_scale_sets_the_box(tmp_path, value, side, told):
     scene = load(str(tmp_path), OPTIONS)
     assert not scene.transparent
     torch.testing.assert_close(scene.box, torch.tensor([[0.5 - side / 2] * 3, [0.5 + side / 2] * 3]))
-    assert any(told in fact for fact in scene.facts)
+    assert any(told in fact.text for fact in scene.facts)
 
 
 def test_an_impossible_aabb_scale_is_refused(tmp_path):

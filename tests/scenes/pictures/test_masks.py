@@ -42,8 +42,8 @@ def test_polarity_is_found_and_told(tmp_path, pixels, keep, told):
     valid, facts = masks.valid([tmp_path / "a.png"] * 3, list(files), [SIZE] * 3)
     assert (valid[1] == keep).all()
     share = f"{1 - float(keep.float().mean()):.1%}"
-    assert share in facts[0]
-    assert re.search(told, facts[0])
+    assert share in facts[0].text
+    assert re.search(told, facts[0].text)
 
 
 def test_a_few_small_holes_leave_the_usual_polarity(tmp_path):
@@ -67,14 +67,14 @@ def test_dynamic_masks_beside_a_picture_ignore_what_is_not_black(tmp_path):
     valid, facts = masks.valid([tmp_path / "0001.jpg", tmp_path / "0002.jpg"], [None, None], [SIZE] * 2)
     assert (~valid[0]).nonzero().tolist() == [[2, 3]]
     assert valid[1].all()
-    assert "dynamic masks" in facts[0]
+    assert "dynamic masks" in facts[0].text
 
 
 def test_nearly_everything_ignored_asks_for_a_look(tmp_path):
     pixels = torch.zeros(9, 12, dtype=torch.uint8)
     pixels[4, 5] = 255
     _, facts = masks.valid([tmp_path / "a.png"], [written(tmp_path, pixels, 1)[0]], [SIZE])
-    assert "check that the masks are not inverted" in facts[0]
+    assert "check that the masks are not inverted" in facts[0].text
 
 
 def test_a_mask_of_another_shape_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from render.camera import Intrinsics, look_at
 from render.rays import RayBatch
-from scenes.placing.box import Shot, attention, crosses, cube, similarity, solve
+from scenes.placing.box import Unplaced, attention, crosses, cube, place, similarity
 
 SIZE = (60, 60)
 LENS = Intrinsics(90, 90, 30, 30)
@@ -16,7 +16,7 @@ def shots(poses, *, opaque=False, lens=LENS):
     every = torch.ones((), dtype=torch.bool).expand(SIZE[1], SIZE[0])
     pictures = [drawn.picture(pose, lens, SIZE, opaque=opaque) for pose in poses]
     return [
-        Shot(f"{i}", pose.double(), lens, image, every)
+        Unplaced(f"{i}", pose.double(), lens, image, every)
         for i, (pose, image) in enumerate(zip(poses, pictures, strict=True))
     ]
 
@@ -57,7 +57,7 @@ def test_crosses():
 
 
 def test_an_object_gets_a_tight_box_with_its_longest_side_one():
-    fit = solve(shots(drawn.ring(30, lowest=-2.0)), transparent=True, aabb_scale=None)
+    fit = place(shots(drawn.ring(30, lowest=-2.0)), transparent=True, aabb_scale=None)
     low, high = inward(fit)
     want_low, want_high = torch.tensor([drawn.LOW, drawn.HIGH], dtype=torch.float64)
     assert (low <= want_low).all()
@@ -70,11 +70,11 @@ def test_an_object_gets_a_tight_box_with_its_longest_side_one():
 
 
 def test_units_and_origin_of_the_input_do_not_matter():
-    plain = solve(shots(drawn.ring(20)), transparent=True, aabb_scale=None)
+    plain = place(shots(drawn.ring(20)), transparent=True, aabb_scale=None)
     far = shots(drawn.ring(20))
     for shot in far:
         shot.pose[:3, 3] = shot.pose[:3, 3] * 1000 + torch.tensor([4e5, -3e6, 100.0], dtype=torch.float64)
-    fit = solve(far, transparent=True, aabb_scale=None)
+    fit = place(far, transparent=True, aabb_scale=None)
     torch.testing.assert_close(fit.box, plain.box, atol=2e-2, rtol=0)  # a cell of the hull may fall either way
     torch.testing.assert_close(
         far[3].placed(fit.transform).pose, shots(drawn.ring(20))[3].placed(plain.transform).pose, atol=5e-2, rtol=0
@@ -84,25 +84,25 @@ def test_units_and_origin_of_the_input_do_not_matter():
 def test_masked_pixels_are_not_taken_for_empty():
     every = shots(drawn.ring(30))
     masked = [
-        Shot(s.name, s.pose, s.intrinsics, torch.zeros_like(s.image), torch.zeros(60, 60).bool()) for s in every[:1]
+        Unplaced(s.name, s.pose, s.intrinsics, torch.zeros_like(s.image), torch.zeros(60, 60).bool()) for s in every[:1]
     ]
-    fit = solve([*masked, *every[1:]], transparent=True, aabb_scale=None)
+    fit = place([*masked, *every[1:]], transparent=True, aabb_scale=None)
     assert (inward(fit)[0] <= torch.tensor(drawn.LOW, dtype=torch.float64)).all()
 
 
 def test_silhouettes_that_contradict_fall_back_to_what_is_framed():
     every = shots(drawn.ring(12))
     wrong = [
-        Shot(s.name, s.pose, s.intrinsics, s.image.roll(20 * (i % 3 - 1), 1), s.valid) for i, s in enumerate(every)
+        Unplaced(s.name, s.pose, s.intrinsics, s.image.roll(20 * (i % 3 - 1), 1), s.valid) for i, s in enumerate(every)
     ]
-    fit = solve(wrong, transparent=True, aabb_scale=None)
+    fit = place(wrong, transparent=True, aabb_scale=None)
     torch.testing.assert_close(fit.box, cube(1))
-    assert any("no solid place in common" in fact for fact in fit.facts)
+    assert any("no solid place in common" in fact.text for fact in fit.facts)
 
 
 def test_the_core_of_an_open_scene_is_what_the_cameras_frame():
     poses = drawn.ring(24, radius=4.0)
-    fit = solve(shots(poses, opaque=True), transparent=False, aabb_scale=None)
+    fit = place(shots(poses, opaque=True), transparent=False, aabb_scale=None)
     torch.testing.assert_close(fit.box, cube(4))
     low, high = inward(fit)
     torch.testing.assert_close((low + high) / 2, torch.tensor([0.0, 0.0, 0.2]).double(), atol=1e-3, rtol=0)
@@ -112,11 +112,11 @@ def test_the_core_of_an_open_scene_is_what_the_cameras_frame():
 
 def test_the_box_of_an_open_scene_grows_to_hold_the_cameras():
     tele = Intrinsics(400, 400, 30, 30)
-    fit = solve(shots(drawn.ring(24), opaque=True, lens=tele), transparent=False, aabb_scale=None)
+    fit = place(shots(drawn.ring(24), opaque=True, lens=tele), transparent=False, aabb_scale=None)
     assert float(fit.box[1, 0] - fit.box[0, 0]) == 16
-    fit = solve(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=1)
+    fit = place(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=1)
     torch.testing.assert_close(fit.box, cube(1))
-    assert any("some cameras stand outside" in fact for fact in fit.facts)
+    assert any("some cameras stand outside" in fact.text for fact in fit.facts)
 
 
 @pytest.mark.parametrize("kind", ["outward", "forward", "single"])
@@ -129,14 +129,14 @@ def test_cameras_that_do_not_converge_get_the_widest_box(kind):
         ],
         "single": drawn.ring(1),
     }[kind]
-    fit = solve(shots(poses, opaque=True), transparent=False, aabb_scale=4)
+    fit = place(shots(poses, opaque=True), transparent=False, aabb_scale=4)
     torch.testing.assert_close(fit.box, cube(16))
-    assert any("no common point" in fact for fact in fit.facts)
+    assert any("no common point" in fact.text for fact in fit.facts)
     for shot in shots(poses, opaque=True):
-        place = shot.placed(fit.transform).pose[:3, 3]
-        assert bool(((place >= 0) & (place <= 1)).all())
+        where = shot.placed(fit.transform).pose[:3, 3]
+        assert bool(((where >= 0) & (where <= 1)).all())
 
 
 def test_the_facts_tell_the_share_of_rays():
-    fit = solve(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=None)
-    assert any("% cross the core, 100.0% the box" in fact for fact in fit.facts)
+    fit = place(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=None)
+    assert any("% cross the core, 100.0% the box" in fact.text for fact in fit.facts)

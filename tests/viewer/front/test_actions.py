@@ -166,7 +166,7 @@ def test_what_is_dropped_is_opened_or_asked_about(update, tmp_path):
     assert files.open_path(update, str(tmp_path / "a.safetensors")).commands == (
         OpenModel(str(tmp_path / "a.safetensors")),
     )
-    assert files.open_path(update, "builtin").panel.found.kind == "data"
+    assert files.open_path(update, "builtin").panel.found.kind == "scene"
     told = files.open_path(update, "/nothing/there")
     assert told.state.notices[-1].trouble
     assert not told.commands

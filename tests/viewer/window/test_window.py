@@ -144,7 +144,7 @@ def test_what_is_dropped_is_opened_asked_about_or_told_in_a_line(seen):
     assert len(seen["told"]) == 2
     assert "nothing.safetensors: no such file" in seen["told"][0]
     assert "broken.safetensors" in seen["told"][1]
-    assert seen["found"] == "data"
+    assert seen["found"] == "scene"
 
 
 def test_what_is_typed_goes_to_the_panel_alone(seen):

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from render.camera import Camera, Intrinsics, look_at
+from scenes.assemble import load
 from scenes.drawn import still_life, tracer
 from scenes.drawn.shapes import KIND
-from scenes.formats import builtin as synthetic
-from scenes.scene import ReadOptions, SceneError, load
+from scenes.formats import builtin
+from scenes.scene import ReadOptions, SceneError
 
 SIZE = 32
 
@@ -35,21 +36,21 @@ def images(scene):
 
 def points(camera):
     """First hits (N, 3) in scene units."""
-    depth, rays = torch.from_numpy(synthetic.depth(camera)).reshape(-1), camera.rays()
+    depth, rays = torch.from_numpy(builtin.depth(camera)).reshape(-1), camera.rays()
     hit = torch.isfinite(depth)
     return rays.origins[hit] + depth[hit, None] * rays.directions[hit]
 
 
 def from_input(eye, target, focal, size):
     """A camera (scene units) that stands and looks as told in input units."""
-    transform, _ = synthetic.placement()
+    transform, _ = builtin.placement()
     eye, target = (transform[:3, :3].float() @ torch.tensor(p) + transform[:3, 3].float() for p in (eye, target))
     pose = look_at(eye, target, torch.tensor([0.0, 0.0, 1.0]))
     return Camera(pose, Intrinsics(focal, focal, size / 2, size / 2), (size, size))
 
 
 def test_what_the_reader_returns(scene):
-    assert (len(scene.train), len(scene.test)) == (synthetic.TRAIN, synthetic.TEST)
+    assert (len(scene.train), len(scene.test)) == (builtin.TRAIN, builtin.TEST)
     view = scene.train[0]
     assert view.image.shape == (SIZE, SIZE, 4)
     assert view.image.dtype == torch.uint8
@@ -76,7 +77,7 @@ def test_the_box_is_tight_and_its_longest_side_is_one(scene):
 
 def test_nothing_is_cut_off_and_the_object_fills_the_picture(scene):
     for view in (*scene.train[::5], *scene.test[::3]):
-        seen = torch.isfinite(torch.from_numpy(synthetic.depth(view.camera.resized(128, 128))))
+        seen = torch.isfinite(torch.from_numpy(builtin.depth(view.camera.resized(128, 128))))
         assert not (seen[[0, -1]].any() or seen[:, [0, -1]].any())
         assert max(int(seen.any(0).sum()), int(seen.any(1).sum())) > 0.75 * 128
 
@@ -106,37 +107,37 @@ def test_test_views_are_none_of_the_training_views(scene):
 
 
 def test_the_seed_decides_the_training_views():
-    poses = [torch.stack([c.pose for c in synthetic.spread(5, 64, seed)]) for seed in (1, 1, 2)]
+    poses = [torch.stack(builtin.stand(builtin.spread(5, seed))) for seed in (1, 1, 2)]
     assert torch.equal(poses[0], poses[1])
     assert not torch.equal(poses[0], poses[2])
 
 
 def test_drawing_twice_gives_the_same_bytes(scene):
     camera = scene.train[3].camera
-    assert np.array_equal(synthetic.draw(camera), synthetic.draw(camera))
-    assert np.array_equal(synthetic.draw(camera), scene.train[3].image.numpy())
-    assert not np.array_equal(synthetic.draw(camera, 1), synthetic.draw(camera, 2))
+    assert np.array_equal(builtin.draw(camera), builtin.draw(camera))
+    assert np.array_equal(builtin.draw(camera), scene.train[3].image.numpy())
+    assert not np.array_equal(builtin.draw(camera, 1), builtin.draw(camera, 2))
 
 
 def test_any_size_and_shape_can_be_drawn(scene):
     camera = scene.test[0].camera.resized(37, 19)
-    assert synthetic.draw(camera, 2).shape == (19, 37, 4)
-    assert synthetic.depth(camera).shape == (19, 37)
+    assert builtin.draw(camera, 2).shape == (19, 37, 4)
+    assert builtin.depth(camera).shape == (19, 37)
 
 
 def test_depth_is_finite_where_the_picture_is_covered(scene):
     camera = scene.train[5].camera.resized(64, 64)
-    alpha, finite = synthetic.draw(camera)[..., 3], np.isfinite(synthetic.depth(camera))
+    alpha, finite = builtin.draw(camera)[..., 3], np.isfinite(builtin.depth(camera))
     assert finite[alpha == 255].all()
     assert not finite[alpha == 0].any()
 
 
 def test_depth_of_known_places():
     """Straight onto the checkered block from above, and onto the table beside it, in input units."""
-    unit = 1 / float(synthetic.placement()[0][0, 0])
+    unit = 1 / float(builtin.placement()[0][0, 0])
     for place, height in (((0.5, -0.95), 0.0), ((-0.42, 0.02), 0.52)):
         camera = from_input([*place, 3.0], [place[0] + 1e-4, place[1], 0.0], 5000.0, 9)
-        assert synthetic.depth(camera)[4, 4] * unit == pytest.approx(3 - height, abs=2e-3)
+        assert builtin.depth(camera)[4, 4] * unit == pytest.approx(3 - height, abs=2e-3)
 
 
 def test_reflections_move_with_the_eye_and_wood_does_not():
@@ -144,7 +145,7 @@ def test_reflections_move_with_the_eye_and_wood_does_not():
     patches = []
     for target in ([0.38, -0.75, 0.26], [-0.05, -0.45, 0.0]):
         eyes = ([0.0, -3.0, 1.6], [0.3, -2.0, 3.0])
-        pair = [synthetic.draw(from_input(eye, target, 2500.0, 5))[2, 2] for eye in eyes]
+        pair = [builtin.draw(from_input(eye, target, 2500.0, 5))[2, 2] for eye in eyes]
         assert all(pixel[3] == 255 for pixel in pair)
         patches.append(np.abs(pair[0][:3].astype(int) - pair[1][:3]).max())
     assert patches[0] > 40
@@ -155,7 +156,7 @@ def test_distorted_lenses_are_refused(scene):
     camera = scene.train[0].camera
     bent = Camera(camera.pose, replace(camera.intrinsics, radial=(0.1, 0.0, 0.0, 0.0)), camera.size)
     with pytest.raises(ValueError, match="pinhole"):
-        synthetic.draw(bent)
+        builtin.draw(bent)
 
 
 def test_rays_agree_with_a_search_without_the_tree():
@@ -179,7 +180,7 @@ def test_rays_agree_with_a_search_without_the_tree():
 def test_a_cached_scene_equals_a_drawn_one(scene, cache, monkeypatch):
     drawn = load(f"builtin:{SIZE}", ReadOptions())
     assert len(list(cache.iterdir())) == 1
-    monkeypatch.setattr(synthetic, "draw_all", lambda *_: pytest.fail("drawn twice"))
+    monkeypatch.setattr(builtin, "draw_all", lambda *_: pytest.fail("drawn twice"))
     kept = load(f"builtin:{SIZE}", ReadOptions())
     assert torch.equal(images(drawn), images(kept))
     assert torch.equal(images(drawn), images(scene))
@@ -208,8 +209,8 @@ def test_a_cache_that_cannot_be_written_is_no_error(scene, tmp_path, monkeypatch
 
 
 def test_sizes(cache):
-    size = synthetic.picture_size
-    assert size("builtin", ReadOptions()) == synthetic.SIZE
+    size = builtin.picture_size
+    assert size("builtin", ReadOptions()) == builtin.SIZE
     assert size("builtin:64", ReadOptions(downscale=2)) == 32
     assert size("builtin:400", ReadOptions(max_resolution=48)) == 48
     assert load("builtin:64", ReadOptions(downscale=4)).train[0].image.shape == (16, 16, 4)
@@ -220,13 +221,13 @@ def test_sizes(cache):
 @pytest.mark.parametrize("text", ["", "31", "2049", "-64", "64.0", "a", "64:64", " 64", "٦٤", "9" * 5000])
 def test_malformed_sizes_are_told_in_one_line(text):
     data = f"builtin:{text}"
-    assert synthetic.matches(data)
+    assert builtin.matches(data)
     with pytest.raises(SceneError, match="wanted builtin or builtin:SIZE with 32 to 2048 pixels") as error:
         load(data, ReadOptions())
     assert "\n" not in str(error.value)
 
 
 def test_other_names_are_not_ours():
-    assert synthetic.matches("builtin")
-    assert not synthetic.matches("builtins")
-    assert not synthetic.matches("data/builtin")
+    assert builtin.matches("builtin")
+    assert not builtin.matches("builtins")
+    assert not builtin.matches("data/builtin")

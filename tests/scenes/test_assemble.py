@@ -6,8 +6,10 @@ import drawn
 import pytest
 import torch
 
-from scenes import frames
-from scenes.scene import ReadOptions, SceneError, load
+from render.camera import Intrinsics
+from scenes.assemble import assemble_memory, load
+from scenes.formats.json_frames.document import parse
+from scenes.scene import ReadOptions, SceneError
 
 POSE = drawn.ring(1)[0].tolist()
 OPTIONS = ReadOptions()
@@ -37,12 +39,12 @@ def test_a_missing_path(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    refuse(tmp_path, "folder is empty; wanted transforms.json")
+    refuse(tmp_path, "folder is empty; wanted a data set .*transforms.json")
 
 
 def test_photos_without_poses(tmp_path):
     drawn.save(tmp_path / "a.png", torch.zeros(4, 4, dtype=torch.uint8))
-    refuse(tmp_path, "1 pictures but no camera poses; wanted transforms.json")
+    refuse(tmp_path, r"1 pictures but no camera poses \(COLMAP .* make a transforms.json\); wanted a data set")
 
 
 def test_json_cut_in_half(tmp_path):
@@ -123,7 +125,7 @@ def test_missing_pictures_are_listed_and_refused(tmp_path):
     refuse(tmp_path, rf"7 of 10 pictures are missing: {listed} \.\.\.; --skip-missing goes on")
     scene = load(str(tmp_path), ReadOptions(skip_missing=True))
     assert len(scene.train) + len(scene.test) == 3
-    assert any("7 of 10 pictures are missing" in fact for fact in scene.facts)
+    assert any("7 of 10 pictures are missing" in fact.text for fact in scene.facts)
 
 
 def test_all_pictures_missing_is_refused_even_when_skipping(tmp_path):
@@ -142,7 +144,7 @@ def test_a_truncated_picture(tmp_path):
 def test_two_sizes_under_one_focal_length(tmp_path):
     drawn.transforms(tmp_path)
     drawn.save(tmp_path / "images" / "003.png", torch.zeros(64, 96, 3, dtype=torch.uint8))
-    refuse(tmp_path, r"003\.png: expected 48 x 32 pixels like images/001.png, .* share one fl_x, found 96 x 64")
+    refuse(tmp_path, r"003\.png: expected 48 x 32 pixels like images/000.png, .* share one fl_x, found 96 x 64")
 
 
 def test_two_sizes_with_a_lens_each_are_fine(tmp_path):
@@ -153,6 +155,18 @@ def test_two_sizes_with_a_lens_each_are_fine(tmp_path):
     assert {round(view.camera.intrinsics.fx) for view in scene.train} == {60, 120}
 
 
+def test_a_picture_of_another_shape_than_its_lens_is_stated_for(tmp_path):
+    drawn.transforms(tmp_path, w=32, h=48)
+    refuse(tmp_path, r"images/001\.png: expected a picture shaped 32 x 48, found 48 x 32")
+
+
+def test_a_lens_stated_for_another_size_scales_to_the_file(tmp_path):
+    drawn.transforms(tmp_path, w=96, h=64, fl_x=1000, fl_y=1100, cx=40, cy=30, k1=0.1)
+    lens = load(str(tmp_path), OPTIONS).train[0].camera.intrinsics
+    assert (lens.fx, lens.fy, lens.cx, lens.cy) == (500, 550, 20, 15)
+    assert lens.radial == (0.1, 0, 0, 0)
+
+
 def test_a_uniform_scale_is_taken_out_and_told(tmp_path):
     poses = drawn.ring()
     plain = load(str(drawn.transforms(tmp_path / "a", poses) and tmp_path / "a"), OPTIONS)
@@ -161,7 +175,7 @@ def test_a_uniform_scale_is_taken_out_and_told(tmp_path):
     drawn.write(tmp_path / "a" / "transforms.json", scaled(tmp_path / "a", poses))
     scene = load(str(tmp_path / "a"), OPTIONS)
     torch.testing.assert_close(scene.train[0].camera.pose, plain.train[0].camera.pose)
-    assert any("a uniform scale of 2.5 to 2.5" in fact for fact in scene.facts)
+    assert any("a uniform scale of 2.5 to 2.5" in fact.text for fact in scene.facts)
 
 
 def scaled(folder: Path, poses):
@@ -176,12 +190,12 @@ def test_comments_and_trailing_commas(tmp_path):
         '{ // a comment, with "quotes"\n "a": "http://x/*y*/#z,]", # another\n'
         ' "b": [1, 2, /* in\nside */ ],\n "c": {"d": 1,}, // last,\n}'
     )
-    assert frames.document(tmp_path / "t.json") == {"a": "http://x/*y*/#z,]", "b": [1, 2], "c": {"d": 1}}
+    assert parse(tmp_path / "t.json") == {"a": "http://x/*y*/#z,]", "b": [1, 2], "c": {"d": 1}}
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path):
     (tmp_path / "t.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
-    assert frames.document(tmp_path / "t.json") == {"a": 1}
+    assert parse(tmp_path / "t.json") == {"a": 1}
 
 
 @pytest.mark.parametrize("alpha", [0, 255])
@@ -195,3 +209,68 @@ def test_alpha_in_few_pictures_is_a_mask(tmp_path, alpha):
     assert not scene.transparent
     assert (view.image[..., 3] == 255).all()
     assert int((~view.valid).sum()) == (8 * 32 if alpha == 0 else 0)
+
+
+def memory(**changed):
+    """Ten pictures of the block, as arrays, with poses and a lens; `changed` replaces some of that."""
+    lens, poses = Intrinsics(90, 90, 30, 30), drawn.ring(10)
+    pictures = torch.stack([drawn.picture(pose, lens, (60, 60)) for pose in poses])
+    given = {"images": pictures, "poses": torch.stack(poses), "intrinsics": lens, "name": "mine"} | changed
+    return assemble_memory(**given)
+
+
+def test_a_scene_from_memory_is_that_from_files(tmp_path):
+    lens, poses = Intrinsics(90, 90, 30, 30), drawn.ring(10)
+    frames = []
+    for i, pose in enumerate(poses):
+        drawn.save(tmp_path / f"{i:05d}.png", drawn.picture(pose, lens, (60, 60)))
+        frames.append({"file_path": f"{i:05d}.png", "transform_matrix": pose.tolist()})
+    drawn.write(tmp_path / "transforms.json", {"fl_x": 90, "frames": frames})
+    filed, held = load(str(tmp_path), OPTIONS), memory()
+    assert held.name == "mine"
+    assert [v.name + ".png" for v in (*held.train, *held.test)] == [v.name for v in (*filed.train, *filed.test)]
+    assert (held.transparent, held.background) == (filed.transparent, filed.background)
+    torch.testing.assert_close(held.box, filed.box)
+    torch.testing.assert_close(held.transform, filed.transform)
+    for a, b in zip((*held.train, *held.test), (*filed.train, *filed.test), strict=True):
+        assert torch.equal(a.image, b.image)
+        torch.testing.assert_close(a.camera.pose, b.camera.pose)
+        assert a.camera.intrinsics == b.camera.intrinsics
+
+
+def test_memory_may_hold_floats_opaque_colours_and_a_lens_each():
+    lens = Intrinsics(90, 90, 30, 30)
+    floats = torch.stack([drawn.picture(pose, lens, (60, 60)) for pose in drawn.ring(10)]).float() / 255
+    for one, other in zip(memory(images=floats).train, memory().train, strict=True):
+        assert torch.equal(one.image, other.image)
+    lenses = [Intrinsics(90 + i, 90, 30, 30) for i in range(10)]
+    scene = memory(images=floats[..., :3], intrinsics=lenses)
+    assert not scene.transparent
+    assert [view.camera.intrinsics.fx for view in scene.test] == [90, 98]
+    assert (scene.train[0].image[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"images": torch.zeros(10, 60, 60)}, r"wanted pictures \(N, H, W, 3 or 4\), N > 0, found \(10, 60, 60\)"),
+        ({"images": torch.zeros(0, 6, 6, 3)}, "N > 0"),
+        ({"poses": torch.eye(4).expand(9, 4, 4)}, "10 pictures, 9 poses and 10 lenses"),
+        ({"intrinsics": []}, "10 pictures, 10 poses and 0 lenses"),
+        ({"poses": torch.zeros(10, 4, 4)}, "mine: pose 0: the last row of a pose must be 0 0 0 1"),
+    ],
+)
+def test_memory_that_does_not_fit_together(changed, message):
+    with pytest.raises(ValueError, match=message):
+        memory(**changed)
+
+
+def test_what_nobody_uses_yet_is_told(tmp_path):
+    content = drawn.transforms(tmp_path)
+    for i, frame in enumerate(content["frames"]):
+        frame["time"] = i / 10
+    content["frames"][0]["depth_file_path"] = "depth.png"
+    drawn.write(tmp_path / "transforms.json", content)
+    told = [fact.text for fact in load(str(tmp_path), OPTIONS).facts if fact.kind == "ignored"]
+    assert told[0].startswith("time: 10 pictures say when")
+    assert told[1].startswith("depth: 1 pictures")

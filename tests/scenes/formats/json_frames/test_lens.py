@@ -2,14 +2,14 @@ import math
 
 import pytest
 
-from scenes.pictures.lens import intrinsics, merged
+from scenes.formats.json_frames.lens import intrinsics, merged
 from scenes.scene import SceneError
 
 SIZE = (800, 600)
 
 
 def lens(size=SIZE, **keys):
-    return intrinsics(keys, size, "t.json: frame 0")
+    return intrinsics(keys, size, "t.json: frame 0")[0]
 
 
 def test_pixels_radians_and_degrees_agree():
@@ -28,10 +28,13 @@ def test_each_axis_has_its_own_keys():
     assert lens(fl_y=500).fx == 500
 
 
-def test_numbers_for_a_stated_size_scale_to_the_file():
-    found = lens((400, 300), w=800, h=600, fl_x=1000, fl_y=1100, cx=390, cy=310, k1=0.1)
-    assert (found.fx, found.fy, found.cx, found.cy) == (500, 550, 195, 155)
+def test_numbers_are_for_the_stated_size_or_else_for_the_file():
+    keys = {"w": 800, "h": 600, "fl_x": 1000, "fl_y": 1100, "cx": 390, "cy": 310, "k1": 0.1}
+    found, size = intrinsics(keys, (400, 300), "t.json: frame 0")
+    assert (found.fx, found.fy, found.cx, found.cy) == (1000, 1100, 390, 310)
     assert found.radial == (0.1, 0, 0, 0)
+    assert size == (800, 600)
+    assert intrinsics({"fl_x": 1000}, (400, 300), "t.json: frame 0")[1] == (400, 300)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,6 @@ def test_a_frames_own_focal_length_replaces_the_documents():
         ({"fl_x": 5, "camera_model": "EQUIRECTANGULAR"}, "unknown camera_model 'EQUIRECTANGULAR'; wanted one of"),
         ({"fl_x": 5, "camera_model": "FULL_OPENCV", "k5": 0.1}, "FULL_OPENCV with k5 cannot be read"),
         ({"fl_x": 5, "ftheta_p0": 1}, "'ftheta_p0' is a lens that cannot be read"),
-        ({"fl_x": 5, "w": 600, "h": 800}, "expected a picture shaped 600 x 800, found 800 x 600"),
         ({"fl_x": 5, "w": 0, "h": 8}, "w and h must be at least 1 pixel"),
         ({"fl_x": 5, "is_fisheye": True, "p1": 0.1}, "a fisheye lens takes no p1 p2"),
     ],

@@ -1,12 +1,10 @@
 """The lens keys of a transforms.json, as instant-ngp and nerfstudio write them, in one place."""
 
 import math
-from typing import Any
 
 from render.camera import Intrinsics, LensModel
+from scenes.formats.json_frames.document import Entry, number
 from scenes.scene import SceneError
-
-Entry = dict[str, Any]  # one JSON object
 
 FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_fov")
 RADIAL = ("k1", "k2", "k3", "k4")
@@ -25,7 +23,6 @@ MODELS: dict[str, LensModel] = {
     "RADIAL_FISHEYE": "fisheye",
 }
 OTHER_LENSES = ("ftheta_p0", "latlong", "equirectangular", "is_latlong")  # instant-ngp's, none of them supported
-ASPECT = 0.01  # how far a file's width / height may be off the stated one
 
 
 def merged(document: Entry, frame: Entry) -> Entry:
@@ -38,24 +35,18 @@ def merged(document: Entry, frame: Entry) -> Entry:
     return base | own
 
 
-def intrinsics(entry: Entry, size: tuple[int, int], where: str) -> Intrinsics:
-    """The lens in pixels of a file of `size` (width, height); `entry` may state its numbers for another size.
-
-    SceneError, beginning with `where`, for an unknown model, a missing or impossible focal length, or a stated size
-    of another shape than the file.
-    """
+def intrinsics(entry: Entry, size: tuple[int, int], where: str) -> tuple[Intrinsics, tuple[int, int]]:
+    """The lens in pixels, and the size (width, height) that it is stated for: `size`, the file's, where `entry` names
+    none. SceneError, beginning with `where`, for an unknown model, or a missing or impossible focal length."""
     model = lens_model(entry, where)
     width, height = stated_size(entry, where) or size
-    if abs(width / height * size[1] / size[0] - 1) > ASPECT:
-        raise SceneError(f"{where}: expected a picture shaped {width} x {height}, found {size[0]} x {size[1]}")
     fx, fy = focal(entry, (width, height), where)
     k1, k2, k3, k4 = (number(entry, key, where, 0.0) for key in RADIAL)
     p1, p2 = (number(entry, key, where, 0.0) for key in TANGENTIAL)
     if model == "fisheye" and (p1 or p2):
         raise SceneError(f"{where}: a fisheye lens takes no p1 p2, found p1={p1:g} p2={p2:g}")
     cx, cy = number(entry, "cx", where, width / 2), number(entry, "cy", where, height / 2)
-    lens = Intrinsics(fx, fy, cx, cy, model, (k1, k2, k3, k4), (p1, p2))
-    return lens.resized(size[0] / width, size[1] / height)
+    return Intrinsics(fx, fy, cx, cy, model, (k1, k2, k3, k4), (p1, p2)), (width, height)
 
 
 def lens_model(entry: Entry, where: str) -> LensModel:
@@ -113,11 +104,3 @@ def _from_angle(angle: float, pixels: int, what: str) -> float:
     if not 0 < angle < math.pi:
         raise SceneError(f"{what} must lie between 0 and 180 degrees, found {math.degrees(angle):g} degrees")
     return pixels / 2 / math.tan(angle / 2)
-
-
-def number(entry: Entry, key: str, where: str, default: float | None = None) -> float:
-    """A finite number of a JSON object; `default` where the key is missing."""
-    value = entry.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SceneError(f"{where}: '{key}' must be a finite number, found {value!r}")
-    return float(value)

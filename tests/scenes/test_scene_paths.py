@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from viewer.front.sniff import sniff
+from scenes.paths import expect, look
 
 HEADER = b'{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
 
@@ -14,55 +14,61 @@ def written(path, record) -> str:
     return str(path)
 
 
+def openable(text):
+    """What a window can open."""
+    return expect(text, "model", "scene", "camera path")
+
+
 @pytest.mark.parametrize(
     ("record", "kind"),
-    [({"keyframes": []}, "path"), ({"camera_path": []}, "path"), ({"frames": [], "camera_angle_x": 1.0}, "data")],
+    [({"keyframes": []}, "camera path"), ({"camera_path": []}, "camera path"), ({"frames": [], "x_fov": 1.0}, "scene")],
 )
 def test_json_tells_data_from_camera_paths_by_its_entries(tmp_path, record, kind):
     path = written(tmp_path / "some.json", record)
-    assert (sniff(path).kind, sniff(path).path) == (kind, path)
+    assert (look(path).kind, look(path).path) == (kind, path)
 
 
 def test_a_model_is_told_by_its_first_bytes(tmp_path):
     path = tmp_path / "chair.safetensors"
     path.write_bytes(len(HEADER).to_bytes(8, "little") + HEADER)
-    assert sniff(str(path)).kind == "model"
+    assert look(str(path)).kind == openable(str(path)).kind == "model"
     path.write_bytes(b"PK\x03\x04 a zip by another name")
-    with pytest.raises(ValueError, match=r"chair\.safetensors: ends in \.safetensors but is not such a file"):
-        sniff(str(path))
+    with pytest.raises(ValueError, match=r"chair\.safetensors: is a pickle"):
+        openable(str(path))
 
 
 def test_folders_with_poses_and_the_built_in_scene_are_data(tmp_path):
     written(tmp_path / "transforms.json", {"frames": []})
-    assert sniff(str(tmp_path)).kind == "data"
-    assert sniff("builtin").kind == sniff("builtin:64").kind == "data"
+    found = look(str(tmp_path))
+    assert (found.kind, found.format) == ("scene", "transforms")
+    assert look("builtin").kind == look("builtin:64").kind == "scene"
 
 
 def test_a_mesh_is_told_by_its_ending(tmp_path):
     (tmp_path / "ball.ply").write_bytes(b"ply\n")
-    assert sniff(str(tmp_path / "ball.ply")).kind == "mesh"
-    with pytest.raises(ValueError, match=r"missing\.glb: no such file"):
-        sniff(str(tmp_path / "missing.glb"))
+    assert look(str(tmp_path / "ball.ply")).format == "mesh"
+    with pytest.raises(ValueError, match=r"missing\.glb: no such file or folder; wanted .*mesh"):
+        openable(str(tmp_path / "missing.glb"))
 
 
 def test_what_shells_and_file_managers_put_around_a_path_is_taken_off(tmp_path):
     written(tmp_path / "a path.json", {"keyframes": []})
     for text in (f"'{tmp_path}/a path.json'", f"file://{tmp_path}/a path.json", f"  {tmp_path}/a path.json\n"):
-        assert sniff(text).path == f"{tmp_path}/a path.json"
+        assert look(text).path == f"{tmp_path}/a path.json"
 
 
 @pytest.mark.parametrize("text", ["", "   ", "/nothing/there", "/nothing/there.safetensors", "/nothing/there.json"])
 def test_what_is_not_there_is_one_line(text):
-    with pytest.raises(ValueError, match=r"wanted a model|no such file|wanted JSON") as caught:
-        sniff(text)
+    with pytest.raises(ValueError, match=r"wanted a model|no such file") as caught:
+        openable(text)
     assert "\n" not in str(caught.value)
 
 
 def test_files_of_other_kinds_say_what_was_wanted(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "broken.json").write_text("{")
-    for name, said in (("notes.txt", "wanted a model"), ("broken.json", "wanted JSON")):
+    for name, said in (("notes.txt", "wanted a model"), ("broken.json", "not whole JSON")):
         with pytest.raises(ValueError, match=said):
-            sniff(str(tmp_path / name))
+            openable(str(tmp_path / name))
     with pytest.raises(ValueError, match="keyframes"):
-        sniff(written(tmp_path / "other.json", {"some": 1}))
+        openable(written(tmp_path / "other.json", {"some": 1}))

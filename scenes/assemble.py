@@ -1,0 +1,162 @@
+"""A scene of posed pictures, whatever format they came in: loaded, masked, split, and placed in scene units."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from render.camera import Intrinsics
+from scenes import formats, paths
+from scenes.pictures import images, masks
+from scenes.placing.box import Unplaced, place
+from scenes.posed import Posed, Reading, take_out_scale
+from scenes.scene import Fact, ReadOptions, Scene, SceneError, View
+
+EMPTY_SHARE = 0.001  # share of pixels with alpha 0 from which a picture counts as cut out
+ASPECT = 0.01  # how far a picture's width / height may be off the stated one
+LISTED = 5  # missing files named in a message
+
+
+def load(data: str, options: ReadOptions) -> Scene:
+    """Read a data set: a folder, a JSON file, a mesh, or `builtin[:SIZE]`. SceneError where it cannot be used."""
+    found = paths.expect(data, "scene")
+    return assemble(formats.module(found.format).read(found.path, options), options)
+
+
+def assemble(reading: Reading, options: ReadOptions) -> Scene:
+    """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
+    pictures, missing = leave_out_missing(reading, options)
+    train, test, split = divide(pictures)
+    if not train:
+        raise SceneError(f"{reading.source}: expected train pictures, found only test ones")
+    shots, transparent, found = fetch(reading, (*train, *test), options)
+    first = shots[: len(train)]
+    wish = None if transparent else reading.aabb_scale
+    placement = reading.placement or place(first, transparent=transparent, aabb_scale=wish)
+    views = [View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots]
+    return Scene(
+        name=reading.name,
+        train=tuple(views[: len(train)]),
+        test=tuple(views[len(train) :]),
+        box=placement.box,
+        transform=placement.transform,
+        background=(1.0, 1.0, 1.0) if transparent else (0.0, 0.0, 0.0),
+        transparent=transparent,
+        facts=(*reading.facts, *missing, *split, *found, *placement.facts),
+    )
+
+
+def assemble_memory(images: Tensor, poses: Tensor, intrinsics: Intrinsics | Sequence[Intrinsics], name: str) -> Scene:
+    """A scene of pictures (N, H, W, 3 or 4), uint8 or float in [0, 1], with poses (N, 4, 4), camera-to-world in OpenGL
+    axes, and one lens for all or N. Every 8th picture is for test. ValueError for what does not fit together."""
+    lenses = [intrinsics] * len(images) if isinstance(intrinsics, Intrinsics) else list(intrinsics)
+    if images.dim() != 4 or images.shape[-1] not in (3, 4) or not len(images):
+        raise ValueError(f"{name}: wanted pictures (N, H, W, 3 or 4), N > 0, found {tuple(images.shape)}")
+    if not len(images) == len(poses) == len(lenses):
+        raise ValueError(f"{name}: found {len(images)} pictures, {len(poses)} poses and {len(lenses)} lenses")
+    pixels = images if images.dtype == torch.uint8 else (images.float().clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    size = pixels.shape[2], pixels.shape[1]
+    opaque = pixels.new_full((*pixels.shape[:3], 1), 255)
+    rgba = torch.cat([pixels, opaque], -1) if pixels.shape[-1] == 3 else pixels.clone()
+    rigid, scaled = take_out_scale(list(poses), [f"{name}: pose {i}" for i in range(len(poses))])
+    pictures = tuple(
+        Posed(f"{i:05d}", picture, pose, lens, size)
+        for i, (picture, pose, lens) in enumerate(zip(rgba, rigid, lenses, strict=True))
+    )
+    facts = (Fact("found", f"format: {len(pictures)} pictures of {size[0]} x {size[1]} from memory"), *scaled)
+    return assemble(Reading(name, name, pictures, facts), ReadOptions())
+
+
+def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Posed, ...], list[Fact]]:
+    """The pictures that are there, and the fact. SceneError unless `skip_missing`, or if none is left."""
+    every = reading.pictures
+    there = [isinstance(one.picture, Tensor) or one.picture.is_file() for one in every]
+    here = tuple(one for one, found in zip(every, there, strict=True) if found)
+    if len(here) == len(every):
+        return here, []
+    names = [one.name for one, found in zip(every, there, strict=True) if not found]
+    listed = ", ".join(names[:LISTED]) + (" ..." if len(names) > LISTED else "")
+    told = f"{len(names)} of {len(every)} pictures are missing: {listed}"
+    if not here:
+        raise SceneError(f"{reading.source}: expected pictures beside it, found none; {told}")
+    if not options.skip_missing:
+        raise SceneError(f"{reading.source}: {told}; --skip-missing goes on without them")
+    return here, [Fact("missing", f"missing: {told}; they are skipped")]
+
+
+def divide(every: Sequence[Posed]) -> tuple[list[Posed], list[Posed], list[Fact]]:
+    """Pictures to train and to test, and the fact. Of those that may be either, sorted by name, 0, 8, 16, ... are for
+    test; a lone one trains."""
+    train, test, either = ([one for one in every if one.split == split] for split in ("train", "test", "either"))
+    if not either:
+        return train, test, []
+    if len(either) == 1:
+        return [*train, *either], test, [Fact("found", "split: a single picture, nothing is left for test")]
+    ordered = sorted(either, key=lambda one: one.name)
+    held = ordered[::8]
+    fact = f"split: every 8th picture by file name is for test ({len(held)} of {len(ordered)})"
+    return [*train, *(one for i, one in enumerate(ordered) if i % 8)], [*test, *held], [Fact("assumed", fact)]
+
+
+def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tuple[list[Unplaced], bool, list[Fact]]:
+    """Loaded pictures, whether they are cut out (transparent), and facts."""
+    files = [one.picture for one in every]
+    stored = images.sizes(files)
+    lenses = [fit_lens(one, size, reading) for one, size in zip(every, stored, strict=True)]
+    pictures = images.read(files, options)
+    loaded = [(picture.shape[1], picture.shape[0]) for picture in pictures]
+    valid, facts = masks.valid(files, [one.mask for one in every], loaded)
+    pictures, valid, transparent, alpha = judge_alpha(pictures, valid)
+    shots = [
+        Unplaced(one.name, one.pose, lens.resized(new[0] / old[0], new[1] / old[1]), picture, keep)
+        for one, lens, old, new, picture, keep in zip(every, lenses, stored, loaded, pictures, valid, strict=True)
+    ]
+    if stored != loaded:
+        shrunk = f"pictures: {describe_sizes(stored)} in the files, loaded at {describe_sizes(loaded)}"
+        facts.insert(0, Fact("found", shrunk))
+    return shots, transparent, [*facts, *unused(every), alpha]
+
+
+def fit_lens(one: Posed, size: tuple[int, int], reading: Reading) -> Intrinsics:
+    """The lens in pixels of the file, whose `size` may differ from the stated one. SceneError for another shape."""
+    width, height = one.size
+    if abs(width / height * size[1] / size[0] - 1) > ASPECT:
+        raise SceneError(
+            f"{reading.source}: {one.name}: expected a picture shaped {width} x {height}, found {size[0]} x {size[1]}"
+        )
+    return one.intrinsics.resized(size[0] / width, size[1] / height)
+
+
+def judge_alpha(pictures: list[Tensor], valid: list[Tensor]) -> tuple[list[Tensor], list[Tensor], bool, Fact]:
+    """Pictures and masks, whether the set is cut out, and the fact. Cut out: half of the pictures have empty parts.
+
+    In any other set alpha below a half is a mask: those pixels become invalid, and all pixels opaque.
+    """
+    empty = [float((picture[..., 3] == 0).float().mean()) for picture in pictures]
+    cut = sum(share > EMPTY_SHARE for share in empty)
+    if 2 * cut >= len(pictures):
+        fact = f"alpha: {cut} of {len(pictures)} pictures have empty parts, {sum(empty) / len(empty):.1%} of all pixels"
+        return pictures, valid, True, Fact("found", fact)
+    if all(bool((picture[..., 3] == 255).all()) for picture in pictures):
+        return pictures, valid, False, Fact("found", "alpha: none, the pictures are opaque")
+    valid = [keep & (picture[..., 3] >= 128) for keep, picture in zip(valid, pictures, strict=True)]
+    for picture in pictures:
+        picture[..., 3] = 255
+    fact = f"alpha: only {cut} of {len(pictures)} pictures have empty parts, so alpha is a mask"
+    return pictures, valid, False, Fact("assumed", fact)
+
+
+def unused(every: Sequence[Posed]) -> list[Fact]:
+    """What the pictures bring and nothing asks for yet."""
+    times, depths = sum(one.time is not None for one in every), sum(one.depth is not None for one in every)
+    facts = [f"time: {times} pictures say when they were taken; the scene is taken to stand still"] if times else []
+    facts += [f"depth: {depths} pictures have one, which is not used"] if depths else []
+    return [Fact("ignored", fact) for fact in facts]
+
+
+def describe_sizes(sizes: Sequence[tuple[int, int]]) -> str:
+    """Picture sizes in words."""
+    distinct = sorted(set(sizes))
+    if len(distinct) == 1:
+        return f"{distinct[0][0]} x {distinct[0][1]}"
+    return f"{distinct[0][0]} x {distinct[0][1]} to {distinct[-1][0]} x {distinct[-1][1]}"
