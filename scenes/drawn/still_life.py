@@ -33,7 +33,7 @@ class Paint:
 
 
 @dataclass(frozen=True)
-class Shape:
+class Solid:
     """One solid; `dims` as in scenes/drawn/shapes.py."""
 
     kind: int
@@ -68,26 +68,26 @@ class Shape:
         return own + d @ np.array(self.center)
 
 
-def sphere(center: Triple, r: float, paint: Paint, top: float = math.inf) -> Shape:
+def sphere(center: Triple, r: float, paint: Paint, top: float = math.inf) -> Solid:
     """Open above `top` over its centre."""
-    return Shape(SPHERE, center, (r, top, 0.0), paint)
+    return Solid(SPHERE, center, (r, top, 0.0), paint)
 
 
-def drum(center: Triple, r: float, half: float, paint: Paint, turn: float = 0.0) -> Shape:
+def drum(center: Triple, r: float, half: float, paint: Paint, turn: float = 0.0) -> Solid:
     """Upright flat cylinder."""
-    return Shape(DRUM, center, (r, half, 0.0), paint, turn=turn)
+    return Solid(DRUM, center, (r, half, 0.0), paint, turn=turn)
 
 
-def rod(a: np.ndarray, b: np.ndarray, r: float, paint: Paint, phase: float = 0.0) -> Shape:
+def rod(a: np.ndarray, b: np.ndarray, r: float, paint: Paint, phase: float = 0.0) -> Solid:
     """Round rod between two points (3,)."""
     x, y, z = ((a + b) / 2).tolist()
     u, v, w = (b - a).tolist()
-    return Shape(ROD, (x, y, z), (r, float(np.linalg.norm(b - a)) / 2, phase), paint, (u, v, w))
+    return Solid(ROD, (x, y, z), (r, float(np.linalg.norm(b - a)) / 2, phase), paint, (u, v, w))
 
 
-def ring(center: Triple, big: float, small: float, paint: Paint, axis: Triple = (0.0, 0.0, 1.0)) -> Shape:
+def ring(center: Triple, big: float, small: float, paint: Paint, axis: Triple = (0.0, 0.0, 1.0)) -> Solid:
     """Torus around `axis`."""
-    return Shape(RING, center, (big, small, 0.0), paint, axis)
+    return Solid(RING, center, (big, small, 0.0), paint, axis)
 
 
 BRASS = Paint((0.86, 0.58, 0.22), reflectance=0.65, shininess=120, mirror=1.0, metal=1.0)
@@ -95,7 +95,7 @@ STEEL = Paint((0.62, 0.64, 0.68), reflectance=0.5, shininess=90, metal=0.6)
 CHROME = Paint((0.93, 0.95, 0.97), reflectance=0.86, shininess=900, mirror=1.0, metal=1.0)
 
 
-def table() -> list[Shape]:
+def table() -> list[Solid]:
     """Round parquet table with a brass rim on a dark marble step and four feet."""
     wood = Paint((0.11, 0.04, 0.015), (0.62, 0.36, 0.15), PARQUET, 1.0, 0.04, 90, 1.0)
     stone = Paint((0.02, 0.03, 0.035), (0.5, 0.5, 0.46), MARBLE, 3.0, 0.05, 150, 1.0)
@@ -104,13 +104,13 @@ def table() -> list[Shape]:
     return [*top, drum((0.0, 0.0, -0.17), 1.06, 0.07, stone), *feet]
 
 
-def block() -> list[Shape]:
+def block() -> list[Solid]:
     """A turned block, lettered on two sides and checkered on the others."""
     ink = Paint((0.86, 0.82, 0.72), (0.05, 0.09, 0.3), LETTERS, 50.0, 0.04, 60)
-    return [Shape(BOX, (-0.42, 0.26, 0.26), (0.3, 0.3, 0.26), ink, turn=0.45)]
+    return [Solid(BOX, (-0.42, 0.26, 0.26), (0.3, 0.3, 0.26), ink, turn=0.45)]
 
 
-def knot() -> list[Shape]:
+def knot() -> list[Solid]:
     """A trefoil knot that stands on the block, its colour running around once."""
     hue = Paint((0.5, 0.42, 0.45), (0.42, 0.36, 0.4), RAINBOW, 0.32, 0.05, 220, 1.0)
     count, size, r = 144, 0.112, 0.062
@@ -126,7 +126,7 @@ def knot() -> list[Shape]:
     return [rod(curve[i], curve[i + 1], r, hue, phases[i]) for i in range(count)]
 
 
-def tower() -> list[Shape]:
+def tower() -> list[Solid]:
     """A hyperboloid of thin straight rods between three rings, with a ball inside."""
     x, y, height, r = 0.44, 0.5, 1.3, 0.35
     rods = []
@@ -142,7 +142,7 @@ def tower() -> list[Shape]:
     return [*rods, *rings, sphere((x, y, 0.21), 0.2, warm)]
 
 
-def coins() -> list[Shape]:
+def coins() -> list[Solid]:
     """A stack of seven coins, not quite straight, and one that leans on it."""
     gold = Paint((0.55, 0.3, 0.06), (1.0, 0.72, 0.26), COIN, 1.0, 0.6, 160, 1.0, 1.0)
     shift = [(0.0, 0.0), (0.012, -0.01), (-0.014, 0.006), (0.008, 0.015), (0.02, 0.0), (-0.01, -0.012), (0.004, 0.01)]
@@ -152,11 +152,11 @@ def coins() -> list[Shape]:
     tilt = 1.12
     axis = (-math.sin(tilt), 0.0, math.cos(tilt))
     foot = 0.16 * math.sin(tilt) + 0.023 * math.cos(tilt)
-    lean = Shape(DRUM, (-0.36 - 0.16 - 0.16 * math.cos(tilt) + 0.005, -0.76, foot), (0.16, 0.023, 0.0), gold, axis)
+    lean = Solid(DRUM, (-0.36 - 0.16 - 0.16 * math.cos(tilt) + 0.005, -0.76, foot), (0.16, 0.023, 0.0), gold, axis)
     return [*stack, lean]
 
 
-def bowl() -> list[Shape]:
+def bowl() -> list[Solid]:
     """A thin hollow bowl with a rim, and four balls in it."""
     x, y, r = -0.84, -0.3, 0.25
     glaze = Paint((0.02, 0.16, 0.2), (0.75, 0.86, 0.8), MARBLE, 5.0, 0.05, 200, 1.0)
@@ -171,7 +171,7 @@ def bowl() -> list[Shape]:
     return [*shell, rim, *balls]
 
 
-def small_things() -> list[Shape]:
+def small_things() -> list[Solid]:
     """Chrome ball; armillary rings around a marble egg; fluted column with a red ball; striped sticks."""
     stone = Paint((0.08, 0.06, 0.05), (0.9, 0.84, 0.76), MARBLE, 7.0, 0.05, 150, 1.0)
     at = (0.9, 0.0, 0.24)
@@ -238,7 +238,7 @@ def surface(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def shapes() -> tuple[Shape, ...]:
+def shapes() -> tuple[Solid, ...]:
     """All that there is."""
     return (*small_things(), *block(), *bowl(), *coins(), *tower(), *knot(), *table())
 

@@ -210,8 +210,8 @@ def sample(g: Geometry, lights: Lights, o: Vec, d: Vec, s: int, memo: Memo) -> t
     return total, memo
 
 
-def kernels(stamp: int):  # noqa: ANN201
-    """The two compiled entries. Numba's cache knows a kernel by its file and by what it closes over: `stamp`, a hash of
+def compile_strip(stamp: int):  # noqa: ANN201
+    """The compiled entry. Numba's cache knows a kernel by its file and by what it closes over: `stamp`, a hash of
     all sources, renews it when shapes or paint change. Not `parallel`, which takes a second longer to compile."""
 
     @njit(nogil=True, cache=True, error_model="numpy")
@@ -243,14 +243,7 @@ def kernels(stamp: int):  # noqa: ANN201
                 out[y, x, k] = int(total[k] * scale + 0.5)
             out[y, x, 3] = int(255 * covered / count + 0.5)
 
-    @njit(nogil=True, cache=True, error_model="numpy")
-    def distances(g, origins, directions, out):  # noqa: ANN001
-        """Distance (R,) to the first surface, inf where there is none."""
-        for r in range(len(origins) + 0 * stamp):
-            t, i = nearest(g.shapes, g.nodes, row(origins, r, 0), row(directions, r, 0))
-            out[r] = t if i >= 0 else math.inf
-
-    return strip, distances
+    return strip
 
 
 def sources() -> bytes:
@@ -259,7 +252,7 @@ def sources() -> bytes:
     return b"".join((folder / f"{name}.py").read_bytes() for name in ("shapes", "paint", "tracer", "still_life"))
 
 
-strip, distances = kernels(int(hashlib.sha256(sources()).hexdigest()[:8], 16))
+strip = compile_strip(int(hashlib.sha256(sources()).hexdigest()[:8], 16))
 
 
 def spiral(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ def matches(data: str) -> int:
 def read(data: str, options: ReadOptions) -> Reading:
     """The built-in scene; SceneError where SIZE is not a number of pixels from 32 to 2048."""
     size = picture_size(data, options)
-    poses = stand(np.concatenate([spread(TRAIN, SEED), spiral(TEST)]))
+    poses = stand(np.concatenate([scatter(TRAIN, SEED), climb(TEST)]))
     transform, box = placement()
     cameras = [Camera(moved(pose, transform), square_lens(size), (size, size)) for pose in poses]
     found = f"built-in still life: {TRAIN} pictures to train, {TEST} to test, {size} x {size} pixels"
@@ -75,7 +75,7 @@ def placement() -> tuple[Tensor, Tensor]:
     return fit_cube(low, high, (high - low) * MARGIN, np.eye(3))
 
 
-def spread(count: int, seed: int) -> np.ndarray:
+def scatter(count: int, seed: int) -> np.ndarray:
     """Unit directions (count, 3) evenly from 8 degrees below the equator to 75 above it, each jittered by `seed`."""
     jitter = np.random.default_rng(seed).random((count, 2)) - 0.5
     share = (np.arange(count) + 0.5 + 0.7 * jitter[:, 0]) / count
@@ -84,7 +84,7 @@ def spread(count: int, seed: int) -> np.ndarray:
     return aim(turn, np.arcsin(low + (high - low) * share))
 
 
-def spiral(count: int) -> np.ndarray:
+def climb(count: int) -> np.ndarray:
     """Unit directions (count, 3) along two turns that climb from the table's height to 60 degrees above it."""
     share = (np.arange(count) + 0.5) / count
     return aim(4 * math.pi * share + 0.4, np.radians(2 + 58 * share))
@@ -103,16 +103,11 @@ def stand(back: np.ndarray) -> list[Tensor]:
     return stand_around(back, torch.from_numpy(middle).float(), reach, MARGIN)
 
 
-def draw(camera: Camera, samples: int = SAMPLES) -> np.ndarray:
-    """What a pinhole camera (scene units) sees, (H, W, 4) uint8, sRGB and straight alpha; samples^2 rays per pixel."""
-    return draw_all([camera], samples)[0]
-
-
 def draw_all(cameras: list[Camera], samples: int) -> np.ndarray:
     """Pictures (M, H, W, 4) uint8 of cameras of one size, on all cores."""
     width, height = cameras[0].size
     geometry, lights = still_life.build()[0], tracer.lights(samples)
-    tables = [table(camera) for camera in cameras]
+    tables = [tabulate(camera) for camera in cameras]
     pictures = np.zeros((len(cameras), height, width, 4), np.uint8)
 
     def strip(job: tuple[int, int]) -> None:
@@ -137,19 +132,7 @@ def filtered(picture: np.ndarray) -> np.ndarray:
     return np.concatenate([colors, values[..., 3:]], -1).round().clip(0, 255).astype(np.uint8)
 
 
-def depth(camera: Camera) -> np.ndarray:
-    """Distance (H, W) float32 along the rays through the pixel centres to the first surface, scene units; inf where
-    there is none."""
-    rays = camera.rays()
-    transform, _ = placement()
-    scale = float(transform[0, 0])
-    origins = ((rays.origins.double() - transform[:3, 3]) / scale).numpy()
-    out = np.zeros(len(rays))
-    tracer.distances(still_life.build()[0], origins, rays.directions.double().numpy(), out)
-    return (out * scale).astype(np.float32).reshape(camera.size[::-1])
-
-
-def table(camera: Camera) -> np.ndarray:
+def tabulate(camera: Camera) -> np.ndarray:
     """A camera (scene units) as the tracer reads it: (1, 16) float64 in input units."""
     lens = camera.intrinsics
     if lens.distorted:
@@ -162,7 +145,7 @@ def cached(cameras: list[Camera], size: int) -> np.ndarray:
     """Pictures (M, size, size, 4) of cameras, from the cache folder where they lie there whole, else drawn."""
     seal = hashlib.sha256(tracer.sources())
     seal.update(repr((VERSION, SAMPLES, size)).encode())
-    seal.update(np.stack([table(camera) for camera in cameras]).tobytes())
+    seal.update(np.stack([tabulate(camera) for camera in cameras]).tobytes())
     path = cache_folder() / f"builtin-{size}-{seal.hexdigest()[:16]}.npz"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

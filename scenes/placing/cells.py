@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from render.camera import Camera, project
-from scenes.placing.hull import silhouette, spread, verdict
+from scenes.placing.hull import measure_radius, silhouette, verdict
 from scenes.scene import Scene
 
 COARSE = 64  # cells per axis that are judged; finer cells inherit the verdict
@@ -60,6 +60,6 @@ def seen_by_any(cameras: list[Camera], side: float) -> Tensor:
 def framed(camera: Camera, points: Tensor, radius: float) -> Tensor:
     """Of which balls of `radius` around points (N, 3) the camera's picture may show a part: (N,) bool."""
     pixels, depth = project(camera, points)  # NaN where not seen: all comparisons are False
-    reach = spread(camera, points, depth, radius)[:, None]
+    reach = measure_radius(camera, points, depth, radius)[:, None]
     shown = ((pixels >= -reach) & (pixels <= pixels.new_tensor(camera.size) + reach)).all(-1)
     return shown | ((points - camera.pose[:3, 3]).norm(dim=-1) < 2 * radius)

@@ -65,7 +65,7 @@ def silhouette(camera: Camera, image: Tensor, valid: Tensor) -> Silhouette:
 def verdict(camera: Camera, solid: Tensor, points: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """For balls of `radius` around points (N, 3): which lie whole within a picture (N,), and which are empty there."""
     pixels, depth = project(camera, points)
-    reach = spread(camera, points, depth, radius)
+    reach = measure_radius(camera, points, depth, radius)
     width, height = camera.size
     x, y = pixels.unbind(-1)  # NaN where not seen: all comparisons are False
     judged = (x >= reach) & (y >= reach) & (x <= width - reach) & (y <= height - reach)
@@ -80,7 +80,7 @@ def verdict(camera: Camera, solid: Tensor, points: Tensor, radius: float) -> tup
     return judged, judged & ~grown[row, column]
 
 
-def spread(camera: Camera, points: Tensor, depth: Tensor, radius: float) -> Tensor:
+def measure_radius(camera: Camera, points: Tensor, depth: Tensor, radius: float) -> Tensor:
     """How many pixels (N,) balls of `radius` around points (N, 3), `depth` (N,) along the axis, reach at most."""
     lens = camera.intrinsics
     distance = (points - camera.pose[:3, 3]).norm(dim=-1)

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numba import njit
 
 from render.camera import Camera, Intrinsics, look_at
 from scenes.assemble import load
-from scenes.drawn import still_life, tracer
-from scenes.drawn.shapes import KIND
+from scenes.drawn import still_life
+from scenes.drawn.shapes import KIND, nearest, row
 from scenes.formats import builtin
 from scenes.scene import ReadOptions, SceneError
 
@@ -34,11 +35,34 @@ def images(scene):
     return torch.stack([view.image for view in (*scene.train, *scene.test)])
 
 
+def draw(camera, samples=builtin.SAMPLES):
+    """What a camera (scene units) sees (H, W, 4)."""
+    return builtin.draw_all([camera], samples)[0]
+
+
+@njit(error_model="numpy")
+def distances(g, origins, directions, out):
+    """Distance (R,) to the first surface, inf where there is none."""
+    for r in range(len(origins)):
+        t, i = nearest(g.shapes, g.nodes, row(origins, r, 0), row(directions, r, 0))
+        out[r] = t if i >= 0 else math.inf
+
+
+def depth(camera):
+    """Distance (H, W) along the rays through the pixel centres to the first surface, scene units; inf where none is."""
+    rays, (transform, _) = camera.rays(), builtin.placement()
+    scale = float(transform[0, 0])
+    origins = ((rays.origins.double() - transform[:3, 3]) / scale).numpy()
+    out = np.zeros(len(rays))
+    distances(still_life.build()[0], origins, rays.directions.double().numpy(), out)
+    return (out * scale).astype(np.float32).reshape(camera.size[::-1])
+
+
 def points(camera):
     """First hits (N, 3) in scene units."""
-    depth, rays = torch.from_numpy(builtin.depth(camera)).reshape(-1), camera.rays()
-    hit = torch.isfinite(depth)
-    return rays.origins[hit] + depth[hit, None] * rays.directions[hit]
+    far, rays = torch.from_numpy(depth(camera)).reshape(-1), camera.rays()
+    hit = torch.isfinite(far)
+    return rays.origins[hit] + far[hit, None] * rays.directions[hit]
 
 
 def from_input(eye, target, focal, size):
@@ -77,7 +101,7 @@ def test_the_box_is_tight_and_its_longest_side_is_one(scene):
 
 def test_nothing_is_cut_off_and_the_object_fills_the_picture(scene):
     for view in (*scene.train[::5], *scene.test[::3]):
-        seen = torch.isfinite(torch.from_numpy(builtin.depth(view.camera.resized(128, 128))))
+        seen = torch.isfinite(torch.from_numpy(depth(view.camera.resized(128, 128))))
         assert not (seen[[0, -1]].any() or seen[:, [0, -1]].any())
         assert max(int(seen.any(0).sum()), int(seen.any(1).sum())) > 0.75 * 128
 
@@ -107,27 +131,27 @@ def test_test_views_are_none_of_the_training_views(scene):
 
 
 def test_the_seed_decides_the_training_views():
-    poses = [torch.stack(builtin.stand(builtin.spread(5, seed))) for seed in (1, 1, 2)]
+    poses = [torch.stack(builtin.stand(builtin.scatter(5, seed))) for seed in (1, 1, 2)]
     assert torch.equal(poses[0], poses[1])
     assert not torch.equal(poses[0], poses[2])
 
 
 def test_drawing_twice_gives_the_same_bytes(scene):
     camera = scene.train[3].camera
-    assert np.array_equal(builtin.draw(camera), builtin.draw(camera))
-    assert np.array_equal(builtin.draw(camera), scene.train[3].image.numpy())
-    assert not np.array_equal(builtin.draw(camera, 1), builtin.draw(camera, 2))
+    assert np.array_equal(draw(camera), draw(camera))
+    assert np.array_equal(draw(camera), scene.train[3].image.numpy())
+    assert not np.array_equal(draw(camera, 1), draw(camera, 2))
 
 
 def test_any_size_and_shape_can_be_drawn(scene):
     camera = scene.test[0].camera.resized(37, 19)
-    assert builtin.draw(camera, 2).shape == (19, 37, 4)
-    assert builtin.depth(camera).shape == (19, 37)
+    assert draw(camera, 2).shape == (19, 37, 4)
+    assert depth(camera).shape == (19, 37)
 
 
 def test_depth_is_finite_where_the_picture_is_covered(scene):
     camera = scene.train[5].camera.resized(64, 64)
-    alpha, finite = builtin.draw(camera)[..., 3], np.isfinite(builtin.depth(camera))
+    alpha, finite = draw(camera)[..., 3], np.isfinite(depth(camera))
     assert finite[alpha == 255].all()
     assert not finite[alpha == 0].any()
 
@@ -137,7 +161,7 @@ def test_depth_of_known_places():
     unit = 1 / float(builtin.placement()[0][0, 0])
     for place, height in (((0.5, -0.95), 0.0), ((-0.42, 0.02), 0.52)):
         camera = from_input([*place, 3.0], [place[0] + 1e-4, place[1], 0.0], 5000.0, 9)
-        assert builtin.depth(camera)[4, 4] * unit == pytest.approx(3 - height, abs=2e-3)
+        assert depth(camera)[4, 4] * unit == pytest.approx(3 - height, abs=2e-3)
 
 
 def test_reflections_move_with_the_eye_and_wood_does_not():
@@ -145,7 +169,7 @@ def test_reflections_move_with_the_eye_and_wood_does_not():
     patches = []
     for target in ([0.38, -0.75, 0.26], [-0.05, -0.45, 0.0]):
         eyes = ([0.0, -3.0, 1.6], [0.3, -2.0, 3.0])
-        pair = [builtin.draw(from_input(eye, target, 2500.0, 5))[2, 2] for eye in eyes]
+        pair = [draw(from_input(eye, target, 2500.0, 5))[2, 2] for eye in eyes]
         assert all(pixel[3] == 255 for pixel in pair)
         patches.append(np.abs(pair[0][:3].astype(int) - pair[1][:3]).max())
     assert patches[0] > 40
@@ -156,7 +180,7 @@ def test_distorted_lenses_are_refused(scene):
     camera = scene.train[0].camera
     bent = Camera(camera.pose, replace(camera.intrinsics, radial=(0.1, 0.0, 0.0, 0.0)), camera.size)
     with pytest.raises(ValueError, match="pinhole"):
-        builtin.draw(bent)
+        draw(bent)
 
 
 def test_rays_agree_with_a_search_without_the_tree():
@@ -167,10 +191,10 @@ def test_rays_agree_with_a_search_without_the_tree():
     toward = generator.uniform(-1, 1, (300, 3)) - origins
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     found, alone, best = np.zeros(300), np.zeros(300), np.full(300, np.inf)
-    tracer.distances(geometry, origins, toward, found)
+    distances(geometry, origins, toward, found)
     whole = np.array([[-9.0, -9, -9, 9, 9, 9, 1, 0, 1]])
-    for row in geometry.shapes:
-        tracer.distances(geometry._replace(shapes=row[None].copy(), nodes=whole), origins, toward, alone)
+    for solid in geometry.shapes:
+        distances(geometry._replace(shapes=solid[None].copy(), nodes=whole), origins, toward, alone)
         best = np.minimum(best, alone)
     assert np.array_equal(found, best)
     assert np.isfinite(best).sum() > 50
