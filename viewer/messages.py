@@ -58,7 +58,7 @@ class LearnFrom:
     """Read a data set or mesh and train a field on it in a new pane."""
 
     data: str
-    settings: Any  # distill.train_scene.Settings
+    settings: Any  # distill.photographs.settings.Settings
 
 
 @dataclass(frozen=True)

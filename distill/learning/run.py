@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import functools
 import json
 import platform
 import resource
@@ -130,8 +131,10 @@ class Run:
         for start, end in pairwise(edges):
             phase = phases[min(sum(start >= e - 1e-9 for e in ends), len(phases) - 1)]
             name = phase.name + (f", growth {self.growth.index(start) + 1}" if start in self.growth else "")
-            grow = self.grow if start in self.growth else None
-            result.append(replace(phase, name=name, share=end - start, begin=grow))
+            own = phase.begin if start in (0.0, *ends) else None  # else the phase goes on
+            begins = [begin for begin in (own, self.grow if start in self.growth else None) if begin]
+            enter = functools.partial(call_all, begins) if begins else None
+            result.append(replace(phase, name=name, share=end - start, begin=enter))
         return tuple(result)
 
     def opacity(self, x: Tensor) -> Tensor:
@@ -245,6 +248,12 @@ class Run:
         """What the file would open as; it shares the field, which goes on learning."""
         place = self.place
         return LoadedModel(self.field, self.source.grid, self.renderer, self.header({}, b""), place.train, place.test)
+
+
+def call_all(works: list[Callable[[], None]]) -> None:
+    """One after the other."""
+    for work in works:
+        work()
 
 
 @torch.no_grad()

@@ -143,3 +143,16 @@ def test_a_run_in_memory_is_the_model_that_it_would_write():
     assert model.field is run.field
     assert model.header.architecture == "hashgrid"
     assert model.header.box == CUBE.box.tolist()
+
+
+def test_a_phase_of_the_source_begins_where_it_begins_and_growth_where_it_is_due():
+    run, begun = begin(), []
+    run.source.phases = lambda: (
+        Phase("one", 0.5, run.source),
+        Phase("two", 0.5, run.source, begin=lambda: begun.append(run.optimization.index)),
+    )
+    run.__dict__["growth"] = (0.25, 0.75)
+    run.field.architecture.grown = lambda opacity, generator: run.field.architecture
+    names = [step.phase for step in run.steps(Schedule(STEPS))]
+    assert list(dict.fromkeys(names)) == ["one", "one, growth 1", "two", "two, growth 2"]
+    assert begun == [STEPS // 2]
