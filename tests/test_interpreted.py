@@ -7,9 +7,9 @@ import torch
 from interpreted import triton_kernels
 
 import fields
-from distill.device import captured
-from distill.device.optimizer import DeviceOptimizer
+from distill.device import adam_cuda, captured
 from distill.learning.fit import Optimization, Schedule, fit
+from distill.learning.optimizer import Optimizer
 from fields.shape import Shape, preset
 from fields.space import Space
 from render.buffers import Fixed
@@ -30,7 +30,7 @@ def run(steps):
     allowed = torch.rand(cascades_for(scene.box), CELLS**3, generator=generator) < 0.3
     occupancy = OccupancyEstimate(scene.box, renderer.step, allowed, CELLS)
     source = captured.captured(scene, field, renderer, occupancy, 1024, 0)
-    learning = Optimization(field, DeviceOptimizer)
+    learning = Optimization(field, lambda learnables: Optimizer(learnables, None, adam_cuda))
     taken = list(fit(learning, source.phases(), Schedule(steps)))
     return [step.loss for step in taken], (field, renderer, source.grid, scene)
 

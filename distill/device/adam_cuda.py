@@ -15,10 +15,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK = 1024  # numbers of a tile: two loads of 16 bytes per thread from each of four arrays
+from distill.learning.adam import BETAS, BLOCK, EPSILON
+
 WATCHED = 4096  # numbers that a program of `watch` reads
-BETAS = (0.9, 0.99)
-EPSILON = 1e-15
 
 
 @triton.jit
@@ -144,18 +143,18 @@ def tally(counts: Tensor, steps: Tensor, corrections: Tensor, numbers: tuple[int
 
 def move(
     given: tuple[tuple[int, Tensor, Tensor], ...], rates: tuple[float, ...], firsts: tuple[int, ...],
-    moments: tuple[Tensor, Tensor, Tensor | None], counted: tuple[Tensor, Tensor], factor: Tensor,
+    moments: tuple[Tensor, Tensor, Tensor | None], counted: tuple[Tensor, Tensor, Tensor], factor: float | Tensor,
 ) -> None:  # fmt: skip
     """Adam's step of `given` parameters: (number, parameter, gradient), float32, contiguous. Rates and first tiles
-    are those of all parameters, `moments` m, v and the half copies, `counted` counts and corrections; `factor` ()
-    multiplies all rates."""
+    are those of all parameters, `moments` m, v and the half copies, `counted` counts, steps and corrections;
+    `factor` () on the device multiplies all rates."""
     numbers = tuple(number for number, _, _ in given)
     sizes = tuple(parameter.numel() for _, parameter, _ in given)
     programs = sum(triton.cdiv(size, BLOCK) for size in sizes)
-    mean, square, half = moments
+    (mean, square, half), (counts, _, corrections) = moments, counted
     if programs:
         adam[(programs,)](
             tuple(parameter.detach() for _, parameter, _ in given), tuple(grad for _, _, grad in given), mean, square,
-            mean if half is None else half, *counted, factor, sizes, tuple(firsts[n] for n in numbers),
+            mean if half is None else half, counts, corrections, factor, sizes, tuple(firsts[n] for n in numbers),
             tuple(rates[n] for n in numbers), numbers, len(rates), *BETAS, EPSILON, half is not None, BLOCK,
         )  # fmt: skip

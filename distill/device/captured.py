@@ -6,10 +6,9 @@ A step draws a fixed number of pixels, of which as many count as a number on the
 reads what came of it some steps later, and makes the first buffer larger or smaller where it does not fit.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from torch import Tensor
 from distill.device.graph import Replay
 from distill.device.mailbox import Mailbox
 from distill.learning.budget import most_rays
-from distill.learning.fit import Mover, Optimization, Phase, Taken
+from distill.learning.fit import Optimization, Phase, Taken
 from distill.learning.learnables import Learnables
 from distill.photographs.pixels import unwaiting_pixels
 from distill.photographs.source import FULL, REPORT, Config, Photographs, due
@@ -38,13 +37,6 @@ def fixed(batch: int, room: int = FIRST_ROOM) -> Fixed:
     """Buffers for `batch` samples with gradients and `room` times as many marched ones."""
     kept = -(-round(batch * (1 + max(SLACK, SPREAD / batch**0.5))) // 128) * 128
     return Fixed(room * batch, kept, most_rays(batch))
-
-
-class Guarded(Mover, Protocol):
-    """Moves nothing where a gradient is not finite, and the host need not ask: see DeviceOptimizer."""
-
-    row: Tensor  # () int64, steps in a row that were skipped
-    halves: Mapping[Tensor, Tensor]  # copies of parameters in float16, as they stand; of all or of none
 
 
 def captured(
@@ -143,7 +135,7 @@ class Captured:
 
     def moved(self, run: Optimization) -> None:
         """A step. The host waits for nothing in it."""
-        optimizer = cast(Guarded, run.optimizer)
+        optimizer = run.optimizer
         optimizer.clear()
         with self.source.field.copied(optimizer.halves):
             value, report = self.source.loss()
@@ -153,7 +145,7 @@ class Captured:
 
     def update(self, run: Optimization, cells: Tensor) -> None:
         """The occupancy, asked at these cells."""
-        with self.source.field.copied(cast(Guarded, run.optimizer).halves):
+        with self.source.field.copied(run.optimizer.halves):
             self.source.update(cells)
 
     def state(self) -> dict[str, Tensor]:

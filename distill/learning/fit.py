@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -103,21 +103,11 @@ class Schedule:
         return min(1.0, (index + 1) / WARMUP) * self.last ** min(fall, 1.0)
 
 
-class Mover(Protocol):
-    """What moves parameters: see Optimizer, and DeviceOptimizer."""
-
-    def groups(self) -> list[dict]: ...
-    def clear(self) -> None: ...
-    def step(self, factor: Any) -> None: ...
-    def state(self, device: torch.device | None = None) -> dict[str, Tensor]: ...
-    def restore(self, tensors: dict[str, Tensor]) -> None: ...
-
-
 class Optimization:
     """Field, all that is learnt beside it, optimiser and counters: all of a run's state that is not the loss's own."""
 
     def __init__(
-        self, field: Field, mover: Callable[[Learnables], Mover] = Optimizer, others: Learnables = NOTHING
+        self, field: Field, mover: Callable[[Learnables], Optimizer] = Optimizer, others: Learnables = NOTHING
     ) -> None:
         """`mover` makes the optimiser, whenever the field has new parameters; `others` are learnt beside the field's,
         and saved in a run's state, but belong to no model."""
@@ -281,8 +271,5 @@ def advance(run: Optimization, loss: Loss, factor: float) -> str:
         return "loss is not finite"
     if loss.value.requires_grad:
         loss.value.backward()
-    grads = [p.grad for group in run.optimizer.groups() for p in group["params"] if p.grad is not None]
-    if not math.isfinite(float(torch.nn.utils.get_total_norm(grads))):
-        return "gradient is not finite"
     run.optimizer.step(factor)
-    return ""
+    return "gradient is not finite" if int(run.optimizer.row) else ""

@@ -31,11 +31,6 @@ class Learnables:
     def __add__(self, other: "Learnables") -> "Learnables":
         return Learnables(self.groups + other.groups)
 
-    def moved(self, *, matrices: bool) -> list[dict]:
-        """Of one kind, as PyTorch's optimisers want them."""
-        groups = [group for group in self.groups if group.matrices == matrices]
-        return [{"params": list(g.parameters), "lr": g.rate, "initial_lr": g.rate} for g in groups]
-
     def named(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Every parameter, as NAME.NUMBER."""
         counts: dict[str, int] = {}

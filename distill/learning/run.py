@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from distill.learning.fit import Mover, Optimization, Phase, Schedule, Step, fit
+from distill.learning.fit import Optimization, Phase, Schedule, Step, fit
 from distill.learning.learnables import Learnables
 from distill.learning.metrics import Effort
 from distill.learning.optimizer import Optimizer
@@ -109,7 +109,7 @@ class Run:
     field: Field
     source: Source
     renderer: Renderer
-    mover: Callable[[Learnables], Mover] = Optimizer  # makes the optimiser
+    mover: Callable[[Learnables], Optimizer] = Optimizer  # makes the optimiser
     half: bool = False  # whether model files take float16
     growth: tuple[float, ...] = dataclasses.field(init=False)  # shares of the run at which the field takes a new shape
     optimization: Optimization = dataclasses.field(init=False)

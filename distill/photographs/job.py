@@ -11,7 +11,7 @@ import torch
 from distill.device.captured import captured
 from distill.learning import memory
 from distill.learning.files import Files
-from distill.learning.fit import Mover, Schedule
+from distill.learning.fit import Schedule
 from distill.learning.job import Job, Tell
 from distill.learning.learnables import Learnables
 from distill.learning.optimizer import Optimizer
@@ -90,7 +90,7 @@ class Teaching:
     """How photographs teach."""
 
     source: Callable[[Scene, Field, Renderer, OccupancyEstimate, int, int], Source]  # the last: batch and seed
-    mover: Callable[[Learnables], Mover]
+    mover: Callable[[Learnables], Optimizer]
 
 
 def waiting(
@@ -108,10 +108,10 @@ def best(field: Field, device: torch.device) -> Teaching:
     """Steps of fixed size on a GPU, in half precision where the field is fused."""
     if not TRITON or device.type != "cuda" or repeats():
         return STEPWISE
-    from distill.device.optimizer import DeviceOptimizer  # asks for Triton
+    from distill.device import adam_cuda  # asks for Triton
 
-    def mover(learnables: Learnables) -> Mover:
-        return DeviceOptimizer(learnables, torch.float16 if fusible(field) else None)
+    def mover(learnables: Learnables) -> Optimizer:
+        return Optimizer(learnables, torch.float16 if fusible(field) else None, adam_cuda)
 
     return Teaching(captured, mover)
 

@@ -44,34 +44,13 @@ def cells():
     return fine.view(32, 4, 32, 4, 32, 4).any(5).any(3).any(1).view(1, -1)
 
 
-class Plain(Optimizer):
-    """Answers as DeviceOptimizer does; that one's kernels run in Python where there is no GPU."""
-
-    def __init__(self, learnables):
-        super().__init__(learnables)
-        self.row = torch.zeros((), dtype=torch.int64, device=learnables.groups[0].parameters[0].device)
-        self.halves = {}
-
-    def step(self, factor):
-        grads = [p.grad for group in self.groups() for p in group["params"] if p.grad is not None]
-        if all(bool(g.isfinite().all()) for g in grads):
-            self.row.zero_()
-            super().step(float(factor))
-        else:
-            self.row += 1
-
-    def restore(self, tensors):
-        super().restore(tensors)
-        self.row.zero_()
-
-
 def eager(device, name="hashgrid", steps=40, batch=2048, step=0.01):
     return made(device, STEPWISE, name, steps, batch, step)
 
 
 def captured(device, name="hashgrid", steps=40, batch=2048, step=0.01):
     """A run whose steps are of fixed size, on any device."""
-    return made(device, Teaching(captured_of, Plain), name, steps, batch, step)
+    return made(device, Teaching(captured_of, Optimizer), name, steps, batch, step)
 
 
 def made(device, teaching, name, steps, batch, step):

@@ -1,10 +1,12 @@
-"""Adam in one launch, in Triton, against PyTorch's."""
+"""Adam in one launch, in Triton, and its twin for the CPU, against PyTorch's own."""
 
 import pytest
 import torch
 
 from distill.device import adam_cuda
-from distill.device.adam_cuda import BLOCK, WATCHED
+from distill.device.adam_cuda import WATCHED
+from distill.learning import adam
+from distill.learning.adam import BLOCK
 
 SHAPES = [(1400, 2), (1,), (BLOCK,), (7, 5)]  # tiles: whole ones and a rest, one number, one whole, less than one
 RATES = (0.02, 0.01, 0.3, 0.004)
@@ -13,9 +15,10 @@ BAD = {3: float("inf"), 4: float("nan"), 11: float("-inf")}  # step -> what one 
 
 
 class Buffers:
-    """What the launchers work on, as DeviceAdam lays it out."""
+    """What the launchers work on, as Adam lays it out."""
 
-    def __init__(self, parameters, half, device):
+    def __init__(self, parameters, half, device, arithmetic=adam_cuda):
+        self.arithmetic = arithmetic
         tiles = [-(-p.numel() // BLOCK) for p in parameters]
         self.firsts = tuple(sum(tiles[:n]) for n in range(len(tiles)))
         self.mean, self.square = (torch.zeros(sum(tiles) * BLOCK, device=device) for _ in range(2))
@@ -27,11 +30,11 @@ class Buffers:
 
     def step(self, grads, factor):
         given = tuple((n, p, g) for n, (p, g) in enumerate(zip(self.parameters, grads, strict=True)) if g is not None)
-        adam_cuda.watch(tuple(g for _, _, g in given), self.counts)
-        adam_cuda.tally(self.counts, self.steps, self.corrections, tuple(n for n, _, _ in given))
+        self.arithmetic.watch(tuple(g for _, _, g in given), self.counts)
+        self.arithmetic.tally(self.counts, self.steps, self.corrections, tuple(n for n, _, _ in given))
         factor = torch.tensor(factor, device=self.counts.device)
-        moments, counted = (self.mean, self.square, self.half), (self.counts, self.corrections)
-        adam_cuda.move(given, RATES, self.firsts, moments, counted, factor)
+        moments, counted = (self.mean, self.square, self.half), (self.counts, self.steps, self.corrections)
+        self.arithmetic.move(given, RATES, self.firsts, moments, counted, factor)
 
     def part(self, buffer, number):
         return buffer[self.firsts[number] * BLOCK :][: self.parameters[number].numel()].view(SHAPES[number])
@@ -46,10 +49,11 @@ def drawn(step, generator, device):
     return [None if n == 1 and step % 3 else g.to(device) for n, g in enumerate(grads)]
 
 
-def test_thirty_steps_are_those_of_the_library(generator, device):
+@pytest.mark.parametrize("arithmetic", [adam, adam_cuda])
+def test_thirty_steps_are_those_of_the_library(arithmetic, generator, device):
     starts = [torch.randn(s, generator=generator).to(device) for s in SHAPES]
     ours, theirs = ([torch.nn.Parameter(s.clone()) for s in starts] for _ in range(2))
-    buffers = Buffers(ours, torch.float16, device)
+    buffers = Buffers(ours, torch.float16, device, arithmetic)
     groups = [{"params": [p], "lr": rate / 2} for p, rate in zip(theirs, RATES, strict=True)]
     library = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
     for step in range(30):
@@ -100,17 +104,20 @@ def test_what_was_touched_once_moves_on_without_a_gradient(device):
 
 @pytest.mark.parametrize("size", [1, WATCHED - 1, WATCHED, WATCHED + 1])
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 3e38, 1e-45])
-def test_one_number_that_is_not_finite_is_seen_wherever_it_is(size, value, device):
+@pytest.mark.parametrize("arithmetic", [adam, adam_cuda])
+def test_one_number_that_is_not_finite_is_seen_wherever_it_is(arithmetic, size, value, device):
     tensors = torch.zeros(3, device=device), torch.zeros(size, device=device), torch.zeros(0, device=device)
     tensors[1][-1] = value
     counts = torch.zeros(4, dtype=torch.int64, device=device)
-    adam_cuda.watch(tensors, counts)
-    assert counts.tolist() == [int(not bool(torch.isfinite(tensors[1]).all())), 0, 0, 0]
+    arithmetic.watch(tensors, counts)
+    bad = not bool(torch.isfinite(tensors[1]).all()) or (arithmetic is adam and value == 3e38)  # whose square is not
+    assert counts.tolist() == [int(bad), 0, 0, 0]
 
 
-def test_skipped_steps_are_counted_and_change_nothing(device):
+@pytest.mark.parametrize("arithmetic", [adam, adam_cuda])
+def test_skipped_steps_are_counted_and_change_nothing(arithmetic, device):
     parameters = [torch.nn.Parameter(torch.ones(s, device=device)) for s in SHAPES]
-    buffers, found = Buffers(parameters, None, device), []
+    buffers, found = Buffers(parameters, None, device, arithmetic), []
     for bad in (True, True, False, True):
         grads = [torch.ones(s, device=device) for s in SHAPES]
         if bad:
