@@ -38,21 +38,6 @@ def spiral(cameras: list[Camera], box: Tensor, frames: int, size: tuple[int, int
     return around(box, distance.median().expand(frames), turn, height, lens(cameras, size), size)
 
 
-def interpolate(cameras: list[Camera], frames: int, size: tuple[int, int], *, closed: bool = False) -> list[Camera]:
-    """Smoothly through `cameras`, in equal times from one to the next.
-
-    Open: the first and last frame are the first and last camera. `closed`: back to the first camera, without it again.
-    """
-    if not cameras:
-        raise ValueError("a path needs at least 1 camera, found none")
-    keys = [*cameras, *cameras[:1]] if closed else cameras
-    times = torch.arange(len(keys), dtype=torch.float64)
-    steps = count(frames) if closed else max(count(frames) - 1, 1)
-    at = torch.arange(frames, dtype=torch.float64) * (len(keys) - 1) / steps
-    fov = torch.tensor([vertical_fov(c) for c in keys], dtype=torch.float64)
-    return through(times, torch.stack([c.pose for c in keys]), fov, at, size, closed=closed)
-
-
 def through(
     times: Tensor, poses: Tensor, fov: Tensor, at: Tensor, size: tuple[int, int], *, closed: bool = False
 ) -> list[Camera]:

@@ -235,7 +235,7 @@ class RunProgress:
     step: int  # steps done
     steps: int  # at most; 0: bounded by time only
     share: float  # of the run, 0 to 1
-    stage: str
+    phase: str
     loss: float
     psnr: float  # dB of the batches, smoothed; NaN before the first
     seconds: float  # spent learning

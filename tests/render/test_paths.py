@@ -7,7 +7,7 @@ import torch
 
 from render import quaternions
 from render.camera import Camera, Intrinsics, look_at
-from render.paths import interpolate, orbit, spiral, through, vertical_fov
+from render.paths import orbit, spiral, through, vertical_fov
 
 BOX = torch.tensor([[0.0, 0.0, 0.2], [1.0, 1.0, 0.8]])
 CENTER = BOX.mean(0)
@@ -83,6 +83,15 @@ def test_spiral_rises_turns_and_comes_back():
         spiral(CAMERAS, BOX, 10, (64, 48), turns=0)
 
 
+def interpolate(cameras, frames, size, closed=False):
+    """`through` cameras, in equal times from one to the next."""
+    keys = [*cameras, *cameras[:1]] if closed else cameras
+    at = torch.arange(frames, dtype=torch.float64) * (len(keys) - 1) / (frames if closed else max(frames - 1, 1))
+    fov = torch.tensor([vertical_fov(c) for c in keys], dtype=torch.float64)
+    poses, times = torch.stack([c.pose for c in keys]), torch.arange(len(keys), dtype=torch.float64)
+    return through(times, poses, fov, at, size, closed=closed)
+
+
 @pytest.mark.parametrize("closed", [False, True])
 def test_interpolation_meets_its_cameras(closed):
     segments = 5 if closed else 4
@@ -134,10 +143,10 @@ def test_one_camera_stands_still():
 
 
 def test_nothing_to_go_by_is_refused():
-    for call in (lambda: orbit([], BOX, 3, (8, 8)), lambda: interpolate([], 3, (8, 8))):
+    for call in (lambda: orbit([], BOX, 3, (8, 8)), lambda: spiral([], BOX, 3, (8, 8))):
         with pytest.raises(ValueError, match="at least 1 camera, found none"):
             call()
-    for call in (lambda: orbit(CAMERAS, BOX, 0, (8, 8)), lambda: interpolate(CAMERAS, 0, (8, 8))):
+    for call in (lambda: orbit(CAMERAS, BOX, 0, (8, 8)), lambda: spiral(CAMERAS, BOX, 0, (8, 8))):
         with pytest.raises(ValueError, match="at least 1 frame, found 0"):
             call()
 

@@ -25,12 +25,12 @@ def test_the_viewer_s_worker_opens_draws_learns_and_scores(tmp_path):
             Convert(0, "vm", preset="tiny", steps=4),
         ]
         for command in commands:
-            worker.guarded(lambda command=command: worker.obey(command), "")
+            worker.guard(lambda command=command: worker.obey(command), "")
         for mode in ("color", "depth", "normal", "cost"):
             request = FrameRequest(1, post.last(Views).views[0].camera.resized(20, 16), (0,), mode=mode)
-            worker.guarded(lambda request=request: worker.obey(request), "")
+            worker.guard(lambda request=request: worker.obey(request), "")
             for _ in range(60):
-                worker.guarded(worker.work, "")
-        worker.guarded(lambda: worker.obey(QuitWorker()), "")
+                worker.guard(worker.work, "")
+        worker.guard(lambda: worker.obey(QuitWorker()), "")
     assert post.troubles() == []
     assert post.of(FrameDrawn)

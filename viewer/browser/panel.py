@@ -119,7 +119,8 @@ class BrowserPanel:
         """How it is shown."""
         gui = self.gui
         with gui.add_folder("Show"):
-            self.bind(gui.add_dropdown("mode", tuple(MODES)), "mode")
+            about = "; ".join(f"{mode.name}: {mode.about}" for mode in MODES.values())
+            self.bind(gui.add_dropdown("mode", tuple(MODES), hint=about), "mode")
             self.bind(gui.add_dropdown("layout", ARRANGEMENTS, hint="of several fields"), "layout", has_several)
             self.add_control(controls.WIPE, "wipe", is_wipe)
             self.add_control(controls.GAIN, "gain", is_difference)

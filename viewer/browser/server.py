@@ -167,17 +167,17 @@ class SharedSession:
 
         async def moved(camera: Any) -> None:
             seen = BrowserCamera.of(camera)
-            self.post(lambda: self.heard(client.client_id, seen))
+            self.post(lambda: self.take_camera(client.client_id, seen))
 
         seen = BrowserCamera.of(client.camera)
-        self.post(lambda: self.joined(client, seen))
+        self.post(lambda: self.join(client, seen))
         client.camera.on_update(moved)
 
     async def disconnected(self, client: Any) -> None:
         """A page was closed."""
         self.post(lambda: self.left(client.client_id))
 
-    def joined(self, client: Any, seen: BrowserCamera) -> None:
+    def join(self, client: Any, seen: BrowserCamera) -> None:
         """Remember a page."""
         eye = self.session.state.eye
         self.browsers[client.client_id] = Browser(client, seen.size, to_eye(seen, eye) if eye else None)
@@ -190,7 +190,7 @@ class SharedSession:
         if self.leader == number:
             self.leader = next(iter(self.browsers), None)
 
-    def heard(self, number: int, seen: BrowserCamera) -> None:
+    def take_camera(self, number: int, seen: BrowserCamera) -> None:
         """A page says where its camera is: a person moved it, or it answers that we did, or its canvas changed."""
         browser, eye = self.browsers.get(number), self.session.state.eye
         if browser is None:
@@ -209,7 +209,7 @@ class SharedSession:
         """Obey what was clicked and dragged, ask for the picture that is wanted now, and send what there is."""
         self.drain()
         self.session.tick(self.room())
-        self.bring_along()
+        self.send_cameras()
         self.panel.refresh()
         self.show()
 
@@ -240,7 +240,7 @@ class SharedSession:
         """Whether the eye has moved just now."""
         return self.session.clock() - self.session.turned < SETTLE
 
-    def bring_along(self) -> None:
+    def send_cameras(self) -> None:
         """Send every browser's camera to the eye that is not there."""
         eye = self.session.state.eye
         if eye is None:

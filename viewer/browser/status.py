@@ -79,9 +79,9 @@ def format_progress(progress: RunProgress, name: str) -> str:
     """How a field's learning goes."""
     of = f" of {progress.steps}" if progress.steps else f" · {progress.share:.0%}"
     db = f" · {progress.psnr:.2f} dB" if math.isfinite(progress.psnr) else ""
-    stage = f" ({escape(progress.stage)})" if progress.stage else ""
+    phase = f" ({escape(progress.phase)})" if progress.phase else ""
     loss = f"loss {progress.loss:.5f} · " if math.isfinite(progress.loss) else ""
-    return f"{escape(name)}: **{progress.life}**{stage} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
+    return f"{escape(name)}: **{progress.life}**{phase} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
 
 
 def add_captions(image: np.ndarray, state: State) -> np.ndarray:

@@ -159,7 +159,7 @@ class App:
     def on_mouse_motion(self, x: float, y: float, _dx: float, _dy: float) -> None:
         before = self.controller.pointer
         self.controller.move(x, y)
-        if self.controller.stirs(before):
+        if self.controller.needs_redraw(before):
             self.wake()
 
     def on_mouse_drag(self, x: float, y: float, *_: Any) -> None:
@@ -225,7 +225,7 @@ class App:
         self.wake()
 
     def on_deactivate(self) -> None:
-        self.controller.let_go()
+        self.controller.release_all()
 
     def on_close(self) -> bool:
         self.close()

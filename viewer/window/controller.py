@@ -68,10 +68,10 @@ class Controller:
         self.modifiers: frozenset[str] = frozenset()
         self.pointer: Point | None = None
         self.image: np.ndarray | None = None  # (H, W, 3) uint8, the picture without panel and lines
-        self.picture_key: tuple[Any, ...] = ()  # what it was put together from
+        self.sources: tuple[Any, ...] = ()  # what it was put together from
         self.pace = FrameRate()
         self.now = time.monotonic()
-        self.messages_shown: tuple[tuple[float, Notice], ...] = ()  # messages on the picture, and until when
+        self.shown_notices: tuple[tuple[float, Notice], ...] = ()  # messages on the picture, and until when
         self.frames: tuple[FrameDrawn, ...] = ()  # that were counted
         self.notices: tuple[Notice, ...] = ()  # that were shown
         self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which views
@@ -94,16 +94,16 @@ class Controller:
         along = keys.find_direction(self.held, self.modifiers)
         if any(along) and update.state.eye:
             update = update.eye(navigation.fly(update.state.eye, along, seconds))
-        self.take(update)
+        self.apply(update)
         if self.dialog and (chosen := self.dialog.answer()) is not None:
             self.dialog = None
-            self.take(files.open_path(self.update, chosen) if chosen else self.update)
+            self.apply(files.open_path(self.update, chosen) if chosen else self.update)
         state = self.session.state
         held = self.drag is not None or any(along) or self.panel.playing is not None
         changed = self.session.tick(areas.measure_pane(state, self.places), held=held)
-        shown = self.messages_shown
+        shown = self.shown_notices
         self.watch()
-        return changed or self.messages_shown != shown or (state.display.blink and self.blinked(state))
+        return changed or self.shown_notices != shown or (state.display.blink and self.has_blinked(state))
 
     def watch(self) -> None:
         """Count frames, and keep messages on the picture for a while."""
@@ -114,14 +114,14 @@ class Controller:
         told = {id(message) for message in self.notices}
         new = [message for message in now.notices if id(message) not in told]
         self.frames, self.notices = frames, now.notices
-        entries = [*self.messages_shown, *((self.now + (LONGER if m.trouble else STAY), m) for m in new)]
+        entries = [*self.shown_notices, *((self.now + (LONGER if m.trouble else STAY), m) for m in new)]
         alive = [entry for entry in entries if entry[0] >= self.now]
         plain = [entry for entry in alive if not entry[1].trouble]
-        self.messages_shown = tuple(entry for entry in alive if entry not in plain[:-MOST])[-2 * MOST :]
+        self.shown_notices = tuple(entry for entry in alive if entry not in plain[:-MOST])[-2 * MOST :]
 
-    def blinked(self, state: State) -> bool:
+    def has_blinked(self, state: State) -> bool:
         """Whether the picture is one with the photograph that should be one without, or the other way round."""
-        return bool(self.picture_key) and self.picture_key != self.key_of_picture(state, self.places)
+        return bool(self.sources) and self.sources != self.list_sources(state, self.places)
 
     # ---- changes
 
@@ -130,7 +130,7 @@ class Controller:
         """A update to begin with."""
         return Update(self.session.state, self.panel)
 
-    def take(self, update: Update) -> None:
+    def apply(self, update: Update) -> None:
         """Let an update come true."""
         if update.state is not self.session.state:
             self.session.change(update.state)
@@ -142,7 +142,7 @@ class Controller:
 
     def send(self, command: Command) -> None:
         """Ask the worker, and remember what repeats it."""
-        self.take(files.note_command(self.update, command))
+        self.apply(files.note_command(self.update, command))
         self.session.send(command)
 
     def fulfil(self, request: WindowRequest) -> None:
@@ -153,9 +153,9 @@ class Controller:
             if self.restart:
                 self.restart()
         elif isinstance(request, AskForPath):
-            self.dialog = self.dialog or files.FileDialog.opened(request.folder)
+            self.dialog = self.dialog or files.FileDialog.ask(request.folder)
         else:
-            self.take(files.fulfil(self.update, request, self.image))
+            self.apply(files.fulfil(self.update, request, self.image))
 
     # ---- mouse and keys, in the window's units with y growing upwards
 
@@ -172,13 +172,13 @@ class Controller:
 
     def move(self, x: float, y: float) -> None:
         """The mouse is there; whatever it holds goes along."""
-        self.gui.pointed(x, y)
+        self.gui.move_pointer(x, y)
         self.pointer = self.at(x, y)
         if self.drag:
             update, self.drag = mouse.drag_to(self.update, self.drag, self.pointer, self.places)
-            self.take(update)
+            self.apply(update)
 
-    def stirs(self, before: Point | None) -> bool:
+    def needs_redraw(self, before: Point | None) -> bool:
         """Whether a movement of the mouse from a point may show: on widgets, and near what can be caught."""
         if self.gui.wants_mouse or self.gui.popup or self.session.state.display.crop:
             return True
@@ -189,14 +189,14 @@ class Controller:
     def leave(self) -> None:
         """The mouse has left the window; a widget that it holds keeps it."""
         if not self.buttons:
-            self.gui.gone()
+            self.gui.leave()
             self.pointer = None
 
     def press(self, x: float, y: float, button: int, modifiers: frozenset[str]) -> None:
         """A mouse button goes down."""
         self.buttons.add(button)
-        self.gui.pointed(x, y)
-        self.gui.pressed(button, True)
+        self.gui.move_pointer(x, y)
+        self.gui.press_button(button, True)
         name = mouse.BUTTONS.get(button)
         at = self.at(x, y)
         if name and self.drag is None and self.over_picture(at):
@@ -205,16 +205,16 @@ class Controller:
     def release(self, x: float, y: float, button: int) -> None:
         """A mouse button goes up."""
         self.buttons.discard(button)
-        self.gui.pointed(x, y)
-        self.gui.pressed(button, False)
+        self.gui.move_pointer(x, y)
+        self.gui.press_button(button, False)
         drag, self.drag = self.drag, None
         if drag and not drag.moved:
-            self.take(mouse.click(self.update, drag, self.places, self.cameras))
+            self.apply(mouse.click(self.update, drag, self.places, self.cameras))
 
     def scroll(self, x: float, y: float, notches: tuple[float, float]) -> None:
         """The wheel turns."""
         if self.over_picture(self.at(x, y)):
-            self.take(mouse.scroll(self.update, notches[1], lens=bool(self.modifiers & {"CTRL", "COMMAND"})))
+            self.apply(mouse.scroll(self.update, notches[1], lens=bool(self.modifiers & {"CTRL", "COMMAND"})))
         else:
             self.gui.wheel(*notches)
 
@@ -229,16 +229,16 @@ class Controller:
         elif not self.gui.wants_keys:
             action = keys.find_action(name, modifiers)
             if action:
-                self.take(actions.act(self.update, action))
+                self.apply(actions.act(self.update, action))
             elif name in keys.HELD:
                 self.held.add(name)
 
     def drop(self, paths: list[str]) -> None:
         """Files were dropped on the window."""
         for path in paths:
-            self.take(files.open_path(self.update, path))
+            self.apply(files.open_path(self.update, path))
 
-    def let_go(self) -> None:
+    def release_all(self) -> None:
         """The window has lost the keyboard: nothing is held any more."""
         self.held.clear()
         self.buttons.clear()
@@ -258,11 +258,11 @@ class Controller:
             self.frusta = (state.views, make_frusta(state.views))
         return self.frusta[1]
 
-    def key_of_picture(self, state: State, places: WindowAreas) -> tuple[Any, ...]:
+    def list_sources(self, state: State, places: WindowAreas) -> tuple[Any, ...]:
         """What the picture depends on."""
-        return (*(id(p.frame) for p in state.shown), id(state.photograph), self.seen(state).display, places.picture)
+        return (*(id(p.frame) for p in state.shown), id(state.photograph), self.blink(state).display, places.picture)
 
-    def seen(self, state: State) -> State:
+    def blink(self, state: State) -> State:
         """The state as it is shown just now: with a photograph that comes and goes."""
         if not state.display.blink:
             return state
@@ -272,12 +272,12 @@ class Controller:
     def compose(self, places: WindowAreas) -> None:
         """Put the picture together again where something that it depends on has changed."""
         state = self.session.state
-        key_of_picture = self.key_of_picture(state, places)
-        if key_of_picture == self.picture_key:
+        sources = self.list_sources(state, places)
+        if sources == self.sources:
             return
-        image = areas.compose(self.seen(state), places)
+        image = areas.compose(self.blink(state), places)
         if image is not None:
-            self.picture_key, self.image = key_of_picture, image
+            self.sources, self.image = sources, image
             self.canvas.upload(image)
 
     def draw(self) -> None:
@@ -295,7 +295,7 @@ class Controller:
         if self.panel.visible:
             update = panel.draw(update, places.window[1] / places.ratio, files.has_dialogs())
         self.gui.end()
-        self.take(update)
+        self.apply(update)
 
     def annotate(self, places: WindowAreas) -> None:
         """Lines and words over the picture."""
@@ -306,7 +306,7 @@ class Controller:
         captions.draw_names(state, places)
         captions.draw_status(state, places, len(self.pace.times))
         captions.draw_hint(state, places)
-        captions.draw_notices([told for _, told in self.messages_shown], places)
+        captions.draw_notices([told for _, told in self.shown_notices], places)
         if self.panel.help:
             captions.draw_help(places)
 

@@ -103,7 +103,7 @@ class FileDialog:
     open: Any
 
     @staticmethod
-    def opened(folder: bool) -> "FileDialog":
+    def ask(folder: bool) -> "FileDialog":
         """Ask for a file, or a folder."""
         dialogs = importlib.import_module("imgui_bundle").portable_file_dialogs
         title = "Open a folder of photographs" if folder else "Open a model, a mesh or a camera path"

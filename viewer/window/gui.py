@@ -45,15 +45,15 @@ class Gui:
         imgui.render()
         self.backend.render(imgui.get_draw_data())
 
-    def pointed(self, x: float, y: float) -> None:
+    def move_pointer(self, x: float, y: float) -> None:
         """The mouse is there: window coordinates, y growing upwards."""
         self.io.add_mouse_pos_event(x, self.window.get_size()[1] - y)
 
-    def gone(self) -> None:
+    def leave(self) -> None:
         """The mouse has left the window."""
         self.io.add_mouse_pos_event(-1e9, -1e9)
 
-    def pressed(self, button: int, down: bool) -> None:
+    def press_button(self, button: int, down: bool) -> None:
         """A mouse button, as pyglet numbers them: 1 left, 2 middle, 4 right."""
         number = {1: 0, 4: 1, 2: 2}.get(button)
         if number is not None:

@@ -89,7 +89,7 @@ def draw_display(update: Update) -> Update:
     if not widgets.section("Look"):
         return update
     now = update.state.display
-    mode = widgets.segments("mode", now.mode, tuple(MODES), 4)
+    mode = widgets.segments("mode", now.mode, tuple(MODES), 4, [mode.about for mode in MODES.values()])
     update = update.display(
         mode=mode,
         exposure=widgets.slider(EXPOSURE, now.exposure),

@@ -38,7 +38,7 @@ def draw_run(update: Update, pane: Pane) -> Update:
     assert progress is not None
     widgets.note(name_field(pane, update.state), panel_fields.pick_color(number))
     imgui.same_line()
-    widgets.note(f"{progress.life}  {progress.stage}", LIVES[progress.life])
+    widgets.note(f"{progress.life}  {progress.phase}", LIVES[progress.life])
     imgui.progress_bar(min(max(progress.share, 0.0), 1.0), imgui.ImVec2(-1, scale(16)), format_steps(progress))
     widgets.note(format_figures(progress))
     running, alive = progress.life == "running", progress.life in ("running", "paused")

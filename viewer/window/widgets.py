@@ -72,8 +72,8 @@ def choice(text: str, value: T, options: Sequence[T], shown: Callable[[T], str] 
     return value
 
 
-def segments(name: str, value: T, options: Sequence[T], columns: int = 0) -> T:
-    """One of several, all of them in sight as a row (or rows of `columns`) of buttons."""
+def segments(name: str, value: T, options: Sequence[T], columns: int = 0, hints: Sequence[str] = ()) -> T:
+    """One of several, all of them in sight as a row (or rows of `columns`) of buttons; a hint for each, if any."""
     columns = columns or len(options)
     gap = scale(3)
     width = (imgui.get_content_region_avail().x - gap * (columns - 1)) / columns
@@ -87,6 +87,8 @@ def segments(name: str, value: T, options: Sequence[T], columns: int = 0) -> T:
             imgui.push_style_color(imgui.Col_.button_hovered, to_rgba(ACCENT))
         if imgui.button(f"{option}##{name}", imgui.ImVec2(width, 0)):
             value = option
+        if hints and imgui.is_item_hovered():
+            imgui.set_tooltip(hints[i])
         if active:
             imgui.pop_style_color(2)
     imgui.pop_style_var()

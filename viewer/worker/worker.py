@@ -86,15 +86,15 @@ class Worker:
     def run(self) -> None:
         """Until the front end asks to quit or is gone; what is being learnt is saved then."""
         self.warm()
-        layer = self.guarded(numba.np.ufunc.parallel.threading_layer, "threads") or "unknown"
+        layer = self.guard(numba.np.ufunc.parallel.threading_layer, "threads") or "unknown"
         self.channel.report(WorkerStarted(name_device(self.device), f"{layer}, {torch.get_num_threads()} threads"))
         while not self.over and not self.channel.closed:
             for command in self.channel.take():
-                self.guarded(lambda command=command: self.obey(command), "")
-            if not self.over and not self.guarded(self.work, ""):
+                self.guard(lambda command=command: self.obey(command), "")
+            if not self.over and not self.guard(self.work, ""):
                 self.channel.wait(IDLE)
         for pane in self.fields.panes.values():
-            self.guarded(lambda pane=pane: self.keep(pane), pane.name)
+            self.guard(lambda pane=pane: self.keep(pane), pane.name)
         if self.film_writer:
             self.film_writer.stop()
 
@@ -105,7 +105,7 @@ class Worker:
         one = torch.ones(1, device=self.device)
         composite(one, torch.ones(1, 3, device=self.device), one, one, torch.tensor([0, 1], device=self.device))
 
-    def guarded(self, act: Callable[[], Any], who: str, pane: int | None = None) -> Any:
+    def guard(self, act: Callable[[], Any], who: str, pane: int | None = None) -> Any:
         """Do it; whatever goes wrong is told in one line, and everything else goes on."""
         try:
             return act()
@@ -222,7 +222,7 @@ class Worker:
         """The rest of them."""
         match command:
             case ScoreViews():
-                self.scorings.append(self.scoring(self.fields.pane(command.pane)))
+                self.scorings.append(self.score_views(self.fields.pane(command.pane)))
             case DrawFilm():
                 self.film(command)
             case StopFilm():
@@ -275,7 +275,7 @@ class Worker:
         if pane.learner:
             pane.learner.work.close()
 
-    def scoring(self, pane: OpenField) -> Iterator[None]:
+    def score_views(self, pane: OpenField) -> Iterator[None]:
         """Draw every photograph from a pane, small, and say how far off each is."""
         if not any(entry.view for entry in self.fields.views):
             raise ValueError("there are no photographs to compare with: open their data set first")

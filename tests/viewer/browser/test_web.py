@@ -144,7 +144,7 @@ def site():
 def join(site: web.SharedSession, number: int) -> Recorder:
     client = Recorder()
     client.client_id = number
-    site.joined(client, seen(pose(3.0, 3.0, 3.0), size=(40, 30)))
+    site.join(client, seen(pose(3.0, 3.0, 3.0), size=(40, 30)))
     return client
 
 
@@ -163,13 +163,13 @@ def test_pages_are_sent_to_the_eye_and_their_answer_is_no_movement(site):
     client = join(site, 1)
     site.tick()
     assert client.position == eye.position and client.look_at == navigation.find_pivot(eye) and client.fov == eye.fov
-    site.heard(1, seen(pose(3.0, 3.0, 3.0)))  # on its way there
+    site.take_camera(1, seen(pose(3.0, 3.0, 3.0)))  # on its way there
     assert site.session.state.eye == eye
     client.sent.clear()
     site.tick()
     assert not client.sent
-    site.heard(1, seen(navigation.make_camera(eye, (4, 3)).pose, fov=eye.fov))  # there; now it may move
-    site.heard(1, seen(pose(3.0, 3.0, 3.0)))
+    site.take_camera(1, seen(navigation.make_camera(eye, (4, 3)).pose, fov=eye.fov))  # there; now it may move
+    site.take_camera(1, seen(pose(3.0, 3.0, 3.0)))
     assert site.session.state.eye.position == pytest.approx((3.0, 3.0, 3.0))
 
 
@@ -177,7 +177,7 @@ def test_a_camera_that_is_nowhere_is_ignored(site):
     site.tick()
     eye = site.session.state.eye
     join(site, 1)
-    site.heard(1, replace(NORTH, position=(math.nan, 0.0, 0.0)))
+    site.take_camera(1, replace(NORTH, position=(math.nan, 0.0, 0.0)))
     assert site.session.state.eye == eye
 
 
@@ -186,7 +186,7 @@ def test_the_page_that_moved_last_wins_and_the_others_follow(site):
     site.tick()
     for browser in site.browsers.values():
         browser.placed = -math.inf  # long ago
-    site.heard(2, seen(pose(2.0, -2.0, 1.0), size=(60, 30)))
+    site.take_camera(2, seen(pose(2.0, -2.0, 1.0), size=(60, 30)))
     assert site.session.state.eye.position == pytest.approx((2.0, -2.0, 1.0))
     second.sent.clear()
     site.tick()
@@ -204,9 +204,9 @@ def test_a_view_stays_until_a_page_moves_away(site):
     site.tick()
     assert site.session.link.requests[-1].view == 0 and site.panel.view_list.value == "0: r_0 (train)"
     site.browsers[1].placed = -math.inf
-    site.heard(1, seen(cameras()[0].pose, fov=site.session.state.eye.fov))
+    site.take_camera(1, seen(cameras()[0].pose, fov=site.session.state.eye.fov))
     assert site.session.state.eye.view == 0
-    site.heard(1, seen(pose(2.5, -1.1, 1.5)))
+    site.take_camera(1, seen(pose(2.5, -1.1, 1.5)))
     site.tick()
     assert site.session.link.requests[-1].view is None and site.panel.view_list.value == "free"
 

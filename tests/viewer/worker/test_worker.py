@@ -67,14 +67,14 @@ def settings(tmp_path, **changes):
 
 def do(worker, *commands):
     for command in commands:
-        worker.guarded(lambda command=command: worker.obey(command), "")
+        worker.guard(lambda command=command: worker.obey(command), "")
 
 
 def until(worker, condition, slices=400):
     for _ in range(slices):
         if condition():
             return
-        worker.guarded(worker.work, "")
+        worker.guard(worker.work, "")
     raise AssertionError(f"not reached in {slices} slices; last reports: {worker.channel.reports[-5:]}")
 
 
@@ -335,7 +335,7 @@ def test_a_mistake_is_one_line_and_nothing_else_stops(worker, model, command, sa
     worker, post = worker
     do(worker, OpenModel(str(model)), command)
     for _ in range(3):
-        worker.guarded(worker.work, "")
+        worker.guard(worker.work, "")
     [text] = post.troubles()
     assert said in text and "\n" not in text and not text.startswith(("KeyError", "AttributeError", "AssertionError"))
     do(worker, request_of(post, 9))
@@ -382,7 +382,7 @@ def test_a_picture_that_fails_is_told_once_and_another_can_be_asked_for(worker, 
     do(worker, request_of(post))
     monkeypatch.setattr(frames_module, "draw_pass", lambda *_: 1 / 0)
     for _ in range(5):
-        worker.guarded(worker.work, "")
+        worker.guard(worker.work, "")
     assert post.troubles() == ["ZeroDivisionError: division by zero"]
     monkeypatch.undo()
     do(worker, request_of(post, 2))
@@ -391,5 +391,5 @@ def test_a_picture_that_fails_is_told_once_and_another_can_be_asked_for(worker, 
 
 def test_errors_are_told_on_one_line(worker):
     worker, post = worker
-    worker.guarded(lambda: open("/nowhere/at/all"), "")  # noqa: SIM115, PTH123
+    worker.guard(lambda: open("/nowhere/at/all"), "")  # noqa: SIM115, PTH123
     assert post.of(Notice)[-1].text == "/nowhere/at/all: No such file or directory"
