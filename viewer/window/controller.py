@@ -60,7 +60,7 @@ class Controller:
 
     def __init__(self, session: Session, window: Any, scale: float, restart: Callable[[], None] | None) -> None:
         self.session, self.window, self.scale, self.restart = session, window, scale, restart
-        self.gui, self.canvas = Gui(window, scale), PictureTexture()
+        self.gui, self.texture = Gui(window, scale), PictureTexture()
         self.panel = PanelState()
         self.drag: Drag | None = None
         self.held: set[str] = set()  # keys
@@ -69,7 +69,7 @@ class Controller:
         self.pointer: Point | None = None
         self.image: np.ndarray | None = None  # (H, W, 3) uint8, the picture without panel and lines
         self.sources: tuple[Any, ...] = ()  # what it was put together from
-        self.pace = FrameRate()
+        self.rate = FrameRate()
         self.now = time.monotonic()
         self.shown_notices: tuple[tuple[float, Notice], ...] = ()  # messages on the picture, and until when
         self.frames: tuple[FrameDrawn, ...] = ()  # that were counted
@@ -110,7 +110,7 @@ class Controller:
         now = self.session.state
         frames = tuple(pane.frame for pane in now.panes if pane.frame)
         known = {id(frame) for frame in self.frames}
-        self.pace = self.pace.at(self.now, int(any(id(frame) not in known for frame in frames)))
+        self.rate = self.rate.at(self.now, int(any(id(frame) not in known for frame in frames)))
         told = {id(message) for message in self.notices}
         new = [message for message in now.notices if id(message) not in told]
         self.frames, self.notices = frames, now.notices
@@ -127,7 +127,7 @@ class Controller:
 
     @property
     def update(self) -> Update:
-        """A update to begin with."""
+        """An update to begin with."""
         return Update(self.session.state, self.panel)
 
     def apply(self, update: Update) -> None:
@@ -278,7 +278,7 @@ class Controller:
         image = areas.compose(self.blink(state), places)
         if image is not None:
             self.sources, self.image = sources, image
-            self.canvas.upload(image)
+            self.texture.upload(image)
 
     def draw(self) -> None:
         """Everything, into the window's framebuffer."""
@@ -288,7 +288,7 @@ class Controller:
         if min(places.picture[2:]) > 0:
             self.compose(places)
         clear(places.window, GROUND)
-        self.canvas.draw(areas.place_texture(self.canvas.size, places))
+        self.texture.draw(areas.place_texture(self.texture.size, places))
         self.gui.begin()
         self.annotate(places)
         update = self.update
@@ -304,7 +304,7 @@ class Controller:
             self.update, places, self.cameras, mouse.find_lit_face(self.update, self.drag, self.pointer, places)
         )
         captions.draw_names(state, places)
-        captions.draw_status(state, places, len(self.pace.times))
+        captions.draw_status(state, places, len(self.rate.times))
         captions.draw_hint(state, places)
         captions.draw_notices([told for _, told in self.shown_notices], places)
         if self.panel.help:
@@ -312,5 +312,5 @@ class Controller:
 
     def close(self) -> None:
         """Give the GPU's memory back."""
-        self.canvas.close()
+        self.texture.close()
         self.gui.close()
