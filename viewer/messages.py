@@ -12,7 +12,7 @@ import numpy as np
 from render.camera import Camera
 
 RunState = Literal["running", "paused", "scoring", "done", "failed"]
-Box = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
+WorldBox = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
 PixelSize = tuple[int, int]  # width, height
 
 
@@ -31,7 +31,7 @@ class FrameRequest:
     focus: float = 1.0  # distance along the axis at which a thin lens is sharp, > 0
     exposure: float = 0.0  # stops
     background: tuple[float, float, float] | None = None  # None: the model's own
-    crop: Box | None = None  # nothing outside is drawn
+    crop: WorldBox | None = None  # nothing outside is drawn
     passes: int = 16  # samples per pixel to stop at, >= 1; the first goes through pixel centres
 
 
@@ -77,7 +77,7 @@ class Convert:
     to: str
     preset: str = "auto"
     steps: int = 0  # 0: the command's default
-    crop: Box | None = None  # world; baked into the result
+    crop: WorldBox | None = None  # world; baked into the result
     out: str = ""  # folder or model file; see `folder`
 
     def folder(self, name: str) -> str:
@@ -188,7 +188,7 @@ class FieldOpened:
     preset: str  # empty where unknown
     parameters: int
     model_bytes: int  # of the file, or of the file as it would be written now
-    box: Box  # world
+    box: WorldBox  # world
     to_input: tuple[tuple[float, ...], ...]  # 4 x 4 similarity, world to input coordinates of the data set
     background: tuple[float, float, float]
     scored: float | None = None  # dB, as the file's header says; None where it does not, and of a field that learns

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import tyro
 
+from distill.conversion import settings as conversion
 from distill.photographs.settings import Settings
 from render.looks import DRAWABLE
 from viewer.front.keyframes import Matrix
@@ -43,10 +44,9 @@ def repeat_training(data: str, settings: Settings) -> str:
 def repeat_conversion(model: str, to_input: Matrix, asked: Convert, name: str) -> str:
     """`convert-scene`, for what the window converted from the pane of this name; `to_input` (4 x 4) takes the world to
     input coordinates."""
-    crop = None if asked.crop is None else carry(asked.crop, to_input)
-    preset = None if asked.preset == "auto" else asked.preset
-    chosen = options(to=asked.to, preset=preset, out=asked.folder(name), crop=crop, steps=asked.steps or None)
-    return join("convert-scene", [model], chosen)
+    crop = () if asked.crop is None else (carry(asked.crop, to_input),)
+    settings = conversion.Settings(asked.to, asked.preset, Path(asked.folder(name)), crop=crop, steps=asked.steps)
+    return join("convert-scene", [model], words(settings)[1])
 
 
 def repeat_film(model: str, asked: DrawFilm, camera: Path) -> str:

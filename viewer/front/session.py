@@ -14,7 +14,6 @@ from viewer.front import navigation
 from viewer.front.controls import EXPOSURE, GAIN, PHOTOGRAPH, SAMPLES, WIPE
 from viewer.front.navigation import Eye
 from viewer.messages import (
-    Box,
     Command,
     CompareWith,
     FieldClosed,
@@ -32,6 +31,7 @@ from viewer.messages import (
     ViewScores,
     WorkerReport,
     WorkerStarted,
+    WorldBox,
     are_same,
 )
 
@@ -52,7 +52,7 @@ class DisplaySettings:
     gain: float = GAIN.usual  # of differences
     exposure: float = EXPOSURE.usual  # stops
     background: tuple[float, float, float] | None = None  # None: the models' own
-    crop: Box | None = None  # world
+    crop: WorldBox | None = None  # world
     truth: float = PHOTOGRAPH.usual  # how much of the photograph lies over the frame, 0 to 1
     blink: bool = False  # the photograph comes and goes
     show_box: bool = False

@@ -7,7 +7,7 @@ from typing import Literal
 from render.camera import Camera
 from viewer.front import actions, navigation
 from viewer.front.updates import Update
-from viewer.messages import Box
+from viewer.messages import WorldBox
 from viewer.window import areas, overlay
 from viewer.window.areas import Rectangle, WindowAreas
 from viewer.window.overlay import Frusta
@@ -34,7 +34,7 @@ class HeldFace:
     """A face of the crop box as it was when it was taken."""
 
     face: int
-    crop: Box
+    crop: WorldBox
     camera: Camera
 
 

@@ -1,7 +1,7 @@
 """Lines over a picture: scene box, axes, crop box with its handles, and the cameras of the views.
 
 Pixels are those of the camera that the picture was drawn with, from its top left corner. A face of a box is numbered as
-its coordinate in a `Box`: 0 1 2 are low x y z, 3 4 5 high x y z.
+its coordinate in a `WorldBox`: 0 1 2 are low x y z, 3 4 5 high x y z.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from PIL import ImageColor
 
 from render.camera import Camera, CameraBank, project
 from scenes import frusta
-from viewer.messages import Box, ViewCamera
+from viewer.messages import ViewCamera, WorldBox
 
 Pixel = tuple[float, float]
 Colour = tuple[int, int, int]
@@ -55,8 +55,8 @@ class Frusta:
 class Overlay:
     """What is drawn over a picture."""
 
-    box: Box | None = None  # with axes
-    crop: Box | None = None
+    box: WorldBox | None = None  # with axes
+    crop: WorldBox | None = None
     face: int | None = None  # of the crop box, under the pointer
     cameras: Frusta | None = None
     selected: int | None = None  # number of the view
@@ -110,20 +110,20 @@ def find_frustum(camera: Camera, cameras: Frusta, pixel: Pixel) -> int | None:
     return int(views[index[best] // len(frusta.PYRAMID)]) if distance[best] <= TOUCH else None
 
 
-def list_handles(camera: Camera, crop: Box) -> list[Handle]:
+def list_handles(camera: Camera, crop: WorldBox) -> list[Handle]:
     """The handles of a crop box that the camera sees: the middles of its faces."""
     pixels, depth = project(camera, torch.from_numpy(_middles(crop)))
     found = zip(range(6), pixels.tolist(), depth.tolist(), strict=True)
     return [Handle(face, (x, y), away) for face, (x, y), away in found if x == x and y == y and away > NEAR]
 
 
-def find_handle(camera: Camera, crop: Box, pixel: Pixel) -> int | None:
+def find_handle(camera: Camera, crop: WorldBox, pixel: Pixel) -> int | None:
     """The face whose handle is taken at a point, the nearest to the eye of those within `HANDLE` pixels; None: none."""
     near = [h for h in list_handles(camera, crop) if np.hypot(h.at[0] - pixel[0], h.at[1] - pixel[1]) <= HANDLE]
     return min(near, key=lambda h: h.depth).face if near else None
 
 
-def drag_face(crop: Box, face: int, camera: Camera, drag: tuple[Pixel, Pixel], scene: Box) -> Box:
+def drag_face(crop: WorldBox, face: int, camera: Camera, drag: tuple[Pixel, Pixel], scene: WorldBox) -> WorldBox:
     """The crop box after its face was dragged along its axis, so that the handle follows the pointer in the picture.
 
     `drag` goes from the pixel where the pointer took the handle to where it is now, and `crop` is the box as it was
@@ -149,7 +149,7 @@ def drag_face(crop: Box, face: int, camera: Camera, drag: tuple[Pixel, Pixel], s
     return _within(crop, face, crop[face] + shift, scene)
 
 
-def _within(crop: Box, face: int, value: float, scene: Box) -> Box:
+def _within(crop: WorldBox, face: int, value: float, scene: WorldBox) -> WorldBox:
     """The crop box with a face at a coordinate, in the scene box and not inside out."""
     axis = face % 3
     gap = THINNEST * (scene[axis + 3] - scene[axis])
@@ -261,7 +261,7 @@ def _tripod(corners: np.ndarray) -> np.ndarray:
     return np.stack([np.stack([corners[0]] * 3), corners[0] + length * np.eye(3)], 1)
 
 
-def _middles(box: Box) -> np.ndarray:
+def _middles(box: WorldBox) -> np.ndarray:
     """The middles (6, 3) of a box's faces."""
     low, high = np.array(box[:3]), np.array(box[3:])
     result = np.stack([(low + high) / 2] * 6)
@@ -270,5 +270,5 @@ def _middles(box: Box) -> np.ndarray:
     return result
 
 
-def _corners(box: Box) -> torch.Tensor:
+def _corners(box: WorldBox) -> torch.Tensor:
     return torch.tensor(box, dtype=torch.float64).view(2, 3)

@@ -12,7 +12,7 @@ from distill.photographs import job as training
 from render.model import LoadedModel, open_model
 from scenes.assemble import load
 from scenes.scene import ReadOptions
-from viewer.messages import Box, CompareWith, Convert, LearnFrom, Notice, WorkerReport
+from viewer.messages import CompareWith, Convert, LearnFrom, Notice, WorkerReport, WorldBox
 from viewer.worker.drawing import World, find_carry
 from viewer.worker.learner import Learner
 from viewer.worker.open_field import OpenField
@@ -92,7 +92,7 @@ class OpenFields:
         self.opened += 1
         return pane
 
-    def in_input(self, box: Box) -> Box:
+    def in_input(self, box: WorldBox) -> WorldBox:
         """A box of the world in input coordinates. ValueError where these are turned against each other."""
         assert self.world is not None
         back = torch.linalg.inv(self.world.transform)

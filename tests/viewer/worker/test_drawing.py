@@ -210,7 +210,7 @@ def test_what_was_opened_first_is_not_carried(model):
     assert torch.equal(find_carry(world, model.transform), torch.eye(4, dtype=torch.float64))
     assert carry_box(UNIT_BOX, torch.eye(4)).equal(UNIT_BOX)
     run = SimpleNamespace(
-        field=model.field, renderer=model.renderer, loss=SimpleNamespace(grid=model.grid),
+        field=model.field, renderer=model.renderer, source=SimpleNamespace(grid=model.grid),
         place=SimpleNamespace(transform=model.transform, box=UNIT_BOX, background=(1.0, 0.0, 1.0)),
     )  # fmt: skip
     live = FrameSource.of_learning(run, World.of_learning(run))

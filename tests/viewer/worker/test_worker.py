@@ -38,6 +38,7 @@ from viewer.messages import (
     WorkerStarted,
 )
 from viewer.worker import frames as frames_module
+from viewer.worker import pacing
 from viewer.worker.worker import Worker
 
 SMALL = (40, 30)
@@ -130,7 +131,8 @@ def test_only_the_newest_picture_is_finished(worker, model):
     assert {d.number for d in post.of(FrameDrawn)} == {2}
 
 
-def test_training_is_watched_paused_stepped_reset_and_finished(worker, tmp_path, data):
+def test_training_is_watched_paused_stepped_reset_and_finished(worker, tmp_path, data, monkeypatch):
+    monkeypatch.setattr(pacing, "SHARE", 1.0)  # or a slow first frame uses up the time for others
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path)))
     assert post.troubles() == []
