@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -10,14 +11,31 @@ from types import ModuleType
 # where another program keeps one of two cores busy it makes a training step ten times slower (docs/design.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-FILES = (p.stem for p in (Path(__file__).parent / "arch").glob("*.py"))
-NAMES = tuple(sorted(name for name in FILES if name != "__init__" and not name.endswith("_cuda")))
+
+def listed(folders: Iterable[str]) -> tuple[str, ...]:
+    """Names that the files of a package's folders register, sorted."""
+    stems = {path.stem for folder in folders for path in Path(folder).glob("*.py")}
+    return tuple(sorted(name for name in stems if name != "__init__" and not name.endswith("_cuda")))
+
+
+NAMES = listed([str(Path(__file__).parent / "arch")])  # architectures
 
 
 def module(name: str) -> ModuleType:
     """The file `fields/arch/NAME.py`: its `Config`, `PRESETS` and `Network`. ValueError, with the nearest name."""
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, 1, 0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no architecture is named {name!r}{hint} (there are: {', '.join(NAMES)})")
+    check_known("architecture", name, NAMES)
     return importlib.import_module(f"fields.arch.{name}")
+
+
+def head(name: str) -> ModuleType:
+    """The file `fields/heads/NAME.py`: its `Readout`. ValueError, with the nearest name."""
+    check_known("head", name, listed(importlib.import_module("fields.heads").__path__))
+    return importlib.import_module(f"fields.heads.{name}")
+
+
+def check_known(kind: str, name: str, names: tuple[str, ...]) -> None:
+    """ValueError, with the nearest name, where there is no file of that name."""
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1, 0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no {kind} is named {name!r}{hint} (there are: {', '.join(names)})")

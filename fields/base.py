@@ -1,4 +1,4 @@
-"""Architecture: what every file of fields/arch gives, a map from points to features."""
+"""The abstract types: an architecture maps points to features, a head gives them meaning, a volume or a signal."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fields.heads import Head, RadianceHead
+from fields.exponential import TruncatedExp
 from fields.operands import Operands
 
+FEATURES = 16  # F of architectures whose last layer may have any width
 Opacity = Callable[[Tensor], Tensor]  # (M, 3) unit box -> (M,) in [0, 1], of one sampling step; 0 where rays never go
 
 
@@ -22,6 +23,9 @@ class Architecture(nn.Module, ABC):
     Only `config`, `rate` and `features` must be given; the rest has an answer that says "nothing special".
     """
 
+    head: str = "radiance"  # what reads the features where nobody says: a file name of fields/heads
+    width: int = FEATURES  # features that it gives, F
+
     config: Any  # the frozen Config that the network has the shape of
     rate: float  # Adam's learning rate after warm-up, of everything that `rates` does not name, the head included
     rates: Mapping[str, float] = MappingProxyType({})  # of this network's parameters whose name begins so
@@ -31,11 +35,8 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """x (N, D) float32 in the unit box -> features (N, F), the first of which is log-density per scene unit."""
-
-    def head(self, generator: torch.Generator | None) -> Head:
-        """What gives the features their meaning."""
-        return RadianceHead(generator)
+        """x (N, D) float32 in the unit box -> features (N, F). They mean what the head says; all of this house's own
+        heads take the first for log-density per scene unit."""
 
     def penalty(self, generator: torch.Generator) -> Tensor:
         """() What a training step adds to the error of its pixels: the architecture's own regulariser, weighted. The
@@ -64,3 +65,52 @@ class Architecture(nn.Module, ABC):
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `stored`."""
         self.load_state_dict(tensors)
+
+
+class Head(nn.Module, ABC):
+    """What features mean. Final subclasses are named `Readout`, one in each file of fields/heads, and are a Volume or a
+    Signal. They are built as `Readout(width, config, generator)`: features that there are, the architecture's Config,
+    where both share sizes, and a generator as an architecture has it. ValueError where these do not fit."""
+
+    def operands(self) -> Operands | None:
+        """What the device functions in fields/heads/NAME_cuda.py read, as Architecture.operands: `density`, `color` and
+        their gradients."""
+        return None
+
+    def stored(self) -> dict[str, Tensor]:
+        """Tensors for the model file, as Architecture.stored."""
+        return self.state_dict()
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `stored`."""
+        self.load_state_dict(tensors)
+
+
+class Volume(Head):
+    """What a renderer can march: density, and colour by direction. Nobody else reads a column of the features."""
+
+    @abstractmethod
+    def log_density(self, features: Tensor) -> Tensor:
+        """(N, F) -> (N,) float32, of density per scene unit. Never depends on direction: occupancy, meshing and
+        distillation need that."""
+
+    def density(self, features: Tensor) -> Tensor:
+        """(N, F) -> sigma (N,) per scene unit, with a gradient that stays finite."""
+        return TruncatedExp.apply(self.log_density(features))  # type: ignore[return-value]
+
+    @abstractmethod
+    def color(self, features: Tensor, d: Tensor) -> Tensor:
+        """(N, F), unit directions (N, 3) -> RGB (N, 3) float32 in [0, 1], sRGB as in the photographs."""
+
+    @abstractmethod
+    def appearance(self, features: Tensor) -> Tensor:
+        """(N, F) -> (N, A): what `color` reads of the features. A student's may be drawn towards a teacher's where
+        there are as many."""
+
+
+class Signal(Head):
+    """What is read off point by point: an image, a distance, a video. No renderer marches it."""
+
+    @abstractmethod
+    def values(self, features: Tensor) -> Tensor:
+        """(N, F) -> (N, C) float32."""

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fields import fused
-from fields.base import Architecture
-from fields.heads import Head
+from fields.base import Architecture, Head, Signal, Volume
 from fields.space import Space
 
 
@@ -29,15 +28,31 @@ class Field(nn.Module):
         self.space = self.space.mapped(fn)
         return self
 
+    head: Head
+    space: Space
+
+    @property
+    def volume(self) -> Volume:
+        """The head, as what a renderer can march. ValueError where it is a signal."""
+        if not isinstance(self.head, Volume):
+            raise ValueError(f"{type(self.head).__module__} gives no density: it is no volume")
+        return self.head
+
+    def values(self, x: Tensor) -> Tensor:
+        """x (N, D) scene units -> (N, C), what a signal says there. ValueError where the head is a volume."""
+        if not isinstance(self.head, Signal):
+            raise ValueError(f"{type(self.head).__module__} gives density and colour: it is no signal")
+        return self.head.values(self.architecture.features(self.space.unit(x)))
+
     def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (N, 3) scene units -> sigma (N,) >= 0 per scene unit, features (N, F). Points outside the unit box get the
         density of its nearest point."""
         features = self.architecture.features(self.space.unit(x))
-        return self.head.density(features), features
+        return self.volume.density(features), features
 
     def color(self, features: Tensor, d: Tensor) -> Tensor:
         """Features (N, F), unit directions (N, 3) -> RGB (N, 3) in [0, 1]."""
-        return self.head.color(features, d)
+        return self.volume.color(features, d)
 
     def radiance(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3). In one kernel

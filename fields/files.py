@@ -1,9 +1,11 @@
 """One file is one field: safetensors with weights and occupancy bits, and a JSON header. No pickle, no code.
 
 Tensors: `weights.architecture.NAME` and `weights.head.NAME`, as the architecture and its head store themselves (8-bit
-or sparse where they are; of a half file, float32 parameters in float16), and `occupancy`, uint8: the (K, G^3 / 8) bits
-through zlib.
-Metadata: one entry `polyfield`, JSON, whose keys are the fields of `Header`.
+or sparse where they are; of a half file, float32 parameters in float16), and of a volume `occupancy`, uint8: the
+(K, G^3 / 8) bits through zlib.
+Metadata: one entry `polyfield`, JSON, whose keys are `version` and the fields of `Header`. Version 2 has no head but
+"radiance", which then means the architecture's own, a box as its space, and always a volume; it is still written where
+that is all there is to say, so that earlier versions open the file. In version 3 `head` is what it says.
 Sizes are checked against the header before anything is allocated; files are written beside and renamed.
 """
 
@@ -20,14 +22,17 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+import fields
+from fields.base import Volume
 from fields.field import Field
 from fields.shape import Shape
 from fields.space import Space
 
-VERSION = 2  # 2: occupancy through zlib
+VERSIONS = (2, 3)  # that are read; 2: occupancy through zlib; 3: heads by their names, contraction, time, signals
 KEY = "polyfield"
 LARGEST_HEADER = 16 << 20  # bytes
 LARGEST_FILE = 16 << 30  # bytes
+USUAL = {"half": False, "contraction": "none", "span": None}  # what the JSON leaves out
 HALF_END = 65504.0  # largest float16
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
@@ -43,7 +48,7 @@ class Header:
     architecture: str
     config: dict[str, Any]  # entries of the architecture's Config
     box: list[list[float]]  # low and high corner, scene units
-    step: float  # sampling step, scene units
+    step: float  # sampling step, scene units; of a signal, which is not sampled along rays, this and the next two are 0
     cone: float  # growth of steps with distance
     resolution: int  # occupancy cells per axis and cascade
     transform: list[list[float]]  # 4 x 4 similarity, input coordinates to scene units
@@ -53,19 +58,30 @@ class Header:
     provenance: dict[str, Any] = field(default_factory=dict)  # data, command line, versions, seed, date
     metrics: dict[str, Any] = field(default_factory=dict)
     thumbnail: str = ""  # PNG, base64
-    head: str = "radiance"
-    half: bool = False  # float32 parameters are float16 in the file; left out of the JSON where False
-    version: int = VERSION
+    head: str = ""  # a file name of fields/heads; empty: the architecture's own
+    half: bool = (
+        False  # float32 parameters are float16 in the file; this and the next are left out of the JSON if usual
+    )
+    contraction: str = "none"  # see Space
+    span: list[float] | None = None
 
     @property
     def shape(self) -> Shape:
         """The field's. ValueError or TypeError where there is no such shape."""
-        return Shape.from_record({"architecture": self.architecture, "config": self.config})
+        return Shape.from_record({"architecture": self.architecture, "config": self.config, "head": self.head})
 
     @property
     def space(self) -> Space:
         """The field's. ValueError where there is no such space."""
-        return Space(torch.tensor(self.box, device="cpu"))
+        span = None if self.span is None else (self.span[0], self.span[1])
+        return Space(torch.tensor(self.box, device="cpu"), self.contraction, span)
+
+    def record(self) -> dict[str, Any]:
+        """The JSON entry, in the lowest version that can say it."""
+        own = fields.module(self.architecture).Network.head
+        record = {k: v for k, v in asdict(self).items() if k not in USUAL or v != USUAL[k]} | {"head": self.head or own}
+        plain = record["head"] == own == "radiance" and "contraction" not in record and "span" not in record
+        return record | {"version": 2 if plain else 3}
 
     @property
     def scored(self) -> float | None:
@@ -81,7 +97,7 @@ class Model:
     """What a file holds."""
 
     field: Field
-    occupancy: Tensor  # (K, G^3 / 8) uint8
+    occupancy: Tensor  # (K, G^3 / 8) uint8; (0, 0) of a signal
     header: Header
 
 
@@ -120,12 +136,10 @@ def save(path: Path, model: Model) -> int:
     tensors = {k: v.detach().cpu().contiguous() for k, v in stored(model.field).items()}
     if model.header.half:
         tensors = halved(path, model.field, tensors)
-    packed = zlib.compress(model.occupancy.cpu().contiguous().numpy().tobytes(), 9)
-    tensors["occupancy"] = torch.frombuffer(bytearray(packed), dtype=torch.uint8)
-    record = asdict(model.header)
-    if not record["half"]:
-        del record["half"]  # earlier versions open the file
-    content = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
+    if isinstance(model.field.head, Volume):
+        packed = zlib.compress(model.occupancy.cpu().contiguous().numpy().tobytes(), 9)
+        tensors["occupancy"] = torch.frombuffer(bytearray(packed), dtype=torch.uint8)
+    content = safetensors.torch.save(tensors, {KEY: json.dumps(model.header.record(), allow_nan=False)})
     write_beside(path, content)
     return len(content)
 
@@ -195,12 +209,15 @@ def parse_header(path: Path, text: str | None) -> Header:
         record = json.loads(text)
     except json.JSONDecodeError as error:
         raise ModelError(f"{path}: header is not JSON: {error}") from None
-    version = record.get("version") if isinstance(record, dict) else None
+    version = record.pop("version", None) if isinstance(record, dict) else None
     if not isinstance(version, int) or version < 1:
         raise ModelError(f"{path}: header has no format version")
-    if version != VERSION:
-        what = "upgrade it" if version > VERSION else "an earlier one wrote this file: train it again"
-        raise ModelError(f"{path}: format version {version}; this Polyfield reads version {VERSION}: {what}")
+    if version not in VERSIONS:
+        what = "upgrade it" if version > VERSIONS[-1] else "an earlier one wrote this file: train it again"
+        wanted = " and ".join(map(str, VERSIONS))
+        raise ModelError(f"{path}: format version {version}; this Polyfield reads versions {wanted}: {what}")
+    if version == 2 and record.get("head") == "radiance":
+        del record["head"]  # the architecture's own
     try:
         return Header(**record)
     except TypeError as error:
@@ -213,17 +230,19 @@ def load(path: Path) -> Model:
         header = parse_header(path, (file.metadata() or {}).get(KEY))
         found = {name: described(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118
         wanted = {name: described(value) for name, value in skeleton(path, header).items()}
-        packed = found.pop("occupancy", None)
+        volume = header.resolution > 0  # as `skeleton` has checked
+        packed = found.pop("occupancy", None) if volume else None
         for name in sorted(wanted.keys() | found.keys()):
             if found.get(name) != wanted.get(name):
                 what = f"the header wants {wanted.get(name)} for a {header.architecture}"
                 raise ModelError(f"{path}: tensor '{name}' is {found.get(name)}; {what}")
-        if packed is None or not packed.startswith("U8 (") or packed.count(",") != 1:
+        if volume and (packed is None or not packed.startswith("U8 (") or packed.count(",") != 1):
             raise ModelError(f"{path}: tensor 'occupancy' is {packed}; wanted a row of U8")
         weights = {name: file.get_tensor(name) for name in wanted}
         if header.half:
             weights = widened(header, weights)
-        occupancy = unpacked(path, file.get_tensor("occupancy"), header)
+        nothing = torch.zeros(0, 0, dtype=torch.uint8)
+        occupancy = unpacked(path, file.get_tensor("occupancy"), header) if volume else nothing
     if not all(bool(torch.isfinite(w).all()) for w in weights.values() if w.is_floating_point()):
         raise ModelError(f"{path}: weights are not all finite numbers")
     result = header.shape.build(header.space, None)
@@ -238,8 +257,8 @@ def load(path: Path) -> Model:
 
 def widened(header: Header, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Inverse of `halved`."""
+    field = header.shape.outline(header.space)
     with torch.device("meta"):
-        field = header.shape.build(header.space, None)
         names = learnt(field, stored(field)).keys()
     return {name: value.float() if name in names else value for name, value in weights.items()}
 
@@ -273,16 +292,15 @@ def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
     """The tensors that a file must hold, without memory behind them; every entry of the header is checked here."""
     try:
         box, transform = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in (header.box, header.transform))
-        sound = box.shape == (2, 3) and transform.shape == (4, 4) and header.resolution in (32, 64, 128, 256)
+        field = header.shape.outline(header.space)
+        cells = (32, 64, 128, 256) if isinstance(field.head, Volume) else (0,)
+        sound = box.shape[-1] in (2, 3) and transform.shape == (4, 4) and header.resolution in cells
         scalars = torch.tensor([header.step, header.cone, *header.background], dtype=torch.float64, device="cpu")
         if not sound or not all(bool(torch.isfinite(v).all()) for v in (box, transform, scalars)):
             raise ValueError("header holds impossible numbers (step, cone, box, transform, background or resolution)")
-        if header.head != "radiance":
-            raise ValueError(f"head {header.head!r} is not known to this version")
         if not isinstance(header.half, bool):
             raise ValueError(f"half must be true or false, found {header.half!r}")
         with torch.device("meta"):
-            field = header.shape.build(header.space, None)
             return halved(path, field, stored(field)) if header.half else stored(field)
     except TypeError as error:
         raise ModelError(f"{path}: config does not fit architecture {header.architecture}: {error}") from None

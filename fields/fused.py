@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fields.backend import TRITON, repeats
-from fields.base import Architecture
-from fields.heads import Head
+from fields.base import Architecture, Head
 from fields.operands import Operands
 from fields.space import Space
 
@@ -57,9 +56,8 @@ def functions(kind: type) -> ModuleType | None:
 def fusible(field: Asked) -> bool:
     """Whether the field's architecture and head have what the kernels need."""
     parts = (field.architecture, field.head)
-    if field.space.dims != 3 or field.space.contraction != "none":
-        return False
-    return all(functions(type(part)) is not None and part.operands() is not None for part in parts)
+    known = all(functions(type(part)) is not None and part.operands() is not None for part in parts)
+    return known and field.space.dims == 3
 
 
 def suits(field: Asked, *points: Tensor) -> bool:
@@ -99,7 +97,7 @@ def kernels() -> Any:
 
 def placed(field: Asked, x: Tensor, d: Tensor, asking: Asking) -> Any:
     """The kernels' Points."""
-    return kernels().Points(x.contiguous(), d.contiguous(), field.space.center, field.space.side, asking.limit)
+    return kernels().Points(x.contiguous(), d.contiguous(), field.space, asking.limit)
 
 
 def converted(field: Asked, asking: Asking) -> tuple[list[Tensor], Any]:

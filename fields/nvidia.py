@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from fields.arch import hashgrid
-from fields.base import Architecture
+from fields.base import FEATURES, Architecture, Volume
 from fields.field import Field
-from fields.heads import FEATURES, Head, RadianceHead
+from fields.heads import radiance
 from fields.kernels.grid import PRIMES
 
 MISSING = (
@@ -40,7 +40,7 @@ def peer(field: Field) -> Field:
     """The same field on tinycudann, with weights of its own that begin as ours. ValueError where it is no hash grid
     under a radiance head."""
     own, head = field.architecture, field.head
-    if not isinstance(own, hashgrid.Network) or not isinstance(head, RadianceHead):
+    if not isinstance(own, hashgrid.Network) or not isinstance(head, radiance.Readout):
         raise ValueError("the NVIDIA peer is a hash grid under a radiance head: take --arch hashgrid")
     device = field.space.box.device
     return Field(Network(own), ColorHead(head), field.space.to("cpu")).to(device)
@@ -66,12 +66,10 @@ class Network(Architecture):
 
 
 @final
-class ColorHead(Head):
+class ColorHead(Volume):
     """Spherical harmonics and the colour network."""
 
-    width = FEATURES
-
-    def __init__(self, source: RadianceHead) -> None:
+    def __init__(self, source: radiance.Readout) -> None:
         super().__init__()
         weights = list(source.network.layers)
         self.harmonics = library().Encoding(3, {"otype": "SphericalHarmonics", "degree": 4})
@@ -79,8 +77,16 @@ class ColorHead(Head):
         self.network = library().Network(weights[0].shape[1], 3, shape | {"output_activation": "Sigmoid"})
         fill(self.network.params, [padded(weight) for weight in weights])
 
+    def log_density(self, features: Tensor) -> Tensor:
+        """See Volume."""
+        return features[:, 0].float()
+
+    def appearance(self, features: Tensor) -> Tensor:
+        """See Volume."""
+        return features[:, 1:]
+
     def color(self, features: Tensor, d: Tensor) -> Tensor:
-        """See Head. tinycudann wants directions in [0, 1]."""
+        """See Volume. tinycudann wants directions in [0, 1]."""
         harmonics = self.harmonics((d + 1) / 2).to(features.dtype)
         return self.network(torch.cat([features[:, 1:], harmonics], -1)).float()
 

@@ -32,3 +32,10 @@ def check_choice(owner: str, config: Any, **choices: tuple[Any, ...]) -> None:
         if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
             wanted = f"{', '.join(map(str, allowed[:-1]))} or {allowed[-1]}"
             raise ValueError(f"{owner}: {name} must be {wanted}, found {value!r}")
+
+
+def require(owner: str, config: Any, *names: str) -> None:
+    """ValueError where a Config lacks entries, such as "head modulated wants azimuths, bits of the architecture"."""
+    missing = [name for name in names if name not in {entry.name for entry in dataclasses.fields(config)}]
+    if missing:
+        raise ValueError(f"{owner} wants {', '.join(missing)} of the architecture, which has no such entries")

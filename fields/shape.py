@@ -8,7 +8,7 @@ import torch
 import fields
 from fields import fused
 from fields.backend import TRITON
-from fields.base import Architecture
+from fields.base import Architecture, Head
 from fields.field import Field
 from fields.space import CUBE, Space
 
@@ -23,7 +23,17 @@ class Shape:
 
     name: str  # architecture, a file name of fields/arch
     config: Any  # its Config
-    head: str = ""  # empty: the architecture's own
+    head: str = ""  # a file name of fields/heads; given as "", it becomes the architecture's own
+
+    def __post_init__(self) -> None:
+        if not self.head:
+            object.__setattr__(self, "head", fields.module(self.name).Network.head)
+
+    @staticmethod
+    def of(field: Field) -> "Shape":
+        """A field's, as it stands."""
+        files = (type(part).__module__.rpartition(".")[2] for part in (field.architecture, field.head))
+        return Shape(next(files), field.architecture.config, next(files))
 
     def network(self, dims: int, generator: torch.Generator | None) -> Architecture:
         """The architecture alone, of points with `dims` coordinates; without a generator its weights are about to be
@@ -33,7 +43,8 @@ class Shape:
     def build(self, space: Space, generator: torch.Generator | None) -> Field:
         """A new field, its weights drawn from the generator; without one they are about to be overwritten."""
         network = self.network(space.dims, generator)
-        return Field(network, network.head(generator), space)
+        head: Head = fields.head(self.head).Readout(network.width, self.config, generator)
+        return Field(network, head, space)
 
     def outline(self, space: Space = CUBE) -> Field:
         """The field without memory for it, on the meta device."""

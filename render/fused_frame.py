@@ -88,8 +88,9 @@ def draw(
         bits, march.blocks_of(bits, resolution), grid.box,
         march.lattice_of(len(bits), resolution, sampling.step, sampling.cone), field.space.center, field.space.side,
         network.tables, network.weights, network.fixed, head.weights, rgb, opacity, distance, counts,
-        parts.asks.features, parts.shows.color if sampling.colored else None, network.shape, head.shape,
-        resolution, len(bits), march.has_blocks(resolution), sampling.cone > 0, FAINT, *tile, WINDOW,
+        parts.asks.features, parts.shows.density, parts.shows.color if sampling.colored else None,
+        field.space.contraction == "sphere", network.shape, head.shape, resolution, len(bits),
+        march.has_blocks(resolution), sampling.cone > 0, FAINT, *tile, WINDOW,
         num_warps=warps,
     )  # fmt: skip
     return rgb, opacity, distance, counts

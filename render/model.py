@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from fields.base import Volume
 from fields.field import Field
 from fields.files import Header, ModelError, load
 from render.camera import Camera
@@ -42,6 +43,8 @@ def open_model(path: Path, device: torch.device) -> LoadedModel:
     """Read a model. ModelError where it is none; FileNotFoundError where nothing is there."""
     model = load(path)
     header = model.header
+    if not isinstance(model.field.head, Volume):
+        raise ModelError(f"{path}: holds a signal (head {header.shape.head!r}), no volume that could be rendered")
     box = torch.tensor(header.box, dtype=torch.float32)
     if len(model.occupancy) != cascades_for(box):
         raise ModelError(f"{path}: {len(model.occupancy)} occupancy cascades do not fit its box {header.box}")

@@ -72,7 +72,7 @@ def asked(name):
 
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_every_architecture_asks_ops_for_what_they_do_on_a_gpu(name, monkeypatch):
-    monkeypatch.setattr("fields.perceptron.SMALL_BLOCK", 16)  # rows that batches are padded to
+    monkeypatch.setattr("fields.layers.SMALL_BLOCK", 16)  # rows that batches are padded to
     want = asked(name)
     with triton_kernels(whole=False) as calls:
         got = asked(name)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from distill.conversion.active import HARD, HARD_RAYS, Active, hardest, newest
+from distill.conversion.edits import whole
 from distill.conversion.poses import Poses
 from distill.learning.budget import FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
@@ -84,8 +85,8 @@ class Distillation:
         self.low, self.high = math.log(FAINTEST / step), math.log(THICKEST / step)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Features first where both architectures give as many of them, then samples, then rays."""
-        alike = self.teacher.field.head.width == self.field.head.width
+        """Features first where both heads read as many of them for colour, then samples, then rays."""
+        alike = colored_by(self.teacher.field) == colored_by(self.field)
         losses = {"features": self.features, "samples": self.points, "rays": self.pixels}
         shares = {k: v for k, v in SHARES.items() if k in self.named and (alike or k != "features")}
         return tuple(Phase(name, share / sum(shares.values()), losses[name]) for name, share in shares.items())
@@ -137,16 +138,17 @@ class Distillation:
         lesson = self.lesson(index)
         with precision(lesson.rays.origins.device):
             _, features = self.field.density(lesson.samples.positions(lesson.rays))
-        got, want = features[:, 1:].float(), lesson.features[:, 1:].float()
+        got = self.field.volume.appearance(features).float()
+        want = self.teacher.field.volume.appearance(lesson.features).float()
         error = (lesson.weight @ (got - want).square() / variance(want, lesson.weight)).mean()
         return Loss(error + self.density_error(features, lesson), math.nan, len(lesson.rays), len(lesson.samples))
 
     def points(self, index: int) -> Loss:
         """Phase 2: what the fields say about points."""
         lesson = self.lesson(index)
-        _, features, rgb, want = self.asked(lesson)
+        sigma, features, rgb, want = self.asked(lesson)
         with torch.no_grad():
-            seen = self.seen(lesson, features[:, 0].float().exp(), rgb, want)
+            seen = self.seen(lesson, sigma, rgb, want)
         value = self.sample_error(self.learnt(lesson, seen), features, rgb, want)
         return Loss(value, mean_square(lesson, seen), len(lesson.rays), len(lesson.samples))
 
@@ -198,11 +200,12 @@ class Distillation:
         return lesson.weight @ color + self.density_error(features, lesson)
 
     def density_error(self, features: Tensor, lesson: Lesson) -> Tensor:
-        """() of log-densities F[0]: none where both are beyond the same bound, else towards the bound at most.
+        """() of log-densities: none where both are beyond the same bound, else towards the bound at most.
 
         The published clamp sits in the field itself, where it takes away the gradient of whoever is beyond it.
         """
-        got, want = features[:, 0].float(), lesson.features[:, 0].float()
+        got = self.field.volume.log_density(features)
+        want = self.teacher.field.volume.log_density(lesson.features)
         alike = (got <= self.low) & (want <= self.low) | (got >= self.high) & (want >= self.high)
         difference = torch.where(alike, 0.0, got - want.clamp(self.low, self.high))
         error = functional.huber_loss(difference, torch.zeros_like(difference), reduction="none")
@@ -240,10 +243,17 @@ def variance(values: Tensor, weight: Tensor) -> Tensor:
     return (weight @ (values - mean).square()).clamp(min=1e-4)
 
 
+def colored_by(field: Field) -> int:
+    """How many numbers of a point its head reads for colour."""
+    nothing = torch.zeros(0, field.architecture.width, device=field.space.box.device)
+    return field.volume.appearance(nothing).shape[1]
+
+
 def heritage(student: Field, teacher: Field) -> dict[str, Tensor]:
     """The teacher's head, where the student's has all the same parts; else nothing."""
-    ours, theirs = student.head.state_dict(), teacher.head.state_dict()
-    same = type(student.head) is type(teacher.head)
+    given = whole(teacher.head)
+    ours, theirs = student.head.state_dict(), given.state_dict()
+    same = type(student.head) is type(given)
     return theirs if same and {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()} else {}
 
 

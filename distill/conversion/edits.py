@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fields.base import Architecture
+from fields.base import Architecture, Head, Volume
 from fields.field import Field
 from fields.files import ModelError
 from fields.space import Space
@@ -71,7 +71,8 @@ def corners(boxes: list[tuple[float, ...]], device: torch.device) -> Tensor:
 
 @final
 class Edited(Architecture):
-    """Another network, whose log-density is GONE wherever the edits say. It stands for a teacher and is never saved.
+    """Another network, with one feature more: 1 where the edits remove what is there, else 0, for `Cut` to read. It
+    stands for a teacher and is never saved.
 
     Places are worked out in float64 and without matrix products: autocast would take those in 8 bits.
     """
@@ -85,9 +86,8 @@ class Edited(Architecture):
         """`space` is that of the field that this is for; transform (4, 4) float64, input to scene units."""
         super().__init__()
         self.inner, device = teacher.architecture, transform.device
-        self.config, self.rate = self.inner.config, self.inner.rate
+        self.config, self.rate, self.width = self.inner.config, self.inner.rate, self.inner.width + 1
         self.outer, self.within = space.to(torch.float64), teacher.space.to(torch.float64)
-        self.faintest = math.log(edits.min_density) if edits.min_density else -math.inf
         back = torch.linalg.inv(transform)
         self.register_buffer("linear", back[:3, :3], persistent=False)
         self.register_buffer("shift", back[:3, 3], persistent=False)
@@ -99,8 +99,7 @@ class Edited(Architecture):
         place = self.outer.scene(x.double())
         features = self.inner.features(self.within.unit(place).to(x.dtype))
         removed = self.removed((place[:, None] * self.linear).sum(-1) + self.shift)
-        removed |= features[:, 0].float() < self.faintest
-        return torch.cat([features[:, :1].masked_fill(removed[:, None], GONE), features[:, 1:]], -1)
+        return torch.cat([features, removed[:, None].to(features.dtype)], -1)
 
     def removed(self, points: Tensor) -> Tensor:
         """(N, 3) float64 input coordinates -> (N,) bool: outside the crop, or in an erased box."""
@@ -110,6 +109,33 @@ class Edited(Architecture):
         for low, high in self.erased:
             result |= ((points >= low) & (points <= high)).all(-1)
         return result
+
+
+@final
+class Cut(Volume):
+    """Another head, whose log-density is GONE where the last feature is 1, and where it is less than `faintest`."""
+
+    def __init__(self, inner: Volume, faintest: float) -> None:
+        super().__init__()
+        self.inner, self.faintest = inner, faintest
+
+    def log_density(self, features: Tensor) -> Tensor:
+        """See Volume."""
+        found = self.inner.log_density(features[:, :-1])
+        return found.masked_fill((features[:, -1] > 0) | (found < self.faintest), GONE)
+
+    def color(self, features: Tensor, d: Tensor) -> Tensor:
+        """See Volume."""
+        return self.inner.color(features[:, :-1], d)
+
+    def appearance(self, features: Tensor) -> Tensor:
+        """See Volume."""
+        return self.inner.appearance(features[:, :-1])
+
+
+def whole(head: Head) -> Head:
+    """The head that was cut, or the one given."""
+    return head.inner if isinstance(head, Cut) else head
 
 
 def edited(model: LoadedModel, edits: Edits) -> LoadedModel:
@@ -128,14 +154,15 @@ def edited(model: LoadedModel, edits: Edits) -> LoadedModel:
     kept = remaining(model.grid, edits, transform)[: cascades_for(box)]
     largest = math.inf
     if edits.min_density:
-        boxes_only = Edited(model.field, space, transform, replace(edits, min_density=0.0))
-        highest = densest(Field(boxes_only, model.field.head, space), kept, model.grid.resolution)
+        boxes_only = Field(Edited(model.field, space, transform, edits), Cut(model.field.volume, -math.inf), space)
+        highest = densest(boxes_only, kept, model.grid.resolution)
         largest = float(highest.max().exp())
         kept = coarsen(highest >= math.log(edits.min_density), model.grid.resolution) & kept
     if not bool(kept.any()):
         found = f"; the densest point that was found has {largest:.3g} per scene unit" if 0 < largest < math.inf else ""
         raise ValueError(f"{edits}: nothing of the model is left{found}")
-    field = Field(Edited(model.field, space, transform, edits), model.field.head, space)
+    faintest = math.log(edits.min_density) if edits.min_density else -math.inf
+    field = Field(Edited(model.field, space, transform, edits), Cut(model.field.volume, faintest), space)
     grid = OccupancyGrid(pack(kept), box, model.grid.resolution)
     header = replace(model.header, box=box.tolist())
     return replace(model, field=field.train(model.field.training), grid=grid, header=header)
@@ -249,6 +276,6 @@ def densest(field: Field, occupied: Tensor, resolution: int) -> Tensor:
                 jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
                 points = (places(part, resolution) + (corner + jitter) / 2) * side + 0.5 - 2.0**cascade / 2
                 with precision(part.device):
-                    found = field.density(points)[1][:, 0].float()
+                    found = field.volume.log_density(field.density(points)[1])
                 highest[cascade, part] = torch.maximum(highest[cascade, part], found)
     return highest

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fields.dense import Dense
 from fields.field import Field
-from fields.perceptron import Perceptron
+from fields.layers import Dense, Perceptron
 
 FIELD = "field"  # name of a field's own groups
 

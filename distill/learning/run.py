@@ -150,7 +150,7 @@ class Run:
     @property
     def shape(self) -> Shape:
         """The field's, as it stands."""
-        return Shape(self.recipe.architecture, self.field.architecture.config)
+        return Shape.of(self.field)
 
     @property
     def device(self) -> torch.device:
@@ -187,11 +187,10 @@ class Run:
 
     def header(self, metrics: dict[str, Any], thumbnail: bytes) -> Header:
         """The model file's header."""
-        place, grid, shape = self.place, self.source.grid, self.shape.record()
+        place, grid = self.place, self.source.grid
         return Header(
-            architecture=shape["architecture"],
-            config=shape["config"],
-            box=place.box.tolist(),
+            **self.shape.record(),
+            **self.field.space.record(),
             step=self.renderer.step,
             cone=self.renderer.cone,
             resolution=grid.resolution,

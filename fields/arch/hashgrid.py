@@ -6,11 +6,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from fields.base import Architecture
-from fields.heads import FEATURES
+from fields.base import FEATURES, Architecture
 from fields.kernels.grid import grid_encode, layout
+from fields.layers import Perceptron
 from fields.operands import Operands
-from fields.perceptron import Perceptron
 from fields.ranges import check, check_choice
 
 

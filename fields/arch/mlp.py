@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fields.base import Architecture
-from fields.dense import Dense, arithmetic, padded
+from fields.base import FEATURES, Architecture
 from fields.encodings import frequencies, octaves
-from fields.heads import FEATURES
+from fields.layers import Dense, arithmetic, padded
 from fields.operands import Operands
 from fields.ranges import check, check_choice
 

@@ -7,7 +7,7 @@ more than registers hold. SHAPE is (depth, width, skip, frequencies).
 import triton
 import triton.language as tl
 
-from fields.heads import FEATURES
+from fields.base import FEATURES
 from fields.kernels.tiles_cuda import linear, linear_grad, matrix_grad, wide
 from fields.kernels.wendland_cuda import sine
 

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fields.base import Architecture, Opacity
-from fields.heads import FEATURES
+from fields.base import FEATURES, Architecture, Opacity
 from fields.kernels.grid import grid_encode, layout
 from fields.kernels.rbf import rbf
 from fields.kernels.wendland import cell_lists, wendland
 from fields.kmeans import kmeans
+from fields.layers import Perceptron
 from fields.operands import Operands
-from fields.perceptron import Perceptron
 from fields.ranges import check, check_choice
 
 PLACED_AT = 0.1  # share of a run

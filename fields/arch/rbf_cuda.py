@@ -8,7 +8,7 @@ coefficients 0 where there are no kernels in space.
 import triton
 import triton.language as tl
 
-from fields.heads import FEATURES
+from fields.base import FEATURES
 from fields.kernels import wendland_cuda
 from fields.kernels.grid_cuda import encode
 from fields.kernels.grid_scatter_cuda import scatter

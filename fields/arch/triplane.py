@@ -8,11 +8,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from fields.base import Architecture
-from fields.heads import FEATURES
+from fields.base import FEATURES, Architecture
 from fields.kernels.planes import SPACE, layout, planes
+from fields.layers import Perceptron
 from fields.operands import Operands
-from fields.perceptron import Perceptron
 from fields.ranges import check, check_choice
 
 SHIFT = 1.0  # sigma = exp(raw - 1) (K-Planes, hybrid decoder)

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from fields.arch import triplane
-from fields.heads import FEATURES
+from fields.base import FEATURES
 from fields.kernels.planes_cuda import add, square, value
 from fields.kernels.tiles_cuda import linear, linear_grad, wide
 

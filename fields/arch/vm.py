@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fields.base import Architecture, Opacity
-from fields.heads import FEATURES
+from fields.base import FEATURES, Architecture, Opacity
 from fields.kernels.planes import LINES, SPACE, layout, planes
+from fields.layers import Perceptron
 from fields.operands import Operands
-from fields.perceptron import Perceptron
 from fields.ranges import check
 
 # sigma = exp(sum - SHIFT), a form of TensoRF's softplus(sum - 10): factors of zero, to which the L1 term drives, are

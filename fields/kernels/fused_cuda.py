@@ -1,10 +1,10 @@
 """The fused field, in Triton: encode, density network and colour network in one kernel forward, and one backward.
 
-The kernels know no architecture: they take the device functions `features`, `features_grad`, `color` and `color_grad`
-(fields/arch/NAME_cuda.py, fields/heads_cuda.py) as constants, and hand their operands on as tuples. Forward, a program
-takes one tile of BLOCK points. Backward, few programs stay and take tile after tile, each adding the gradients of the
-networks to sums of its own, which are added up at the end: no atomics, and the same result every time. Gradients of
-tables are added with atomics.
+The kernels know no architecture and no head: they take the device functions `features` (fields/arch/NAME_cuda.py),
+`density`, `color` (fields/heads/NAME_cuda.py) and their gradients as constants, and hand their operands on as tuples.
+Forward, a program takes one tile of BLOCK points. Backward, few programs stay and take tile after tile, each adding the
+gradients of the networks to sums of its own, which are added up at the end: no atomics, and the same result every time.
+Gradients of tables are added with atomics.
 
 The backward computes activations again but reads the features (N, W), kept in float32: 64 bytes a point there and back
 instead of another read of the tables, which is 512 bytes a point at sixteen levels of eight corners.
@@ -18,10 +18,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fields.kernels.tiles_cuda import column, wide
+from fields.kernels.space_cuda import unit
+from fields.kernels.tiles_cuda import wide
 from fields.operands import Operands
+from fields.space import Space
 
-LARGEST = tl.constexpr(15.0)  # as in fields/heads.py
 # Points and warps of a program, by bytes of a weight. Of hashgrid in halves for compute capability 9.0: forward 80
 # registers, so that 24 warps wait for memory at a time; backward 255, two programs, which wait at different barriers.
 FORWARD = {2: (64, 8), 4: (16, 4)}  # float32 is for comparisons: its products are slow, and large tiles compile slowly
@@ -35,9 +36,13 @@ class Points:
 
     x: Tensor  # (N, 3) float32, scene units, row by row
     d: Tensor  # (N, 3) float32, unit directions, row by row; not read where only density is asked
-    center: Tensor  # (3,) float32, of the field's box
-    side: Tensor  # () float32, its longest side
+    space: Space  # the field's, of three coordinates
     limit: Tensor | None = None  # () int64: points from there on are not asked and get zeros; None: all are asked
+
+    @property
+    def sphere(self) -> bool:
+        """Whether the space is contracted, a constant of the kernels."""
+        return self.space.contraction == "sphere"
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Parts:
     network: Operands
     head: Operands
     asks: ModuleType  # features, features_grad
-    shows: ModuleType  # color, color_grad
+    shows: ModuleType  # density, color, and their gradients
 
 
 @triton.jit
@@ -65,27 +70,20 @@ def triple(pointer, i, live):
     return tl.load(at, live, 0.0), tl.load(at + 1, live, 0.0), tl.load(at + 2, live, 0.0)
 
 
-@triton.jit
-def placed(x, center, side, i, live):
-    """Points (BLOCK,) in the unit box."""
-    px, py, pz = triple(x, i, live)
-    scale = tl.load(side)
-    px = (px - tl.load(center)) / scale + 0.5
-    return px, (py - tl.load(center + 1)) / scale + 0.5, (pz - tl.load(center + 2)) / scale + 0.5
-
-
 @triton.jit(do_not_specialize=["count"])
 def radiance_kernel(
     x, d, center, side, limit, count, sigma, rgb, kept, tables, weights, fixed, head,
-    FEATURES: tl.constexpr, COLOR: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr, BLOCK: tl.constexpr,
+    FEATURES: tl.constexpr, DENSITY: tl.constexpr, COLOR: tl.constexpr, SPHERE: tl.constexpr, SHAPE: tl.constexpr,
+    HEAD: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One tile: points (N, 3) and directions (N, 3) -> sigma (N,), rgb (N, 3); features (N, W) into `kept` if given."""
     i, end = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), ending(count, limit)
     live = i < end
-    density = tl.zeros([BLOCK], tl.float32)
-    red, green, blue = density, density, density
+    solid = tl.zeros([BLOCK], tl.float32)
+    red, green, blue = solid, solid, solid
     if tl.program_id(0) * BLOCK < end:
-        px, py, pz = placed(x, center, side, i, live)
+        px, py, pz = triple(x, i, live)
+        px, py, pz = unit(px, py, pz, center, side, SPHERE)
         f = FEATURES(px, py, pz, live, tables, weights, fixed, SHAPE)  # (BLOCK, W)
         if kept is not None:
             W: tl.constexpr = f.shape[1]
@@ -93,9 +91,9 @@ def radiance_kernel(
             tl.store(kept + place, f, live[:, None])
         dx, dy, dz = triple(d, i, live)
         red, green, blue = COLOR(f, dx, dy, dz, live, head, HEAD)
-        density = tl.exp(column(f, 0))
+        solid = DENSITY(f, live, head, HEAD)
     inside, at = i < count, rgb + i.to(tl.int64) * 3
-    tl.store(sigma + i, tl.where(live, density, 0.0), inside)
+    tl.store(sigma + i, tl.where(live, solid, 0.0), inside)
     tl.store(at, tl.where(live, red, 0.0), inside)
     tl.store(at + 1, tl.where(live, green, 0.0), inside)
     tl.store(at + 2, tl.where(live, blue, 0.0), inside)
@@ -103,17 +101,19 @@ def radiance_kernel(
 
 @triton.jit(do_not_specialize=["count"])
 def thickness_kernel(
-    x, center, side, limit, count, sigma, tables, weights, fixed,
-    FEATURES: tl.constexpr, SHAPE: tl.constexpr, BLOCK: tl.constexpr,
+    x, center, side, limit, count, sigma, tables, weights, fixed, head,
+    FEATURES: tl.constexpr, DENSITY: tl.constexpr, SPHERE: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One tile: points (N, 3) -> sigma (N,)."""
     i, end = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), ending(count, limit)
     live = i < end
-    density = tl.zeros([BLOCK], tl.float32)
+    solid = tl.zeros([BLOCK], tl.float32)
     if tl.program_id(0) * BLOCK < end:
-        px, py, pz = placed(x, center, side, i, live)
-        density = tl.exp(column(FEATURES(px, py, pz, live, tables, weights, fixed, SHAPE), 0))
-    tl.store(sigma + i, tl.where(live, density, 0.0), i < count)
+        px, py, pz = triple(x, i, live)
+        px, py, pz = unit(px, py, pz, center, side, SPHERE)
+        solid = DENSITY(FEATURES(px, py, pz, live, tables, weights, fixed, SHAPE), live, head, HEAD)
+    tl.store(sigma + i, tl.where(live, solid, 0.0), i < count)
 
 
 @triton.jit
@@ -147,9 +147,9 @@ def moved(pointers, by):
 @triton.jit(do_not_specialize=["count"])
 def radiance_grad_kernel(
     x, d, center, side, limit, count, for_sigma, for_rgb, kept, tables, weights, fixed, head, table_grads, sums,
-    FEATURES_GRAD: tl.constexpr, COLOR_GRAD: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr,
-    SIZES: tl.constexpr, HEAD_SIZES: tl.constexpr, TOTAL: tl.constexpr, W: tl.constexpr,
-    BLOCK: tl.constexpr,
+    FEATURES_GRAD: tl.constexpr, DENSITY_GRAD: tl.constexpr, COLOR_GRAD: tl.constexpr, SPHERE: tl.constexpr,
+    SHAPE: tl.constexpr, HEAD: tl.constexpr, SIZES: tl.constexpr, HEAD_SIZES: tl.constexpr, TOTAL: tl.constexpr,
+    W: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Tiles p, p + programs, ...: dL/dsigma (N,) and dL/drgb (N, 3) -> gradients of tables, and this program's row of
     `sums` (programs, TOTAL), those of the network's weights and the head's. Tiles without a gradient are not read."""
@@ -161,18 +161,18 @@ def radiance_grad_kernel(
         head_grads = split(weight_grads[len(SIZES)], HEAD_SIZES)
         i = tile * BLOCK + tl.arange(0, BLOCK)
         live = i < end
-        density = tl.load(for_sigma + i, live, 0.0)  # (BLOCK,)
+        solid = tl.load(for_sigma + i, live, 0.0)  # (BLOCK,)
         red, green, blue = triple(for_rgb, i, live)
-        pushed = (density != 0) | (red != 0) | (green != 0) | (blue != 0)  # not-a-numbers too
+        pushed = (solid != 0) | (red != 0) | (green != 0) | (blue != 0)  # not-a-numbers too
         if tl.max(pushed.to(tl.int32), 0) > 0:
             tl.debug_barrier()  # sums of the last tile are written
             f = tl.load(kept + i.to(tl.int64)[:, None] * W + places, live[:, None], 0.0)  # (BLOCK, W)
             dx, dy, dz = triple(d, i, live)
             weights_now = moved(head, zero)
             pull = COLOR_GRAD(f, dx, dy, dz, live, red, green, blue, weights_now, head_grads, HEAD)  # (BLOCK, W)
-            slope = density * tl.exp(tl.minimum(tl.maximum(column(f, 0), -LARGEST), LARGEST))
-            pull = tl.where(places == 0, slope[:, None], pull)
-            px, py, pz = placed(x, center, side, i, live)
+            pull += DENSITY_GRAD(f, live, solid, weights_now, head_grads, HEAD)
+            px, py, pz = triple(x, i, live)
+            px, py, pz = unit(px, py, pz, center, side, SPHERE)
             FEATURES_GRAD(
                 px, py, pz, live, pull, tables, moved(weights, zero), moved(fixed, zero), table_grads, weight_grads,
                 SHAPE,
@@ -192,9 +192,10 @@ def radiance(points: Points, parts: Parts, *, keep: bool) -> tuple[Tensor, Tenso
     kept = points.x.new_empty(count, wide(network.width)) if keep else None
     if count:
         radiance_kernel[(triton.cdiv(count, block),)](
-            points.x, points.d, points.center, points.side, points.limit, count, sigma, rgb, kept,
+            points.x, points.d, points.space.center, points.space.side, points.limit, count, sigma, rgb, kept,
             network.tables, network.weights, network.fixed, parts.head.weights,
-            parts.asks.features, parts.shows.color, network.shape, parts.head.shape, block, num_warps=warps,
+            parts.asks.features, parts.shows.density, parts.shows.color, points.sphere, network.shape,
+            parts.head.shape, block, num_warps=warps,
         )  # fmt: skip
     return sigma, rgb, kept
 
@@ -205,9 +206,10 @@ def thickness(points: Points, parts: Parts) -> Tensor:
     sigma = points.x.new_empty(count)
     if count:
         thickness_kernel[(triton.cdiv(count, block),)](
-            points.x, points.center, points.side, points.limit, count, sigma,
-            network.tables, network.weights, network.fixed,
-            parts.asks.features, network.shape, block, num_warps=warps,
+            points.x, points.space.center, points.space.side, points.limit, count, sigma,
+            network.tables, network.weights, network.fixed, parts.head.weights,
+            parts.asks.features, parts.shows.density, points.sphere, network.shape, parts.head.shape, block,
+            num_warps=warps,
         )  # fmt: skip
     return sigma
 
@@ -222,11 +224,11 @@ def radiance_grad(points: Points, parts: Parts, kept: Tensor, for_sigma: Tensor,
     sums = points.x.new_empty(programs, sum(sizes) + sum(head_sizes))
     if count:
         radiance_grad_kernel[(programs,)](
-            points.x, points.d, points.center, points.side, points.limit, count,
+            points.x, points.d, points.space.center, points.space.side, points.limit, count,
             for_sigma.contiguous(), for_rgb.contiguous(), kept,
             network.tables, network.weights, network.fixed, parts.head.weights, table_grads, sums,
-            parts.asks.features_grad, parts.shows.color_grad, network.shape, parts.head.shape,
-            sizes, head_sizes, sums.shape[1], kept.shape[1], block, num_warps=warps,
+            parts.asks.features_grad, parts.shows.density_grad, parts.shows.color_grad, points.sphere, network.shape,
+            parts.head.shape, sizes, head_sizes, sums.shape[1], kept.shape[1], block, num_warps=warps,
         )  # fmt: skip
     rows = sums.sum(0).split(sizes + head_sizes)
     learnt = (*network.weights, *parts.head.weights)

@@ -5,14 +5,14 @@ each has STEPS samples in occupied cells to show, or no more; rays that have end
 a queue at once, so that the tile of RAYS x STEPS points that is then asked is nearly always full. What is known of a
 ray's next intervals are bits: bit b of `mask` tells whether interval k + b is a sample, for b below `known`.
 
-The kernel knows no architecture: it takes device functions as constants, as fields/kernels/fused_cuda.py does. COLOR
-may be None: then only opacity and distance are drawn.
+The kernel knows no architecture and no head: it takes device functions as constants, as fields/kernels/fused_cuda.py
+does. COLOR may be None: then only opacity and distance are drawn.
 """
 
 import triton
 import triton.language as tl
 
-from fields.kernels.tiles_cuda import column
+from fields.kernels.space_cuda import unit
 from render.kernels.composite_cuda import alpha
 from render.kernels.march_cuda import (
     COUNTABLE,
@@ -161,9 +161,9 @@ def hand_back(pixel, write, light, looked, red, green, blue, far, asked, rgb, op
 def frame_kernel(
     rays, places, width, height, origins, directions, lens, near, opaque, queue, bits, blocks, box, lattice, center,
     side, tables, weights, fixed, head, rgb, opacity, distance, counts,
-    FEATURES: tl.constexpr, COLOR: tl.constexpr, SHAPE: tl.constexpr, HEAD: tl.constexpr, G: tl.constexpr,
-    CASCADES: tl.constexpr, BLOCKS: tl.constexpr, CONE: tl.constexpr, FAINT: tl.constexpr,
-    RAYS: tl.constexpr, STEPS: tl.constexpr, WINDOW: tl.constexpr,
+    FEATURES: tl.constexpr, DENSITY: tl.constexpr, COLOR: tl.constexpr, SPHERE: tl.constexpr, SHAPE: tl.constexpr,
+    HEAD: tl.constexpr, G: tl.constexpr, CASCADES: tl.constexpr, BLOCKS: tl.constexpr, CONE: tl.constexpr,
+    FAINT: tl.constexpr, RAYS: tl.constexpr, STEPS: tl.constexpr, WINDOW: tl.constexpr,
 ):  # fmt: skip
     """Takes rays from the queue, `places` of them, until there are none. `opaque` is the optical thickness at which a
     ray ends."""
@@ -173,7 +173,7 @@ def frame_kernel(
     enter, leave, k, thickness, looked = zero, zero, zero, zero, zero  # thickness: of what lies in front
     red, green, blue, far = zero, zero, zero, zero
     known, mask, asked, ended = pixel + 1, pixel + 1, pixel + 1, pixel < 0
-    scale, more, busy = 1.0 / tl.load(side), places > 0, places > 0
+    more, busy = places > 0, places > 0
     while busy:
         seeking = busy
         while seeking:
@@ -210,12 +210,12 @@ def frame_kernel(
         if tl.max(mask) > 0:
             t, dt, there = picked(k, mask, lattice, CONE, STEPS)  # (RAYS, STEPS)
             live = tl.reshape(there, [BLOCK])
-            x = tl.reshape((ox[:, None] + t * dx[:, None] - tl.load(center)) * scale + 0.5, [BLOCK])
-            y = tl.reshape((oy[:, None] + t * dy[:, None] - tl.load(center + 1)) * scale + 0.5, [BLOCK])
-            z = tl.reshape((oz[:, None] + t * dz[:, None] - tl.load(center + 2)) * scale + 0.5, [BLOCK])
+            x, y, z = ox[:, None] + t * dx[:, None], oy[:, None] + t * dy[:, None], oz[:, None] + t * dz[:, None]
+            x, y, z = unit(x, y, z, center, side, SPHERE)
+            x, y, z = tl.reshape(x, [BLOCK]), tl.reshape(y, [BLOCK]), tl.reshape(z, [BLOCK])
             none = tl.minimum(tl.max(asked), 0)  # 0, as only the run knows: no address is kept from tile to tile
             f = FEATURES(x, y, z, live, moved(tables, none), moved(weights, none), moved(fixed, none), SHAPE)
-            tau = tl.reshape(tl.exp(column(f, 0)), [RAYS, STEPS]) * dt
+            tau = tl.reshape(DENSITY(f, live, moved(head, none), HEAD), [RAYS, STEPS]) * dt
             tau = tl.where(there, tl.minimum(tau, DENSEST), 0.0)
             w = tl.exp(tl.cumsum(tau, 1) * -1.0 + tau - thickness[:, None]) * alpha(tau)
             far, asked = far + tl.sum(w * t, 1), asked + tl.sum(there.to(tl.int32), 1)

@@ -27,7 +27,7 @@ def test_shapes_ranges_and_types(name, points, generator):
     sigma, features = field.density(x)
     rgb = field.color(features, d)
     assert sigma.shape == (points,)
-    assert features.shape == (points, field.head.width)
+    assert features.shape == (points, field.architecture.width)
     assert rgb.shape == (points, 3)
     assert sigma.dtype == rgb.dtype == torch.float32
     assert bool((sigma >= 0).all())

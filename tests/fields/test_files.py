@@ -47,7 +47,7 @@ def rewritten(path: Path, model: Model, tensors=None, header=None) -> Path:
 
 
 def record(model, **changes):
-    return {**files.asdict(model.header), **changes}
+    return {**model.header.record(), **changes}
 
 
 def test_everything_comes_back(model, saved):
@@ -82,7 +82,11 @@ def test_pickles_are_not_opened(tmp_path):
 
 @pytest.mark.parametrize("length", [640, 896, 1152, 1408])
 def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path, length):
-    text = json.dumps({"__metadata__": {files.KEY: json.dumps({"version": files.VERSION + 1})}}).encode().ljust(length)
+    text = (
+        json.dumps({"__metadata__": {files.KEY: json.dumps({"version": files.VERSIONS[-1] + 1})}})
+        .encode()
+        .ljust(length)
+    )
     (tmp_path / "m").write_bytes(struct.pack("<Q", len(text)) + text)
     with pytest.raises(ModelError, match="upgrade it"):
         load(tmp_path / "m")
@@ -95,8 +99,8 @@ def test_enormous_header_is_refused_before_it_is_read(tmp_path):
 
 
 def test_newer_version(model, tmp_path):
-    path = rewritten(tmp_path / "m", model, header=record(model, version=files.VERSION + 1))
-    with pytest.raises(ModelError, match=r"format version 3; this Polyfield reads version 2: upgrade"):
+    path = rewritten(tmp_path / "m", model, header=record(model, version=files.VERSIONS[-1] + 1))
+    with pytest.raises(ModelError, match=r"format version 4; this Polyfield reads versions 2 and 3: upgrade"):
         load(path)
     path = rewritten(tmp_path / "m", model, header=record(model, version=1))
     with pytest.raises(ModelError, match=r"format version 1; .* an earlier one wrote this file"):
@@ -127,7 +131,7 @@ def test_damaged_occupancy(model, tmp_path):
         ({"architecture": "octree"}, "no architecture is named 'octree'"),
         ({"config": {"levels": 99}}, "levels must be a whole number from 1 to 32, found 99"),
         ({"config": {"depth": 9}}, "depth"),
-        ({"head": "sdf"}, "head 'sdf' is not known"),
+        ({"head": "sdf"}, "no head is named 'sdf'"),
         ({"step": float("nan")}, "impossible numbers"),
         ({"resolution": 10**6}, "impossible numbers"),
         ({"version": "one"}, "no format version"),

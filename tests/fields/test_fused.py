@@ -11,9 +11,9 @@ from torch import nn
 
 import fields
 from fields import fused
-from fields.base import Architecture
+from fields.base import FEATURES, Architecture
 from fields.field import Field
-from fields.heads import FEATURES
+from fields.heads import radiance
 from fields.kernels.tiles_cuda import linear_grad, matrix
 from fields.operands import Operands
 from fields.shape import Shape, preset
@@ -89,7 +89,7 @@ def made(name, generator, device):
     """A field whose parameters are of a size at which every one matters."""
     if name in {"toy", "bare"}:
         network = {"toy": Linear, "bare": Bare}[name](generator)
-        field = Field(network, network.head(generator), Space(BOX))
+        field = Field(network, radiance.Readout(FEATURES, None, generator), Space(BOX))
     else:
         name, size, changes = SHAPES[name]
         shape = Shape(name, dataclasses.replace(preset(name, size).config, **changes))

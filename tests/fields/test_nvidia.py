@@ -10,8 +10,9 @@ from torch import nn
 
 from fields import nvidia
 from fields.arch import hashgrid
+from fields.base import FEATURES
 from fields.field import Field
-from fields.heads import RadianceHead
+from fields.heads import radiance
 from fields.space import Space
 
 CONFIG = hashgrid.Config(levels=4, channels=4, table_bits=12, coarsest=6, finest=40, width=32)
@@ -28,7 +29,7 @@ def ours(generator):
     network = hashgrid.Network(CONFIG, 3, generator)
     with torch.no_grad():
         network.table.copy_(torch.randn(network.table.shape, generator=generator))
-    return Field(network, RadianceHead(generator), Space(BOX))
+    return Field(network, radiance.Readout(FEATURES, None, generator), Space(BOX))
 
 
 def test_weights_arrive_where_the_peer_reads_them(stand_in, ours, generator):
@@ -67,4 +68,4 @@ def test_other_fields_have_no_peer(stand_in, generator):
 
     network = mlp.Network(mlp.PRESETS["tiny"], 3, generator)
     with pytest.raises(ValueError, match="take --arch hashgrid"):
-        nvidia.peer(Field(network, RadianceHead(generator), Space(BOX)))
+        nvidia.peer(Field(network, radiance.Readout(FEATURES, None, generator), Space(BOX)))

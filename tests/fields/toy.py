@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fields.base import Architecture, Opacity
-from fields.heads import FEATURES
+from fields.base import FEATURES, Architecture, Opacity
 from fields.ranges import check
 
 

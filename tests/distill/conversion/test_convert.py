@@ -16,9 +16,9 @@ from distill.conversion.active import HARD, HARD_RAYS, Active
 from distill.conversion.distillation import DENSITY, Distillation, Lesson, inherit
 from distill.learning.budget import FIRST_RAYS
 from distill.learning.fit import Optimization, Schedule, fit
-from fields.base import Architecture
+from fields.base import FEATURES, Architecture
 from fields.field import Field
-from fields.heads import FEATURES, RadianceHead
+from fields.heads import radiance
 from fields.shape import preset
 from fields.space import CUBE
 from render.occupancy import OccupancyGrid, pack
@@ -55,7 +55,7 @@ def ball_grid():
 
 
 def teacher():
-    head = RadianceHead(torch.Generator().manual_seed(1))
+    head = radiance.Readout(FEATURES, None, torch.Generator().manual_seed(1))
     with torch.no_grad():
         for layer in head.network.layers:
             layer.mul_(2)  # colours that differ
@@ -179,7 +179,7 @@ def test_samples_are_those_that_the_teachers_light_reaches():
 
 
 def test_phases_are_three_where_widths_agree_and_two_where_they_do_not():
-    assert student("voxels").head.width != student().head.width
+    assert student("voxels").architecture.width != student().architecture.width
     names = [p.name for p in distillation(student()).phases()]
     assert names == ["features", "samples", "rays"]
     fewer = distillation(student("voxels")).phases()
@@ -203,7 +203,7 @@ def test_a_head_is_taken_over_only_where_all_parts_are_alike(name):
 
 
 def test_a_wider_head_of_the_same_kind_is_not_taken_over():
-    one = Field(student().architecture, RadianceHead(torch.Generator().manual_seed(0), 32), CUBE)
+    one = Field(student().architecture, radiance.Readout(FEATURES, None, torch.Generator().manual_seed(0), 32), CUBE)
     before = copy.deepcopy(one.state_dict())
     assert inherit(one, student()) == 0
     assert all(torch.equal(v, before[k]) for k, v in one.state_dict().items())
@@ -348,11 +348,11 @@ def test_a_ray_is_wrong_where_only_its_opacity_is():
 
 @final
 class OtherHead(nn.Module):
-    """Parts named and shaped as those of RadianceHead, that mean something else."""
+    """Parts named and shaped as those of radiance.Readout, that mean something else."""
 
     def __init__(self):
         super().__init__()
-        self.network = RadianceHead(torch.Generator().manual_seed(3)).network
+        self.network = radiance.Readout(FEATURES, None, torch.Generator().manual_seed(3)).network
 
 
 def test_a_head_of_another_kind_is_not_taken_over_even_where_its_parts_have_the_same_shapes():

@@ -7,7 +7,7 @@ import fields
 from distill.learning import memory
 from fields import shape
 from fields.shape import Shape, preset
-from fields.space import Space
+from fields.space import CUBE, Space
 
 CPU = torch.device("cpu")
 
@@ -30,8 +30,7 @@ def test_the_machine_says_what_is_free():
 def test_the_count_is_that_of_a_built_field(name, generator):
     module = fields.module(name)
     config = module.Network.final(module.PRESETS["tiny"])
-    network = module.Network(config, 3, generator)
-    built = sum(p.numel() for part in (network, network.head(generator)) for p in part.parameters())
+    built = sum(p.numel() for p in Shape(name, config).build(CUBE, generator).parameters())
     assert Shape(name, config).parameters == built
 
 

@@ -6,7 +6,7 @@ import torch
 import fields
 from distill.learning.learnables import Group, matrices, of_field
 from distill.learning.optimizer import MATCH, MOMENTUM, Muon, Optimizer, orthogonal
-from fields.dense import Dense
+from fields.layers import Dense
 from fields.shape import Shape
 from fields.space import Space
 

@@ -4,6 +4,8 @@ import json
 
 import fields
 from distill.learning import profiles
+from fields.shape import preset
+from fields.space import CUBE
 
 
 def test_every_preset_is_listed_with_the_bytes_that_its_file_holds(generator):
@@ -12,9 +14,8 @@ def test_every_preset_is_listed_with_the_bytes_that_its_file_holds(generator):
     assert [(p.architecture, p.preset) for p in found] == wanted
     for one in found:
         if one.preset == "tiny":
-            module = fields.module(one.architecture)
-            network = module.Network(module.Network.final(module.PRESETS["tiny"]), 3, generator)
-            parts = [*network.stored().values(), *network.head(generator).stored().values()]
+            field = preset(one.architecture, "tiny").final.build(CUBE, generator)
+            parts = [*field.architecture.stored().values(), *field.head.stored().values()]
             assert one.weight_bytes == sum(t.numel() * t.element_size() for t in parts)
 
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch.nn.functional import layer_norm, linear, normalize
 
-from fields.arch.cam import PRESETS, Config, ModulatedHead, Network
+from fields.arch.cam import PRESETS, Config, Network
+from fields.base import FEATURES
 from fields.encodings import frequencies, octaves
 from fields.field import Field
+from fields.heads import modulated
 from fields.space import Space
 
 TINY = PRESETS["tiny"]
@@ -83,7 +85,7 @@ def test_every_grid_entry_that_is_touched_gets_a_gradient_at_the_first_step(bits
 
 
 def test_every_direction_s_gamma_and_beta_get_a_gradient_at_the_first_step(generator):
-    head = ModulatedHead(TINY, generator)
+    head = modulated.Readout(FEATURES, TINY, generator)
     features = torch.randn(4000, 16, generator=generator)
     head.color(features, directions(4000, generator)).square().sum().backward()
     assert bool((head.grid.grad != 0).all())
@@ -92,7 +94,7 @@ def test_every_direction_s_gamma_and_beta_get_a_gradient_at_the_first_step(gener
 def test_density_does_not_depend_on_direction_and_colour_does(generator):
     net = network()
     box = torch.tensor([[0.0, 0, 0], [1, 1, 1]])
-    field = Field(net, scrambled(net.head(generator), generator), Space(box))
+    field = Field(net, scrambled(modulated.Readout(FEATURES, net.config, generator), generator), Space(box))
     x = torch.rand(50, 3, generator=generator)
     sigma, features = field.density(x)
     one, other = directions(50, generator), directions(50, generator)
@@ -106,7 +108,7 @@ def test_density_does_not_depend_on_direction_and_colour_does(generator):
 
 
 def test_directions_read_their_grid(generator):
-    head = scrambled(ModulatedHead(FLOAT, generator), generator)
+    head = scrambled(modulated.Readout(FEATURES, FLOAT, generator), generator)
     azimuths = torch.arange(10)
     for level in (1, 2, 3):
         # vertex v + 1 / 2 of the lookup is azimuth v of the grid, counted from -x
@@ -115,7 +117,7 @@ def test_directions_read_their_grid(generator):
 
 
 def test_gamma_and_beta_are_continuous_where_azimuth_closes(generator):
-    head = scrambled(ModulatedHead(FLOAT, generator), generator)
+    head = scrambled(modulated.Readout(FEATURES, FLOAT, generator), generator)
     elevation = torch.linspace(-1.5, 1.5, 60)
     before, behind = (head.scalars(toward(torch.full((60,), side), elevation)) for side in (3.14159, -3.14159))
     torch.testing.assert_close(before, behind, atol=1e-4, rtol=0)  # 5e-6 radians apart, slopes of a few per radian
@@ -126,7 +128,7 @@ def test_gamma_and_beta_are_continuous_where_azimuth_closes(generator):
 
 @pytest.mark.parametrize("pole", [-1.0, 1.0])
 def test_poles_have_one_value_and_both_hemispheres_their_own(pole, generator):
-    head = scrambled(ModulatedHead(FLOAT, generator), generator)
+    head = scrambled(modulated.Readout(FEATURES, FLOAT, generator), generator)
     around = toward(torch.linspace(-3, 3, 50), torch.full((50,), pole * (math.pi / 2 - 1e-5)))
     at = torch.tensor([[0.0, 0.0, pole]])
     torch.testing.assert_close(head.scalars(around), head.scalars(at).expand(50, -1), atol=1e-4, rtol=0)
@@ -145,10 +147,10 @@ def test_a_checkpoint_of_floats_can_be_continued(generator):
 def test_what_is_stored_gives_exactly_the_same_output(bits, generator):
     config = dataclasses.replace(TINY, bits=bits)
     net = scrambled(network(config), generator)
-    head = scrambled(net.head(generator), generator)
+    head = scrambled(modulated.Readout(FEATURES, net.config, generator), generator)
     assert {v.dtype for v in net.stored().values() if v.dim() > 1} == {torch.int8 if bits == 8 else torch.float32}
     other = network(config, seed=1)
-    other_head = other.head(generator)
+    other_head = modulated.Readout(FEATURES, other.config, generator)
     other.restore(net.stored())
     other_head.restore(head.stored())
     x, d = torch.rand(500, 3, generator=generator), directions(500, generator)
@@ -162,7 +164,7 @@ def test_what_is_stored_gives_exactly_the_same_output(bits, generator):
 def test_a_base_field_needs_less_than_half_a_megabyte():
     with torch.device("meta"):
         net = Network(PRESETS["base"], 3, None)
-        tensors = [*net.stored().values(), *net.head(None).stored().values()]
+        tensors = [*net.stored().values(), *modulated.Readout(FEATURES, net.config, None).stored().values()]
     size = sum(v.numel() * v.element_size() for v in tensors)
     assert 400_000 < size < 500_000
 

@@ -133,7 +133,7 @@ def test_space_shapes_ranges_and_types(points, generator):
     field = placed_field(generator)
     sigma, features = field.density(torch.rand(points, 3, generator=generator))
     assert sigma.shape == (points,)
-    assert features.shape == (points, field.head.width)
+    assert features.shape == (points, field.architecture.width)
     assert sigma.dtype == torch.float32
     assert bool((sigma >= 0).all())
 

@@ -8,10 +8,11 @@ import torch
 
 import fields
 from fields.arch import voxels
-from fields.arch.voxels import Config, Network, SphericalHead, spread, variation
+from fields.arch.voxels import Config, Network, spread, variation
 from fields.encodings import spherical_harmonics
 from fields.field import Field
 from fields.files import Header, Model, ModelError, load, save
+from fields.heads import harmonics
 from fields.kernels.voxels import EMPTY
 from fields.shape import Shape
 from fields.space import Space
@@ -42,12 +43,12 @@ def saved(path, net):
     shape = (BOX.tolist(), 0.001, 0.0, 64, torch.eye(4).tolist(), [1.0] * 3)
     header = Header("voxels", dataclasses.asdict(net.config), *shape, thumbnail="A" * 64)
     bits = torch.zeros(1, 64**3 // 8, dtype=torch.uint8)
-    return save(path, Model(Field(net, net.head(None), Space(BOX)), bits, header))
+    return save(path, Model(Field(net, harmonics.Readout(net.width, None, None), Space(BOX)), bits, header))
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_color_is_a_sigmoid_of_harmonics(degree, generator):
-    head = SphericalHead(degree)
+    head = harmonics.Readout(1 + 3 * (degree + 1) ** 2, None, None)
     features = torch.randn(40, head.width, generator=generator)
     d = torch.nn.functional.normalize(torch.randn(40, 3, generator=generator), dim=-1)
     waves = spherical_harmonics(d)[:, : (degree + 1) ** 2]
@@ -60,7 +61,9 @@ def test_color_has_a_gradient_where_it_is_nearly_black_or_white():
     features = torch.zeros(2, 13)
     features[:, 1:4] = torch.tensor([-20.0, 20.0])[:, None]
     features.requires_grad_()
-    SphericalHead(1).color(features, torch.tensor([[0.0, 0.0, 1.0]]).expand(2, 3)).sum().backward()
+    harmonics.Readout(1 + 3 * (1 + 1) ** 2, None, None).color(
+        features, torch.tensor([[0.0, 0.0, 1.0]]).expand(2, 3)
+    ).sum().backward()
     assert bool((features.grad[:, 1:4] > 0).all())
 
 
@@ -203,7 +206,7 @@ def test_a_pruned_network_comes_back_from_its_file(generator, tmp_path):
     x = torch.rand(500, 3, generator=generator)
     assert torch.equal(again.architecture.features(x), net.features(x))
     assert torch.equal(again.architecture.vertices, net.vertices)
-    assert isinstance(again.head, SphericalHead)
+    assert isinstance(again.head, harmonics.Readout)
 
 
 def test_a_mask_that_does_not_fit_its_rows_is_refused(generator, tmp_path):

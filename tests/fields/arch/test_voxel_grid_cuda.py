@@ -6,8 +6,9 @@ import triton
 import triton.language as tl
 from asking_cuda import check, close, compilations, features
 
-from fields.arch.voxels import PRESETS, Config, Network, SphericalHead
-from fields.arch.voxels_cuda import color, color_grad
+from fields.arch.voxels import PRESETS, Config, Network
+from fields.heads import harmonics
+from fields.heads.harmonics_cuda import color, color_grad
 from fields.kernels.tiles_cuda import wide
 
 BLOCK = 16
@@ -53,7 +54,7 @@ def colored(f, d, push, rgb, pull, SHAPE: tl.constexpr, W: tl.constexpr, BLOCK: 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_color_and_its_gradient(degree, generator, device):
-    head = SphericalHead(degree)
+    head = harmonics.Readout(1 + 3 * (degree + 1) ** 2, None, None)
     operands, width = head.operands(), wide(head.width)
     f = torch.randn(BLOCK, width, generator=generator)
     f[0, 0] = torch.inf  # log-density: no colour may depend on it
@@ -76,4 +77,4 @@ def launches():
     network = Network(Config(resolution=8, finest=8, degree=preset.degree), 3, None)
     compilations(network)
     f, d = torch.zeros(128, 32), torch.zeros(128, 3)
-    colored[(1,)](f, d, d, d, f, network.head(None).operands().shape, 32, 128)
+    colored[(1,)](f, d, d, d, f, harmonics.Readout(network.width, None, None).operands().shape, 32, 128)

@@ -19,7 +19,7 @@ def given(count, generator, device):
     field = Shape("vm", config).build(Space(BOX), generator).to(device)
     x, push = torch.rand(count, 3, generator=generator), torch.randn(count, 4, generator=generator)
     parts = fused.converted(field, fused.Asking())[1]
-    points = fused_cuda.Points(x.to(device), x.to(device), field.space.center, field.space.side)
+    points = fused_cuda.Points(x.to(device), x.to(device), field.space)
     return points, parts, push[:, 0].to(device), push[:, 1:].to(device)  # the latter in strides
 
 
@@ -61,7 +61,7 @@ def launches(names=tuple(ARCHITECTURES), halves=(torch.float16,)):
         field = preset(name, "base").build(Space(BOX), torch.Generator())
         for half in halves:
             parts = fused.converted(field, fused.Asking(half))[1]
-            points = fused_cuda.Points(x, x, field.space.center, field.space.side)
+            points = fused_cuda.Points(x, x, field.space)
             _, _, kept = fused_cuda.radiance(points, parts, keep=True)
             fused_cuda.thickness(points, parts)
             fused_cuda.radiance_grad(points, parts, kept, sigma, rgb)

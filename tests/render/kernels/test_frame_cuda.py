@@ -10,7 +10,9 @@ import triton.language as tl
 
 from fields import fused
 from fields.kernels.fused_cuda import Parts
+from fields.kernels.tiles_cuda import column
 from fields.operands import Operands
+from fields.space import Space
 from render import fused_frame
 from render.camera import Camera, Intrinsics, look_at
 from render.fused_frame import Sampling, draw, of_batch, of_camera
@@ -31,6 +33,12 @@ def features(x, y, z, live, tables, weights, fixed, SHAPE: tl.constexpr):
 
 
 @triton.jit
+def density(f, live, weights, SHAPE: tl.constexpr):
+    """Of the first feature, as usual."""
+    return tl.exp(column(f, 0))
+
+
+@triton.jit
 def color(f, dx, dy, dz, live, weights, SHAPE: tl.constexpr):
     """Red and green tell the place, blue the direction."""
     n = tl.arange(0, 16)[None, :]
@@ -43,11 +51,10 @@ class Blob:
 
     middle: float
     fall: float
-    center: torch.Tensor
-    side: torch.Tensor
+    space: Space
 
     def density(self, x):
-        place = (x - self.center) / self.side + 0.5
+        place = self.space.unit(x)
         f = torch.cat([self.middle - self.fall * (place - 0.5).square().sum(1, keepdim=True), place[:, :2]], 1)
         return f[:, 0].exp(), f
 
@@ -62,9 +69,10 @@ def blob(monkeypatch):
     def make(middle=4.0, fall=30.0):
         half = torch.zeros(1, dtype=torch.float16)
         network = Operands((half,), (), (), (middle, fall), 3)
-        own = SimpleNamespace(features=features, color=color)
+        own = SimpleNamespace(features=features, density=density, color=color)
         monkeypatch.setattr(fused, "converted", lambda *_: ([], Parts(network, Operands((), (), (), (), 3), own, own)))
-        return Blob(middle, fall, torch.tensor([0.5, 0.45, 0.55]), torch.tensor(0.9))
+        center = torch.tensor([0.5, 0.45, 0.55])
+        return Blob(middle, fall, Space(torch.stack([center - 0.45, center + 0.45])))
 
     return make
 

@@ -5,8 +5,9 @@ import torch
 import triton
 import triton.language as tl
 
-from fields.heads import FEATURES, RadianceHead
-from fields.heads_cuda import color, color_grad
+from fields.base import FEATURES
+from fields.heads import radiance
+from fields.heads.radiance_cuda import color, color_grad
 
 BLOCK = 16
 
@@ -30,7 +31,7 @@ def colored(features, d, grad, out, pull, weights, weight_grads, SHAPE: tl.const
 @pytest.mark.parametrize("width", [64, 24])
 @pytest.mark.parametrize("size", [1.0, 1e-9, 1e5])  # of the incoming gradient: halves alone hold 6e-8 to 7e4
 def test_color_and_its_gradients(width, dtype, far, size, generator, device):
-    head = RadianceHead(generator, width)
+    head = radiance.Readout(FEATURES, None, generator, width)
     with torch.no_grad():
         for weight in head.parameters():
             weight.copy_(weight.to(dtype))
@@ -56,7 +57,7 @@ def test_color_and_its_gradients(width, dtype, far, size, generator, device):
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")  # NumPy's, where kernels are interpreted
 def test_an_infinite_gradient_stays_visible(generator, device):
-    head = RadianceHead(generator)
+    head = radiance.Readout(FEATURES, None, generator)
     weights = tuple(w.detach().to(device, torch.float16) for w in head.operands().weights)
     sums = tuple(torch.zeros(w.shape, device=device) for w in weights)
     features, pull = torch.randn(2, BLOCK, FEATURES, generator=generator).to(device)
@@ -69,7 +70,7 @@ def test_an_infinite_gradient_stays_visible(generator, device):
 
 def launches():
     """For tests/compiled.py: the sizes of every preset."""
-    head = RadianceHead(None)
+    head = radiance.Readout(FEATURES, None, None)
     for dtype, block in ((torch.float16, 128), (torch.bfloat16, 128), (torch.float32, 16)):
         weights = tuple(w.detach().to(dtype) for w in head.operands().weights)
         sums = tuple(torch.zeros(w.shape) for w in weights)

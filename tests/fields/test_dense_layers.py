@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from fields.dense import Dense, arithmetic, padded
-from fields.perceptron import BLOCK, SMALL_BLOCK
+from fields.layers import BLOCK, SMALL_BLOCK, Dense, arithmetic, padded
 from fields.quantize import rounded
 
 

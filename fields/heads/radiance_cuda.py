@@ -1,9 +1,22 @@
-"""Device functions of the radiance head, in Triton: view-dependent colour and its gradient (fields/heads.py)."""
+"""Device functions of the radiance head, in Triton: density, view-dependent colour, and their gradients."""
 
 import triton
 import triton.language as tl
 
+from fields.kernels.exponential_cuda import first_slope
 from fields.kernels.tiles_cuda import column, linear, linear_grad, matrix_grad
+
+
+@triton.jit
+def density(f, live, weights, SHAPE: tl.constexpr):
+    """Features f (BLOCK, W) -> sigma (BLOCK,) per scene unit."""
+    return tl.exp(column(f, 0))
+
+
+@triton.jit
+def density_grad(f, live, grad, weights, weight_grads, SHAPE: tl.constexpr):
+    """dL/df (BLOCK, W), zero but for column 0, from dL/dsigma (BLOCK,)."""
+    return first_slope(f, grad)
 
 
 @triton.jit
@@ -84,4 +97,4 @@ def color_grad(f, dx, dy, dz, live, red, green, blue, weights, weight_grads, SHA
     push = linear_grad(first, push, weights[1], weight_grads[1], WIDTH, WIDTH, WIDTH)
     push = tl.where(first > 0, push, 0.0)
     matrix_grad(directions, push, weight_grads[0] + F - 1, weights[0].dtype.element_ty, WIDTH, 16, F + 15)
-    return linear_grad(f, push, weights[0] - 1, weight_grads[0] - 1, WIDTH, F, F + 15, 1)
+    return seen(linear_grad(f, push, weights[0] - 1, weight_grads[0] - 1, WIDTH, F, F + 15, 1))

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from fields.base import FEATURES
 from fields.encodings import spherical_harmonics
-from fields.heads import RadianceHead, TruncatedExp
-from fields.perceptron import Perceptron
+from fields.exponential import TruncatedExp
+from fields.heads import radiance
+from fields.layers import Perceptron
 
 
 def test_spherical_harmonics_are_orthonormal(generator):
@@ -24,7 +26,7 @@ def test_truncated_exp_is_exact_forward_and_bounded_backward():
 
 
 def test_density_ignores_all_but_the_first_feature(generator):
-    head = RadianceHead(generator)
+    head = radiance.Readout(FEATURES, None, generator)
     features = torch.randn(5, 16, generator=generator)
     other = torch.cat([features[:, :1], torch.randn(5, 15, generator=generator)], -1)
     assert torch.equal(head.density(features), head.density(other))
@@ -32,7 +34,7 @@ def test_density_ignores_all_but_the_first_feature(generator):
 
 
 def test_color_depends_on_direction_and_not_on_log_density(generator):
-    head = RadianceHead(generator)
+    head = radiance.Readout(FEATURES, None, generator)
     features = torch.randn(5, 16, generator=generator)
     d = torch.nn.functional.normalize(torch.randn(5, 3, generator=generator), dim=-1)
     shifted = features.clone()
