@@ -28,6 +28,7 @@ SHAPES |= {  # few levels and kernels: the interpreter goes through them one by 
     "rbf": ("rbf", "tiny", {"levels": 2}),
     "rbf-space": ("rbf", "space-tiny", {"levels": 2, "kernels": 8, "placed": True}),
     "triplane-sum": ("triplane", "tiny", {"combine": "sum"}),
+    "voxels-radiance": ("voxels", "tiny", {}, "radiance"),  # 13 features
 }
 # Of the largest value, and of the length of a gradient: 2^-24, 2^-11 and 2^-8, times sums and layers; and in
 # halves a neuron or two that is switched on there and off here, a few percent of a gradient of so few points.
@@ -91,8 +92,8 @@ def made(name, generator, device):
         network = {"toy": Linear, "bare": Bare}[name](generator)
         field = Field(network, radiance.Readout(FEATURES, None, generator), Space(BOX))
     else:
-        name, size, changes = SHAPES[name]
-        shape = Shape(name, dataclasses.replace(preset(name, size).config, **changes))
+        name, size, changes, *head = SHAPES[name]
+        shape = Shape(name, dataclasses.replace(preset(name, size).config, **changes), *head)
         field = shape.build(Space(BOX), generator)
     with torch.no_grad():
         for parameter in field.architecture.parameters():
@@ -173,6 +174,23 @@ def test_the_slope_of_density_is_held_where_log_density_is_far_from_zero(generat
     got = answers(fused.radiance(field, x, d, fused.Asking(torch.float32)), field, *pushes)
     torch.testing.assert_close(got["sigma"], want["sigma"], rtol=1e-4, atol=0)  # an exponential of up to 40, in float32
     torch.testing.assert_close(got["architecture.map"], want["architecture.map"], rtol=1e-4, atol=0.1)
+
+
+def test_a_contracted_space(generator, device):
+    field = made("toy", generator, device)
+    field.space = Space(BOX, "sphere").to(device)
+    x, d, *pushes = asked(130, generator, device)
+    x *= 3  # most lie outside the ball
+    want = answers(field.radiance(x, d), field, *pushes)
+    agree(answers(fused.radiance(field, x, d, fused.Asking(torch.float32)), field, *pushes), want, torch.float32)
+    assert torch.equal(fused.thickness(field, x), fused.radiance(field, x, d)[0])
+
+
+def test_a_field_of_other_coordinates_has_no_fused_form(generator):
+    field = made("toy", generator, torch.device("cpu"))
+    assert fused.fusible(field)
+    field.space = Space(BOX, span=(0.0, 1.0))
+    assert not fused.fusible(field)
 
 
 def test_points_past_the_limit_are_not_asked(generator, device):

@@ -81,7 +81,7 @@ def test_what_version_2_can_say_is_written_as_version_2(tmp_path):
 def test_an_old_file_teaches(name):
     teacher = open_model(OLD / f"{name}.safetensors", CPU)
     student = preset("hashgrid", "tiny").build(teacher.field.space, torch.Generator().manual_seed(0))
-    phases = Distillation(teacher, student, teacher.grid, 1024, 0).phases()
+    phases = Distillation(teacher, student, 1024, 0).phases()
     assert [phase.name for phase in phases] == ["features", "samples", "rays"][name == "voxels" :]
     for index, phase in enumerate(phases):
         value = phase.loss(index).value
