@@ -90,7 +90,7 @@ class Photographs:
             self.update(self.occupancy.allowed if everywhere else self.occupancy.chosen(self.generator))
         self.pixels.prepare()
         value, report = self.loss()
-        _, mse, rays, samples, _, _ = report.tolist()
+        _, mse, rays, samples, _, _ = report.cpu().tolist()
         return Loss(value, mse, round(rays), round(samples))
 
     def update(self, cells: Tensor) -> None:
