@@ -86,7 +86,7 @@ class Space:
 
     def record(self) -> dict[str, Any]:
         """JSON values, by the names that a model file's header has for them."""
-        return {"box": self.box.tolist(), "contraction": self.contraction, "span": self.span and list(self.span)}
+        return {"box": self.box.cpu().tolist(), "contraction": self.contraction, "span": self.span and list(self.span)}
 
 
 CUBE = Space(torch.tensor([[0.0] * 3, [1.0] * 3], device="cpu"))  # the unit cube
