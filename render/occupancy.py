@@ -193,7 +193,7 @@ class OccupancyEstimate:
 
     def drawn(self, generator: torch.Generator) -> Tensor:
         """As `chosen`, of a fixed number, for a device that must not wait; elsewhere that would be 1.6 times as many
-        cells to ask (built-in scene), 1 % of training."""
+        cells to ask, where a fifth of the allowed ones is occupied."""
         uniform = self.uniform(generator)
         if not len(uniform):
             return uniform

@@ -80,7 +80,7 @@ class Places:
 class Lenses:
     """Where pixels look. Worked out once for every pixel of every different lens, where `whole` and where that does
     not take too much memory: on a GPU, undoing a lens's distortion takes longer than all else that is done for a ray.
-    Else worked out as rays are needed: about 1 % of a step on the CPU."""
+    Else worked out as rays are needed: 0.1 ms for the 1200 rays of a step on the CPU (built-in scene)."""
 
     def __init__(self, views: tuple[View, ...], device: torch.device, *, whole: bool) -> None:
         cameras = [view.camera for view in views]
