@@ -10,7 +10,7 @@ from rich.console import Console
 
 from distill.conversion.choose import missed
 from distill.conversion.job import begin
-from distill.conversion.settings import Settings
+from distill.conversion.settings import ConversionSettings
 from distill.learning.monitor import told, watch
 from render.command import run
 
@@ -21,7 +21,7 @@ class Flags:
 
     model: Annotated[str, tyro.conf.Positional]
     """model file; or a mesh or data set as for train-scene, whose pictures then teach"""
-    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
+    settings: tyro.conf.OmitArgPrefixes[ConversionSettings] = field(default_factory=ConversionSettings)
     """what becomes of it"""
     json: bool = False
     """print the report as JSON, and nothing else, on standard output"""

@@ -43,11 +43,11 @@ def peer(field: Field) -> Field:
     if not isinstance(own, hashgrid.Network) or not isinstance(head, radiance.Readout):
         raise ValueError("the NVIDIA peer is a hash grid under a radiance head: take --arch hashgrid")
     device = field.space.box.device
-    return Field(Network(own), ColorHead(head), field.space.to("cpu")).to(device)
+    return Field(PeerGrid(own), ColorHead(head), field.space.to("cpu")).to(device)
 
 
 @final
-class Network(Architecture):
+class PeerGrid(Architecture):
     """Hash grid and density network in one module."""
 
     rate = hashgrid.Network.rate

@@ -104,7 +104,7 @@ def composite(sigma: Tensor, rgb: Tensor, t: Tensor, dt: Tensor, offsets: Tensor
 
 @final
 @dataclass(frozen=True)
-class Renderer:
+class NerfaccRenderer:
     """Stands where render/renderer.py's does; asks the field op by op."""
 
     step: float  # scene units

@@ -7,10 +7,10 @@ from remote import Remote, chosen, remote
 
 import fields
 from distill.conversion import job as conversion
-from distill.conversion.settings import Settings
+from distill.conversion.settings import ConversionSettings
 from distill.learning.fit import Schedule
 from distill.learning.run import Recipe
-from distill.photographs.job import Sampling, prepare
+from distill.photographs.job import PhotographsRecipe, prepare
 from fields.files import load
 from render.looks import normal
 from render.occupancy import OccupancyGrid
@@ -42,7 +42,7 @@ def test_a_cpu_tensor_is_refused_and_waiting_is_counted():
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_training_drawing_and_files(name, scene, tmp_path):
     with remote() as device:
-        recipe = Recipe("builtin", 8, name, "tiny", 0, 5, 1024, "cpu", Sampling(6 * UNIT_STEP))
+        recipe = Recipe("builtin", 8, name, "tiny", 0, 5, 1024, "cpu", PhotographsRecipe(6 * UNIT_STEP))
         training = prepare(scene, recipe, device)
         steps = list(training.steps(Schedule(5)))
         assert not any(step.trouble for step in steps)
@@ -65,7 +65,7 @@ def test_training_drawing_and_files(name, scene, tmp_path):
 
 def test_conversion_through_all_its_phases(tmp_path):
     teacher = block_file(tmp_path / "block.safetensors")
-    settings = Settings(
+    settings = ConversionSettings(
         to="vm", preset="tiny", steps=9, batch=1024, out=tmp_path / "out", active=("poses", "rays", "points")
     )
     with chosen() as device:

@@ -1,9 +1,11 @@
-"""The house's own rules: import order, no re-exports, every op with its CPU kernel and its test."""
+"""The house's own rules: import order, no re-exports, one owner for a noun, every op with its kernels and tests."""
 
 import ast
 import os
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,26 @@ FILES = sorted(p for folder in ORDER for p in (ROOT / folder).rglob("*.py"))
 OPS = sorted(
     p for p in FILES if p.parent.name == "kernels" and not p.stem.endswith(("_cpu", "_cuda")) and p.stem != "__init__"
 )
-TOP = {"pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "docs", "tests", *ORDER}
+TOP = {
+    "polyfield.py",
+    "pyproject.toml",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "docs",
+    "tests",
+    *ORDER,
+}
+
+
+CONTRACTS = {"Config", "Network", "Readout", "Flags"}  # of every architecture's file, every head's, every command's
+
+
+def named(path: Path) -> set[tuple[str, str]]:
+    """(module, name) of every `from module import name`."""
+    nodes = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
+    return {(n.module or "", alias.name) for n in nodes for alias in n.names}
 
 
 def imported(path: Path) -> set[str]:
@@ -80,6 +101,43 @@ assert not named["CPU"] - named["CUDA"], named["CPU"] - named["CUDA"]
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TRITON_INTERPRET": "1"}, check=True)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_imports_a_command_or_the_public_surface(path):
+    """A command holds flags, messages and one call; what others want of it stands in a module of its own."""
+    taken = imported(path) | {f"{base}.{name}" for base, name in named(path)}
+    assert not {name for name in taken if name.split(".")[0] in ORDER and name.endswith("_scene")}
+    assert "polyfield" not in taken
+
+
+def test_a_class_has_one_owner():
+    """A public noun means one thing in the whole house. What a folder's contract names in each of its files is free."""
+    owners = defaultdict(set)
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                owners[node.name].add(str(path.relative_to(ROOT)))
+    assert not {name: sorted(found) for name, found in owners.items() if len(found) > 1 and name not in CONTRACTS}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_seams_are_not_reached_around(path):
+    """What a column of features means is known in fields/heads and fields/arch alone; where the unit box lies, and how
+    many coordinates there are, in fields/space.py and its device twin."""
+    text, where = path.read_text(encoding="utf-8"), path.relative_to(ROOT)
+    peer = where == Path("fields/nvidia.py")  # an architecture and a head of its own
+    if where.parts[:2] not in (("fields", "heads"), ("fields", "arch")) and not peer:
+        assert not re.search(r"features\[(\.\.\.|:), *(0|:\d|\d:)", text)
+        assert not re.search(r"tl\.exp\(column\(", text)
+    if where.name not in ("space.py", "space_cuda.py") and not peer:
+        assert not re.search(r"center\w*\)* */ *(\w+\.)?side", text)
+        assert not re.search(r"Network\([^()]*, 3, ", text) or where.parts[1] == "arch"
+
+
+def test_tests_mirror_the_tree():
+    folders = {p.parent.relative_to(ROOT / "tests") for p in (ROOT / "tests").rglob("test_*.py")}
+    assert not {str(folder) for folder in folders if not (ROOT / folder).is_dir()} - {"examples"}
+
+
 def test_there_are_ops():
     assert {p.stem for p in OPS} >= {"grid", "march", "composite"}
 
@@ -96,8 +154,8 @@ def test_one_file_imports_the_window_toolkit_and_one_the_browser_s():
 
 def test_the_top_level_is_fixed():
     found = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")}
-    assert found >= TOP
-    tracked_extra = {n for n in found - TOP if (ROOT / n).is_dir() and any((ROOT / n).glob("*.py"))}
+    assert found >= {*TOP, *ORDER}
+    tracked_extra = {n for n in found - TOP - {*ORDER} if (ROOT / n).is_dir() and any((ROOT / n).glob("*.py"))}
     assert not tracked_extra
 
 

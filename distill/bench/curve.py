@@ -87,7 +87,7 @@ class LearningCurve:
         return table
 
 
-class HeldOut:
+class ScoredViews:
     """Held-out views of a run, on its device; training views where none are held out."""
 
     def __init__(self, training: Run, scene: Scene, most: int) -> None:
@@ -117,7 +117,7 @@ class HeldOut:
 
 def follow(training: Run, scene: Scene, course: Course) -> LearningCurve:
     """Train, and score on the way. The clock stands while views are scored; the device has finished its steps then."""
-    held, shares, points = HeldOut(training, scene, course.views), course.shares(), list[Milestone]()
+    held, shares, points = ScoredViews(training, scene, course.views), course.shares(), list[Milestone]()
     spent, begin, steps = 0.0, time.perf_counter(), 0
     for step in training.steps(course.schedule):
         steps = step.index + 1

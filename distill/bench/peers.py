@@ -111,7 +111,7 @@ def begin_peer(trial: Trial, scene: Scene, device: torch.device) -> Run:
     fields.nvidia.library()
     render.nvidia.library()
     ours = begin_trial(trial, scene, device)
-    drawing: Any = render.nvidia.Renderer(ours.renderer.step, ours.renderer.cone, ours.renderer.stop)
+    drawing: Any = render.nvidia.NerfaccRenderer(ours.renderer.step, ours.renderer.cone, ours.renderer.stop)
     return teach(scene, ours.recipe, fields.nvidia.peer(ours.field), drawing, STEPWISE)
 
 

@@ -12,7 +12,7 @@ from distill.bench.results import list_values
 from distill.bench.timing import forget_peak, measure_ms, read_peak, synchronise
 from distill.learning.fit import Schedule
 from distill.learning.run import Recipe, Run
-from distill.photographs.job import Sampling, prepare
+from distill.photographs.job import PhotographsRecipe, prepare
 from distill.photographs.settings import BATCH, PRESET, STRIDE
 from render.camera import Camera
 from render.renderer import Frame
@@ -51,7 +51,7 @@ def begin_trial(trial: Trial, scene: Scene, device: torch.device) -> Run:
         steps=trial.steps,
         batch=trial.batch or BATCH[kind],
         device=kind,
-        source=Sampling(STRIDE[kind]),
+        source=PhotographsRecipe(STRIDE[kind]),
     )
     return prepare(scene, recipe, device)
 

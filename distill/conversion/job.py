@@ -13,14 +13,14 @@ from distill.conversion.active import Active
 from distill.conversion.choose import choose, overhead
 from distill.conversion.distillation import Distillation, heritage, inherit
 from distill.conversion.edits import edited, require_something
-from distill.conversion.report import Compared, Photographs, finish
-from distill.conversion.settings import BATCH, LEVELS, STEPS, Settings
+from distill.conversion.report import Compared, HeldOut, finish
+from distill.conversion.settings import BATCH, LEVELS, STEPS, ConversionSettings
 from distill.learning import memory
 from distill.learning.files import Files
 from distill.learning.fit import Schedule
 from distill.learning.job import Job, Tell
 from distill.learning.run import Place, Recipe, Run
-from distill.photographs.job import Sampling
+from distill.photographs.job import PhotographsRecipe
 from distill.photographs.job import prepare as prepare_training
 from distill.photographs.report import finish as finish_training
 from distill.photographs.settings import BATCH as PICTURE_BATCH
@@ -48,7 +48,7 @@ class Instruction:
     active: tuple[str, ...]  # levels of distill/conversion/active.py that are on
 
 
-def begin(source: str, settings: Settings, tell: Tell, *, write: bool = True) -> Job:
+def begin(source: str, settings: ConversionSettings, tell: Tell, *, write: bool = True) -> Job:
     """Find out who teaches, choose what it becomes, and make the run, before its first step or where its checkpoint
     left it. ValueError, ModelError or SceneError where that cannot be; nothing is written then, and never without
     `write`."""
@@ -61,7 +61,7 @@ def begin(source: str, settings: Settings, tell: Tell, *, write: bool = True) ->
     return job
 
 
-def from_model(source: str, settings: Settings, device: torch.device, tell: Tell, *, write: bool) -> Job:
+def from_model(source: str, settings: ConversionSettings, device: torch.device, tell: Tell, *, write: bool) -> Job:
     """Progressive volume distillation."""
     path, edits = Path(source), settings.edits()
     model = open_model(path, device)
@@ -113,16 +113,16 @@ def taken_over(run: Run, teacher: LoadedModel) -> str:
     return f"taken over from the teacher: {head}the occupancy; the phases: {phases}"
 
 
-def held_out(settings: Settings, teacher: LoadedModel) -> Photographs | None:
+def held_out(settings: ConversionSettings, teacher: LoadedModel) -> HeldOut | None:
     """The photographs of --data, in the teacher's scene units."""
     if not settings.data:
         return None
     scene = load(settings.data, settings.pictures())
     split = "test" if scene.test else "train"
-    return Photographs(carry_views(scene, teacher.transform, split), scene.background, split, settings.downscale)
+    return HeldOut(carry_views(scene, teacher.transform, split), scene.background, split, settings.downscale)
 
 
-def from_pictures(source: str, settings: Settings, device: torch.device, tell: Tell, *, write: bool) -> Job:
+def from_pictures(source: str, settings: ConversionSettings, device: torch.device, tell: Tell, *, write: bool) -> Job:
     """Training as `train-scene` does it, for a mesh or a data set."""
     if settings.edits():
         raise ValueError(f"{source}: only a model can be cropped or erased from; convert it without, then again")
@@ -137,7 +137,7 @@ def from_pictures(source: str, settings: Settings, device: torch.device, tell: T
     schedule = Schedule(settings.most_steps(PICTURE_STEPS[kind]), settings.max_seconds)
     recipe = Recipe(
         source, settings.downscale, choice.shape.name, choice.preset, settings.seed, schedule.steps,
-        settings.batch or PICTURE_BATCH[kind], kind, Sampling(STRIDE[kind]),
+        settings.batch or PICTURE_BATCH[kind], kind, PhotographsRecipe(STRIDE[kind]),
     )  # fmt: skip
     make = functools.partial(prepare_training, scene, recipe, device, half=settings.half)
     files = Files.at(out) if write else None

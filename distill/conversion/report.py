@@ -23,7 +23,7 @@ NAMES = "teacher", "student", "difference"  # of the sheet
 
 
 @dataclass(frozen=True)
-class Photographs:
+class HeldOut:
     """What both are scored against besides each other. Nothing was learnt from them here."""
 
     views: tuple[View, ...]  # cameras in the model's scene units
@@ -39,7 +39,7 @@ class Compared:
     teacher: LoadedModel
     file: str  # of the teacher, as it was named
     model_bytes: int  # of that file
-    photographs: Photographs | None
+    photographs: HeldOut | None
 
 
 def finish(against: Compared, run: Run, files: Files | None) -> Finishing:
@@ -66,7 +66,7 @@ def finish(against: Compared, run: Run, files: Files | None) -> Finishing:
 
 
 def on_photographs(
-    against: Compared, photographs: Photographs, run: Run
+    against: Compared, photographs: HeldOut, run: Run
 ) -> Generator[Scoring, None, tuple[Quality, Score]]:
     """The student against photographs, and the teacher's mean over them."""
     views, background = photographs.views, photographs.background

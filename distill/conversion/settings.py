@@ -1,4 +1,4 @@
-"""Settings of a conversion."""
+"""ConversionSettings of a conversion."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConversionSettings:
     """What becomes of a teacher, and how."""
 
     to: str = ""

@@ -19,7 +19,7 @@ from distill.learning.budget import most_rays
 from distill.learning.fit import Optimization, Phase, Taken
 from distill.learning.learnables import Learnables
 from distill.photographs.pixels import unwaiting_pixels
-from distill.photographs.source import FULL, REPORT, Config, Photographs, due
+from distill.photographs.source import FULL, REPORT, Batching, Photographs, due
 from fields.field import Field
 from render.buffers import Fixed
 from render.occupancy import OccupancyEstimate
@@ -44,7 +44,7 @@ def captured(
 ) -> "Captured":
     """Photographs whose steps a graph takes."""
     pixels = unwaiting_pixels(scene.train, occupancy.values.device, most_rays(batch), seed)
-    return Captured(Photographs(pixels, field, renderer, occupancy, Config(batch, fixed), seed))
+    return Captured(Photographs(pixels, field, renderer, occupancy, Batching(batch, fixed), seed))
 
 
 class Captured:

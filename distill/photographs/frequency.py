@@ -37,7 +37,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BandwidthChoice:
     """What was chosen, and how far every candidate's spectrum was from the photographs'."""
 
     bandwidth: float  # cycles per box side
@@ -48,7 +48,7 @@ class Choice:
         return f"frequency {self.bandwidth:g} cycles per box side (spectra differ by {each})"
 
 
-def choose(shape: Shape, scene: Scene, seed: int) -> Choice:
+def choose(shape: Shape, scene: Scene, seed: int) -> BandwidthChoice:
     """The bandwidth among the architecture's candidates. ValueError where it has none, or no picture shows the box."""
     candidates = fields.module(shape.name).Network.bandwidths
     if not candidates:
@@ -67,7 +67,7 @@ def choose(shape: Shape, scene: Scene, seed: int) -> Choice:
             for window, want in zip(seen, wanted, strict=True):
                 far = distance(want, spectrum(untrained(field, window))) * window.cycle
                 distances[bandwidth] += far / (DRAWS * len(seen))
-    return Choice(min(distances, key=lambda b: distances[b]), distances)
+    return BandwidthChoice(min(distances, key=lambda b: distances[b]), distances)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from distill.photographs.frequency import choose
 from distill.photographs.pixels import HostPixels
 from distill.photographs.report import finish
 from distill.photographs.settings import BATCH, PRESET, STRIDE, Settings
-from distill.photographs.source import Config, Photographs
+from distill.photographs.source import Batching, Photographs
 from fields.backend import TRITON, repeats
 from fields.field import Field
 from fields.fused import fusible
@@ -37,7 +37,7 @@ CONE = 1 / 256  # growth of steps with distance, for scenes that exceed the unit
 
 
 @dataclass(frozen=True)
-class Sampling:
+class PhotographsRecipe:
     """What must be equal for photographs to go on teaching exactly."""
 
     step: float  # scene units, shortest sampling interval
@@ -67,7 +67,7 @@ def begin(
     schedule = Schedule(settings.most_steps(kind), settings.max_seconds)
     recipe = Recipe(
         data, settings.downscale, settings.arch, chosen, settings.seed, schedule.steps, batch, kind,
-        Sampling(STRIDE[kind], bandwidth),
+        PhotographsRecipe(STRIDE[kind], bandwidth),
     )  # fmt: skip
     make = functools.partial(prepare, scene, recipe, device, half=half)
     job = Job(make, functools.partial(finish, scene), schedule, files, settings.save_every)
@@ -98,7 +98,7 @@ def waiting(
 ) -> Photographs:
     """Photographs whose steps the host takes, one by one."""
     pixels = HostPixels(scene.train, occupancy.values.device, seed)
-    return Photographs(pixels, field, renderer, occupancy, Config(batch), seed)
+    return Photographs(pixels, field, renderer, occupancy, Batching(batch), seed)
 
 
 STEPWISE = Teaching(waiting, Optimizer)

@@ -34,7 +34,7 @@ def twice(batch: int) -> Exact:
 
 
 @dataclass(frozen=True)
-class Config:
+class Batching:
     """How photographs are turned into batches."""
 
     batch: int = 1 << 16  # samples per step that carry gradients, 2^10 to 2^20
@@ -69,7 +69,7 @@ class Photographs:
         field: Field,
         renderer: Renderer,
         occupancy: OccupancyEstimate,
-        config: Config,
+        config: Batching,
         seed: int,
     ) -> None:
         self.pixels, self.field, self.renderer, self.occupancy = pixels, field, renderer, occupancy
@@ -79,7 +79,7 @@ class Photographs:
         self.rays = torch.full((), FIRST_RAYS, device=self.device)  # () int64, that count in the next step
         self.lay_out(config)
 
-    def lay_out(self, config: Config) -> None:
+    def lay_out(self, config: Batching) -> None:
         """Buffers of other sizes from the next step on."""
         self.config, self.buffers = config, config.buffers(config.batch)
 

@@ -18,7 +18,7 @@ PRIMES = (1, 2654435761, 805459861, 3674653429)
 
 
 @dataclass(frozen=True)
-class Layout:
+class GridLayout:
     """Where each level lies in the table."""
 
     scales: Tensor  # (L,) float32, p = x * scale + 1/2
@@ -26,7 +26,7 @@ class Layout:
     offsets: Tensor  # (L + 1,) int64, first entry of each level; the last is the number of entries E
 
 
-def layout(dims: int, levels: int, table_bits: int, coarsest: int, finest: int) -> Layout:
+def layout(dims: int, levels: int, table_bits: int, coarsest: int, finest: int) -> GridLayout:
     """Levels in geometric progression from `coarsest` to `finest` cells per axis, at most 2^table_bits entries each."""
     growth = math.exp(math.log(finest / coarsest) / max(levels - 1, 1))
     scales, vertices, offsets = [], [], [0]
@@ -37,7 +37,7 @@ def layout(dims: int, levels: int, table_bits: int, coarsest: int, finest: int) 
         scales.append(scale)
         vertices.append(count if dense else 0)
         offsets.append(offsets[-1] + (-(-(count**dims) // 8) * 8 if dense else 2**table_bits))
-    return Layout(*(torch.tensor(values, device="cpu") for values in (scales, vertices, offsets)))
+    return GridLayout(*(torch.tensor(values, device="cpu") for values in (scales, vertices, offsets)))
 
 
 def corners(x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,7 +93,7 @@ def grid_encode(x: Tensor, table: Tensor, scales: Tensor, vertices: Tensor, offs
     """Features (N, L * C), level by level.
 
     x (N, D) float in [0, 1], D = 2, 3 or 4; table (E, C) float; scales (L,), vertices (L,), offsets (L + 1,) as in
-    `Layout`. Points outside the unit box are clamped to it, and get no gradient along the clamped axis.
+    `GridLayout`. Points outside the unit box are clamped to it, and get no gradient along the clamped axis.
     """
     return reference(x, table, scales, vertices, offsets)
 

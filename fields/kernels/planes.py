@@ -25,7 +25,7 @@ LINES = (2, 1, 0)  # the axis that each plane of SPACE leaves over
 
 
 @dataclass(frozen=True)
-class Layout:
+class PlanesLayout:
     """Where each factor lies in the table."""
 
     factors: Tensor  # (P, 5) int64: axis a, axis b, size a, size b, first row
@@ -33,7 +33,7 @@ class Layout:
     rows: int  # of the table, E
 
 
-def layout(groups: Sequence[Sequence[tuple[int, int, int, int]]]) -> Layout:
+def layout(groups: Sequence[Sequence[tuple[int, int, int, int]]]) -> PlanesLayout:
     """Groups of factors (axis a, axis b, size a, size b), in the order of the op's output. size_a >= 2, size_b >= 1."""
     factors, starts, row = [], [0], 0
     for group in groups:
@@ -43,7 +43,7 @@ def layout(groups: Sequence[Sequence[tuple[int, int, int, int]]]) -> Layout:
             factors.append((a, b, size_a, size_b, row))
             row += size_a * size_b
         starts.append(len(factors))
-    return Layout(torch.tensor(factors, device="cpu"), torch.tensor(starts, device="cpu"), row)
+    return PlanesLayout(torch.tensor(factors, device="cpu"), torch.tensor(starts, device="cpu"), row)
 
 
 def along(x: Tensor, axis: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,8 +89,8 @@ def reference(x: Tensor, table: Tensor, factors: Tensor, groups: Tensor) -> Tens
 def planes(x: Tensor, table: Tensor, factors: Tensor, groups: Tensor) -> Tensor:
     """Features (N, G * C), group by group: the product of the group's factors at each point.
 
-    x (N, D) float in [0, 1]; table (E, C) float; factors (P, 5), groups (G + 1,) as in `Layout`. Points outside the
-    unit box are clamped to it, and get no gradient along the clamped axis.
+    x (N, D) float in [0, 1]; table (E, C) float; factors (P, 5), groups (G + 1,) as in `PlanesLayout`. Points outside
+    the unit box are clamped to it, and get no gradient along the clamped axis.
     """
     return reference(x, table, factors, groups)
 

@@ -46,7 +46,7 @@ def test_a_level_that_only_we_hash_is_unrolled(stand_in, generator):
     config = hashgrid.Config(levels=1, channels=4, table_bits=9, coarsest=8, finest=8, width=16)
     network = hashgrid.Network(config, 3, generator)
     assert network.vertices.tolist() == [0]  # 9^3 > 2^9 = 8^3
-    theirs = nvidia.Network(network)
+    theirs = nvidia.PeerGrid(network)
     x = torch.rand(200, 3, generator=generator) * nvidia.same_up_to(network)
     torch.testing.assert_close(theirs.features(x), network.features(x), rtol=1e-4, atol=1e-6)
 

@@ -15,7 +15,7 @@ from distill.conversion.job import prepare as prepare_conversion
 from distill.conversion.settings import LEVELS
 from distill.learning.fit import Loss, Optimization, Phase, Schedule, fit
 from distill.learning.run import Recipe
-from distill.photographs.job import STEPWISE, Sampling, teach
+from distill.photographs.job import STEPWISE, PhotographsRecipe, teach
 from fields import fused
 from fields.files import Header, Model, ModelError, load, read_header, save
 from fields.shape import Shape, preset
@@ -96,7 +96,7 @@ def trained(files, tmp_path_factory):
     """Model and checkpoint of a field with a signed distance, trained on the built-in scene, and its steps."""
     scene, shape = load_scene("builtin:32", ReadOptions()), laplace("hashgrid")
     field = shape.build(Space(scene.box), torch.Generator().manual_seed(0))
-    recipe = Recipe("builtin:32", 1, "hashgrid", "tiny", 0, 45, 2048, "cpu", Sampling(4 * UNIT_STEP))
+    recipe = Recipe("builtin:32", 1, "hashgrid", "tiny", 0, 45, 2048, "cpu", PhotographsRecipe(4 * UNIT_STEP))
     run = teach(scene, recipe, field, Renderer(4 * UNIT_STEP), STEPWISE)
     steps = list(run.steps(Schedule(45)))
     folder = tmp_path_factory.mktemp("laplace")

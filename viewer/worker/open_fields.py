@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from distill.conversion import job as conversion
-from distill.conversion.settings import Settings
+from distill.conversion.settings import ConversionSettings
 from distill.photographs import job as training
 from render.model import LoadedModel, open_model
 from scenes.assemble import load
@@ -76,7 +76,7 @@ class OpenFields:
         out = Path(command.folder(teacher.name))
         crop = (self.in_input(command.crop),) if command.crop else ()
         device: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
-        settings = Settings(command.to, command.preset, out, crop=crop, steps=command.steps, device=device)
+        settings = ConversionSettings(command.to, command.preset, out, crop=crop, steps=command.steps, device=device)
         job = conversion.begin(path, settings, self.tell)
         name = f"{teacher.name} as {job.run.recipe.architecture}"
         pane = self.add(name, path, teacher.world, learner=Learner(job))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distill.bench import curve as bench_curve
-from distill.bench.curve import Course, HeldOut, LearningCurve, Milestone, follow
+from distill.bench.curve import Course, LearningCurve, Milestone, ScoredViews, follow
 from distill.bench.run import Trial, begin_trial, read_pictures
 from distill.learning.fit import Schedule
 from distill.photographs import job
@@ -31,13 +31,13 @@ def test_shares_end_with_the_run():
 
 def test_scoring_does_not_count_and_the_last_score_is_the_trained_field_s(begun, monkeypatch):
     run, scene = begun
-    own, waited = HeldOut.score, 0.4
+    own, waited = ScoredViews.score, 0.4
 
     def slow(held):
         time.sleep(waited)
         return own(held)
 
-    monkeypatch.setattr(HeldOut, "score", slow)
+    monkeypatch.setattr(ScoredViews, "score", slow)
     begin = time.perf_counter()
     result = follow(run, scene, Course(Schedule(24), 3, 4))
     total = time.perf_counter() - begin

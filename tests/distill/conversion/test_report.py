@@ -11,7 +11,7 @@ from rich.console import Console
 
 from distill.conversion.distillation import SHARES
 from distill.conversion.job import Instruction, prepare
-from distill.conversion.report import VIEWS, Compared, Photographs, blank, cameras, finish, milliseconds, view_of
+from distill.conversion.report import VIEWS, Compared, HeldOut, blank, cameras, finish, milliseconds, view_of
 from distill.learning.files import Files
 from distill.learning.fit import Schedule
 from distill.learning.metrics import table
@@ -111,9 +111,9 @@ def test_against_the_teacher_alone(teacher, conversion, tmp_path):
 
 
 def test_against_photographs_as_well(teacher, conversion, tmp_path):
-    """Photographs that are the teacher's own pictures: the teacher is as good as bytes can be."""
+    """HeldOut that are the teacher's own pictures: the teacher is as good as bytes can be."""
     views = tuple(view_of(teacher, one, n, WHITE)[0] for n, one in enumerate(teacher.train_cameras))
-    got = finished(teacher, conversion, Photographs(views, WHITE, "test", 2), Files.within(tmp_path)).to_record()
+    got = finished(teacher, conversion, HeldOut(views, WHITE, "test", 2), Files.within(tmp_path)).to_record()
     assert got["protocol"]["count"] == 3
     assert got["protocol"]["downscale"] == 2
     assert "3 test pictures" in got["scored_on"]
@@ -125,14 +125,14 @@ def test_against_photographs_as_well(teacher, conversion, tmp_path):
 
 @pytest.mark.parametrize(("side", "ssim"), [(16, 1.0), (8, "nan")])  # SSIM wants 11 pixels
 def test_numbers_that_json_has_not_are_told_in_words(teacher, conversion, tmp_path, side, ssim):
-    """Photographs that show nothing but white, as both draw it: infinite dB."""
+    """HeldOut that show nothing but white, as both draw it: infinite dB."""
     one = camera((side, side))
     away = one.pose.clone()
     away[:3, 3] += torch.tensor([0.0, 0.0, 50.0])
     white = torch.full((side, side, 4), 255, dtype=torch.uint8)
     view = View(type(one)(away, one.intrinsics, one.size), white, torch.ones(side, side, dtype=torch.bool), "white")
     files, console = Files.within(tmp_path), Console(file=io.StringIO(), width=200)
-    metrics = finished(teacher, conversion, Photographs((view,), WHITE, "test", 1), files)
+    metrics = finished(teacher, conversion, HeldOut((view,), WHITE, "test", 1), files)
     console.print(table(metrics))
     got = metrics.to_record()
     assert got["psnr"] == got["photographs"]["teacher_psnr"] == "inf"

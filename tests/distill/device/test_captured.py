@@ -16,7 +16,7 @@ from distill.device.captured import captured as captured_of
 from distill.learning.fit import Schedule
 from distill.learning.optimizer import Optimizer
 from distill.learning.run import Recipe
-from distill.photographs.job import STEPWISE, Sampling, Teaching, prepare, teach
+from distill.photographs.job import STEPWISE, PhotographsRecipe, Teaching, prepare, teach
 from fields.files import ModelError
 from render.occupancy import EVERYWHERE_UPDATES
 from render.renderer import Renderer
@@ -54,7 +54,7 @@ def captured(device, name="hashgrid", steps=40, batch=2048, step=0.01):
 
 
 def made(device, teaching, name, steps, batch, step):
-    recipe = Recipe("builtin:48", 1, name, "tiny", 0, steps, batch, device.type, Sampling(step))
+    recipe = Recipe("builtin:48", 1, name, "tiny", 0, steps, batch, device.type, PhotographsRecipe(step))
     usual = prepare(pictures(), recipe, device)
     return teach(pictures(), recipe, usual.field, usual.renderer, teaching)
 

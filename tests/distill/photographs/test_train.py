@@ -7,9 +7,9 @@ import torch
 
 from distill.learning.fit import PATIENCE, Schedule
 from distill.learning.run import Recipe
-from distill.photographs.job import Sampling, prepare
+from distill.photographs.job import PhotographsRecipe, prepare
 from distill.photographs.pixels import HostPixels
-from distill.photographs.source import Config
+from distill.photographs.source import Batching
 from fields.files import ModelError
 from fields.shape import preset
 from render.camera import Camera, CameraBank, Intrinsics, look_at
@@ -32,7 +32,7 @@ def scene():
 
 
 def training(scene, steps=40, seed=0, batch=4096):
-    recipe = Recipe("builtin:48", 1, "hashgrid", "tiny", seed, steps, batch, "cpu", Sampling(0.003))
+    recipe = Recipe("builtin:48", 1, "hashgrid", "tiny", seed, steps, batch, "cpu", PhotographsRecipe(0.003))
     return prepare(scene, recipe, CPU)
 
 
@@ -158,7 +158,7 @@ def test_the_architectures_penalty_is_part_of_the_loss(scene, monkeypatch):
 
 def test_config_and_preset_errors():
     with pytest.raises(ValueError, match="batch must be 1024 to 1048576 samples, found 5"):
-        Config(batch=5)
+        Batching(batch=5)
     with pytest.raises(ValueError, match=r"hashgrid has no preset 'huge' \(there are: tiny, small, base, large\)"):
         preset("hashgrid", "huge")
 

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from distill import convert_scene, train_scene
-from distill.conversion.settings import Settings as Conversion
+from distill.conversion.settings import ConversionSettings as Conversion
 from distill.photographs.settings import Settings
 from render import render_scene
 from viewer import view_scene
