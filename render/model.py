@@ -1,16 +1,20 @@
 """A model file, opened: everything that drawing needs, on one device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from fields.base import Volume
 from fields.field import Field
-from fields.files import Header, ModelError, load
-from render.camera import Camera
+from fields.files import Header, Model, ModelError, load, save
+from render.camera import Camera, moved
 from render.occupancy import OccupancyGrid, cascades_for
+from render.precision import precision
 from render.renderer import Frame, Look, Renderer, color
+
+PART = 1 << 17  # points asked at once
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,40 @@ class LoadedModel:
     def image(self, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
         """A picture from this camera (scene units), of what lies `near` scene units or further along each ray."""
         return self.renderer.image(self.field, self.grid, camera, look, near)
+
+    @property
+    def bounds(self) -> Tensor:
+        """(2, 3) float64, low and high corner in input coordinates of all that the field's box may hold."""
+        corners = torch.cartesian_prod(*self.grid.box.cpu().double().T)  # (8, 3)
+        back = torch.linalg.inv(self.transform)
+        found = corners @ back[:3, :3].T + back[:3, 3]
+        return torch.stack([found.amin(0), found.amax(0)])
+
+    def save(self, path: Path) -> int:
+        """Write the model; returns its bytes."""
+        return save(path, Model(self.field, self.grid.bits, self.header))
+
+    def to_scene(self, camera: Camera) -> Camera:
+        """A camera whose pose is in input coordinates, in scene units."""
+        return replace(camera, pose=moved(camera.pose, self.transform))
+
+    def to_input(self, camera: Camera) -> Camera:
+        """Inverse of `to_scene`."""
+        return replace(camera, pose=moved(camera.pose, torch.linalg.inv(self.transform)))
+
+    @torch.no_grad()
+    def ask(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (N,) per input unit and RGB (N, 3) in [0, 1] at points (N, 3) in input coordinates, seen along unit
+        directions (N, 3) in input axes; zeros where rays find nothing: outside the box, and in empty cells."""
+        transform, device = self.transform, self.grid.bits.device
+        x = (points.double() @ transform[:3, :3].T + transform[:3, 3]).float().to(device)
+        d = (directions.double() @ transform[:3, :3].T * self.unit).float().to(device)
+        density, rgb = torch.zeros(len(x), device=device), torch.zeros(len(x), 3, device=device)
+        for part in self.grid.contains(x).nonzero()[:, 0].split(PART):
+            with precision(device):
+                sigma, features = self.field.density(x[part])
+                density[part], rgb[part] = sigma.float() / self.unit, self.field.color(features, d[part]).float()
+        return density.cpu(), rgb.cpu()
 
 
 def open_model(path: Path, device: torch.device) -> LoadedModel:
