@@ -8,7 +8,7 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Operands:
     """Tensors and constants, in the order in which the device functions in `fields/arch/NAME_cuda.py` or
-    `fields/heads_cuda.py` take them apart. All lie on one device."""
+    `fields/heads/NAME_cuda.py` take them apart. All lie on one device."""
 
     tables: tuple[Tensor, ...]  # learnt, read here and there; their gradients are added up with atomics, in float32
     weights: tuple[Tensor, ...]  # learnt matrices and biases, read whole; their gradients are added up per program

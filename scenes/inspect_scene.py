@@ -112,11 +112,12 @@ def _rows(report: Examination) -> Iterable[tuple[str, str]]:
 def _model(path: Path) -> dict[str, Any]:
     """What a model file says, as JSON values. OSError or ValueError where it is none."""
     model = files.load(path)
-    header = asdict(model.header)
+    header = asdict(model.header) | model.header.record()
     header.pop("thumbnail")
     train, test = header.pop("train_cameras"), header.pop("test_cameras")
     return {
         "architecture": header.pop("architecture"),
+        "head": header.pop("head"),
         "parameters": model.field.parameter_count(),
         "bytes": path.stat().st_size,
         "train_cameras": len(train),

@@ -3,7 +3,7 @@ can teach as well."""
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +69,20 @@ def from_model(source: str, settings: ConversionSettings, device: torch.device, 
     teacher, rest = edited(model, edits), overhead(path, model.header)
     choice = choose(settings.wanted(), model.header, rest, device.type, edited=bool(edits), path=path)
     tell(choice.why)
-    memory.check(choice.shape, choice.preset, device)
-    files = Files.at(settings.out or Path("runs") / f"{path.stem}_{choice.shape.name}") if write else None
+    shape = replace(choice.shape, head=settings.head)
+    memory.check(shape, choice.preset, device)
+    files = Files.at(settings.out or Path("runs") / f"{path.stem}_{shape.name}") if write else None
     if files and files.model.exists() and files.model.samefile(path):
         raise ValueError(f"{path}: is the teacher itself; --out wants another file")
     against = Compared(teacher, source, path.stat().st_size, held_out(settings, teacher))
     schedule = Schedule(settings.most_steps(STEPS[device.type]), settings.max_seconds)
     active = tuple(level for level in LEVELS if level in settings.active)
     recipe = Recipe(
-        *origin(model.header.provenance), choice.shape.name, choice.preset, settings.seed, schedule.steps,
+        *origin(model.header.provenance), shape.name, choice.preset, settings.seed, schedule.steps,
         settings.batch or BATCH[device.type], device.type,
-        Instruction(source, digest(path), str(edits), settings.phases, active),
+        Instruction(source, digest(path), str(edits), settings.phases, active), settings.head,
     )  # fmt: skip
-    make = functools.partial(prepare, teacher, recipe, choice.shape, half=settings.half)
+    make = functools.partial(prepare, teacher, recipe, shape, half=settings.half)
     job = Job(make, functools.partial(finish, against), schedule, files, settings.save_every)
     tell([taken_over(job.run, teacher)])
     return job
@@ -132,12 +133,13 @@ def from_pictures(source: str, settings: ConversionSettings, device: torch.devic
     tell([fact.text for fact in scene.facts])
     choice = choose(settings.wanted(), header_of(scene), OVERHEAD, kind)
     tell(choice.why)
-    memory.check(choice.shape, choice.preset, device)
-    out = settings.out or Path("runs") / f"{Path(source).stem.replace(':', '_')}_{choice.shape.name}"
+    shape = replace(choice.shape, head=settings.head)
+    memory.check(shape, choice.preset, device)
+    out = settings.out or Path("runs") / f"{Path(source).stem.replace(':', '_')}_{shape.name}"
     schedule = Schedule(settings.most_steps(PICTURE_STEPS[kind]), settings.max_seconds)
     recipe = Recipe(
-        source, settings.downscale, choice.shape.name, choice.preset, settings.seed, schedule.steps,
-        settings.batch or PICTURE_BATCH[kind], kind, PhotographsRecipe(STRIDE[kind]),
+        source, settings.downscale, shape.name, choice.preset, settings.seed, schedule.steps,
+        settings.batch or PICTURE_BATCH[kind], kind, PhotographsRecipe(STRIDE[kind]), settings.head,
     )  # fmt: skip
     make = functools.partial(prepare_training, scene, recipe, device, half=settings.half)
     files = Files.at(out) if write else None

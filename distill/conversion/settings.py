@@ -31,6 +31,8 @@ class ConversionSettings:
     """architecture to convert into, a file name of fields/arch; auto: the best that meets the limits"""
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA, or what meets the limits"""
+    head: str = ""
+    """what its features mean: a file name of fields/heads; the architecture's own where not given"""
     out: Path | None = None
     """model file (the report lies beside it) or folder for the results; runs/NAME_ARCH where not given"""
     max_bytes: str = ""

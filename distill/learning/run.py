@@ -92,6 +92,7 @@ class Recipe:
     batch: int  # samples per step
     device: str  # its type
     source: Any  # a frozen dataclass of JSON values: what must be equal of the source besides
+    head: str = ""  # a file name of fields/heads; empty: the architecture's own
 
     def record(self) -> dict[str, Any]:
         """JSON values, those of the source among them."""
@@ -160,7 +161,7 @@ class Run:
     def save_checkpoint(self, path: Path) -> None:
         """Everything that an exact continuation needs."""
         tensors = {**self.optimization.state(torch.device("cpu")), **self.source.state()}
-        record = {CHECKPOINT_KEY: json.dumps(self.recipe.record() | self.shape.record())}
+        record = {CHECKPOINT_KEY: json.dumps(self.shape.record() | self.recipe.record())}
         write_beside(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, record))
 
     def load_checkpoint(self, path: Path) -> None:

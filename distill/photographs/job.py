@@ -55,7 +55,7 @@ def begin(
     torch.use_deterministic_algorithms(settings.deterministic)
     kind = device.type
     chosen = PRESET[kind] if settings.preset == "auto" else settings.preset
-    shape = preset(settings.arch, chosen)
+    shape = replace(preset(settings.arch, chosen), head=settings.head)
     batch = settings.batch or BATCH[kind]
     memory.check(shape, chosen, device, batch)
     fixed = given_bandwidth(settings, shape)
@@ -67,7 +67,7 @@ def begin(
     schedule = Schedule(settings.most_steps(kind), settings.max_seconds)
     recipe = Recipe(
         data, settings.downscale, settings.arch, chosen, settings.seed, schedule.steps, batch, kind,
-        PhotographsRecipe(STRIDE[kind], bandwidth),
+        PhotographsRecipe(STRIDE[kind], bandwidth), settings.head,
     )  # fmt: skip
     make = functools.partial(prepare, scene, recipe, device, half=half)
     job = Job(make, functools.partial(finish, scene), schedule, files, settings.save_every)
@@ -77,7 +77,7 @@ def begin(
 
 def prepare(scene: Scene, recipe: Recipe, device: torch.device, *, half: bool = False) -> Run:
     """A run before its first step, as the device does it best."""
-    shape = preset(recipe.architecture, recipe.preset)
+    shape = replace(preset(recipe.architecture, recipe.preset), head=recipe.head)
     if recipe.source.bandwidth:
         shape = replace(shape, config=replace(shape.config, bandwidth=recipe.source.bandwidth))
     field = shape.build(Space(scene.box), torch.Generator().manual_seed(recipe.seed)).to(device)

@@ -25,6 +25,8 @@ class Settings:
     """architecture: a file name of fields/arch"""
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA"""
+    head: str = ""
+    """what its features mean: a file name of fields/heads; the architecture's own where not given"""
     frequency: str = ""
     """highest frequency of the encoding in cycles per box side, or auto: matched to the photographs' spectrum"""
     steps: int = 0

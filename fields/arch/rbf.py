@@ -213,7 +213,7 @@ class Network(Architecture):
         """Kernels where the scene is and changes fastest; the grid and what reads it stay as they are."""
         if not self.growth:
             return self
-        result = Network(replace(self.config, placed=True), 3, generator).to(self.table.device)
+        result = Network(replace(self.config, placed=True), self.dims, generator).to(self.table.device)
         result.table.copy_(self.table)
         for new, old in zip(result.decoder.parameters(), self.decoder.parameters(), strict=True):
             new[:, : old.shape[1]] = old

@@ -67,7 +67,7 @@ class Network(Architecture):
         super().__init__()
         if dims != 3:
             raise ValueError(f"voxels: wants points of space, with 3 coordinates, found {dims}")
-        self.config = config
+        self.config, self.dims = config, dims
         total = (config.resolution + 1) ** 3
         rows = config.rows or total
         harmonics = (config.degree + 1) ** 2
@@ -133,7 +133,8 @@ class Network(Architecture):
             return self
         rows = kept.flatten().nonzero()[:, 0]
         with torch.device("meta"):
-            empty = Network(dataclasses.replace(config, resolution=2 * config.resolution, rows=len(rows)), 3, None)
+            finer = dataclasses.replace(config, resolution=2 * config.resolution, rows=len(rows))
+            empty = Network(finer, self.dims, None)
         result = empty.to(self.density.dtype).to_empty(device=self.density.device)
         for first in range(0, len(rows), CHUNK):
             values = self.features(points(rows[first : first + CHUNK], vertices).to(self.density.dtype))

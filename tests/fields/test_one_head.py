@@ -2,6 +2,7 @@
 and are cropped; with `rgb.py`, a signal, a field of two coordinates learns a picture. Nothing else knows of either."""
 
 import textwrap
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +12,14 @@ from safetensors import safe_open
 import fields.heads
 from distill.conversion.edits import GONE, Edits, edited
 from distill.conversion.job import Instruction
+from distill.conversion.job import begin as begin_conversion
 from distill.conversion.job import prepare as prepare_conversion
-from distill.conversion.settings import LEVELS
+from distill.conversion.settings import LEVELS, ConversionSettings
 from distill.learning.fit import Loss, Optimization, Phase, Schedule, fit
 from distill.learning.run import Recipe
 from distill.photographs.job import STEPWISE, PhotographsRecipe, teach
+from distill.photographs.job import begin as begin_training
+from distill.photographs.settings import Settings
 from fields import fused
 from fields.files import Header, Model, ModelError, load, read_header, save
 from fields.shape import Shape, preset
@@ -96,7 +100,8 @@ def trained(files, tmp_path_factory):
     """Model and checkpoint of a field with a signed distance, trained on the built-in scene, and its steps."""
     scene, shape = load_scene("builtin:32", ReadOptions()), laplace("hashgrid")
     field = shape.build(Space(scene.box), torch.Generator().manual_seed(0))
-    recipe = Recipe("builtin:32", 1, "hashgrid", "tiny", 0, 45, 2048, "cpu", PhotographsRecipe(4 * UNIT_STEP))
+    sampled = PhotographsRecipe(4 * UNIT_STEP)
+    recipe = Recipe("builtin:32", 1, "hashgrid", "tiny", 0, 45, 2048, "cpu", sampled, "laplace")
     run = teach(scene, recipe, field, Renderer(4 * UNIT_STEP), STEPWISE)
     steps = list(run.steps(Schedule(45)))
     folder = tmp_path_factory.mktemp("laplace")
@@ -163,6 +168,18 @@ def test_it_teaches_its_like_by_features_and_hands_its_head_on(trained):
     run = prepare_conversion(teacher, recipe, laplace("mlp"))
     assert [phase.name for phase in run.source.phases()] == ["features"]
     assert torch.equal(run.field.head.beta, teacher.field.head.beta)
+
+
+def test_commands_take_it_by_its_name(trained):
+    asked = Settings(arch="hashgrid", preset="tiny", head="laplace", steps=2, device="cpu")
+    job = begin_training("builtin:32", asked, lambda lines: None, write=False)
+    assert job.run.shape == laplace("hashgrid")
+    assert job.again().run.shape == laplace("hashgrid")
+    wanted = ConversionSettings("mlp", "tiny", "laplace", steps=2, device="cpu")
+    path = str(trained[2] / "model.safetensors")
+    assert begin_conversion(path, wanted, lambda lines: None, write=False).run.shape == laplace("mlp")
+    with pytest.raises(ValueError, match="no head is named 'laplas'; did you mean 'laplace'"):
+        begin_training("builtin:32", replace(asked, head="laplas"), lambda lines: None, write=False)
 
 
 @torch.no_grad()

@@ -51,7 +51,7 @@ class Network(Architecture):
     def grown(self, opacity: Opacity, generator: torch.Generator) -> "Network":
         """See Architecture."""
         config = replace(self.config, resolution=self.config.finest)
-        result = Network(config, 3, generator)
+        result = Network(config, self.values.dim() - 2, generator)
         size = result.values.shape[2:]
         finer = functional.interpolate(self.values.detach(), size, mode="trilinear", align_corners=True)
         result.values = nn.Parameter(finer)

@@ -45,9 +45,8 @@ def repeat_conversion(model: str, to_input: Matrix, asked: Convert, name: str) -
     """`convert-scene`, for what the window converted from the pane of this name; `to_input` (4 x 4) takes the world to
     input coordinates."""
     crop = () if asked.crop is None else (carry(asked.crop, to_input),)
-    settings = conversion.ConversionSettings(
-        asked.to, asked.preset, Path(asked.folder(name)), crop=crop, steps=asked.steps
-    )
+    out = Path(asked.folder(name))
+    settings = conversion.ConversionSettings(asked.to, asked.preset, out=out, crop=crop, steps=asked.steps)
     return join("convert-scene", [model], words(settings)[1])
 
 

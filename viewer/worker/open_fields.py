@@ -75,8 +75,8 @@ class OpenFields:
                 teacher.learning.save_model(Path(path), {}, b"")
         out = Path(command.folder(teacher.name))
         crop = (self.in_input(command.crop),) if command.crop else ()
-        device: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
-        settings = ConversionSettings(command.to, command.preset, out, crop=crop, steps=command.steps, device=device)
+        kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
+        settings = ConversionSettings(command.to, command.preset, out=out, crop=crop, steps=command.steps, device=kind)
         job = conversion.begin(path, settings, self.tell)
         name = f"{teacher.name} as {job.run.recipe.architecture}"
         pane = self.add(name, path, teacher.world, learner=Learner(job))

@@ -95,7 +95,7 @@ def test_a_conversion_is_repeated_with_its_crop_in_input_coordinates():
         command_lines.repeat_conversion("a.safetensors", to_input, asked, "a"), convert_scene.Flags, "convert-scene"
     )
     box = (-0.8, -1.1, 0.85, 0.2, -0.1, 1.85)
-    wanted = Conversion("triplane", "tiny", Path("out dir"), crop=(box,), steps=300)
+    wanted = Conversion("triplane", "tiny", out=Path("out dir"), crop=(box,), steps=300)
     assert flags == convert_scene.Flags("a.safetensors", wanted)
     plain = command_lines.repeat_conversion("a.safetensors", to_input, Convert(1, "mlp"), "a")
     assert plain == "convert-scene a.safetensors --to mlp --out runs/a_mlp"
