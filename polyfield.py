@@ -18,8 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from distill.conversion.job import begin as begin_conversion
 from distill.conversion.settings import ConversionSettings
+from distill.learning.files import preview
 from distill.learning.fit import Step
 from distill.learning.job import Finished, Job
+from distill.learning.metrics import Metrics
 from distill.photographs.job import begin as begin_training
 from distill.photographs.settings import Settings
 from render.camera import Camera, Intrinsics
@@ -85,19 +87,25 @@ class Learning:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.metrics: dict[str, Any] = {}  # what metrics.json says, once it has been scored
+        self.scored: Metrics | None = None  # once it has been
 
     def __iter__(self) -> Iterator[Step]:
         for item in self.job.stream():
             if isinstance(item, Step):
                 yield item
             elif isinstance(item, Finished):
-                self.metrics = item.metrics.to_record()
+                self.scored = item.metrics
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What metrics.json says; empty before the pictures that were held out are scored."""
+        return self.scored.to_record() if self.scored else {}
 
     @property
     def model(self) -> Model:
         """The field as it stands; it goes on learning where the iteration does."""
-        return Model(self.job.run.model())
+        run = self.job.run
+        return Model(run.model(self.scored.summary(), preview(run)) if self.scored else run.model())
 
     def finish(self) -> Model:
         """Take all steps that are left, score held-out pictures, and give the model."""

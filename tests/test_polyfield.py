@@ -96,6 +96,7 @@ def test_arrays_train_and_convert_and_nothing_is_written(drawn, tmp_path, monkey
     assert learning.metrics["steps"] == 12 and learning.metrics["psnr"] > 5
     student = polyfield.convert(learning.model, to="mlp", preset="tiny", batch=1024, steps=6)
     model = student.finish()
+    assert " dB" in model._repr_html_() and "<img src='data:image/png;base64,iVBOR" in model._repr_html_()
     assert student.metrics["steps"] == 6 and model.image(model.cameras[0]).shape == (24, 32, 3)
     assert not list(empty.iterdir())
     assert model.save(str(tmp_path / "student.safetensors")) == (tmp_path / "student.safetensors").stat().st_size

@@ -244,10 +244,10 @@ class Run:
         large."""
         return save(path, Model(self.field, self.source.grid.bits, self.header(metrics, thumbnail)))
 
-    def model(self) -> LoadedModel:
+    def model(self, metrics: dict[str, Any] | None = None, thumbnail: bytes = b"") -> LoadedModel:
         """What the file would open as; it shares the field, which goes on learning."""
-        place = self.place
-        return LoadedModel(self.field, self.source.grid, self.renderer, self.header({}, b""), place.train, place.test)
+        place, header = self.place, self.header(metrics or {}, thumbnail)
+        return LoadedModel(self.field, self.source.grid, self.renderer, header, place.train, place.test)
 
 
 def call_all(works: list[Callable[[], None]]) -> None:
