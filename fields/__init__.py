@@ -12,13 +12,13 @@ from types import ModuleType
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-def listed(folders: Iterable[str]) -> tuple[str, ...]:
+def list_files(folders: Iterable[str]) -> tuple[str, ...]:
     """Names that the files of a package's folders register, sorted."""
     stems = {path.stem for folder in folders for path in Path(folder).glob("*.py")}
     return tuple(sorted(name for name in stems if name != "__init__" and not name.endswith("_cuda")))
 
 
-NAMES = listed([str(Path(__file__).parent / "arch")])  # architectures
+NAMES = list_files([str(Path(__file__).parent / "arch")])  # architectures
 
 
 def module(name: str) -> ModuleType:
@@ -29,7 +29,7 @@ def module(name: str) -> ModuleType:
 
 def head(name: str) -> ModuleType:
     """The file `fields/heads/NAME.py`: its `Readout`. ValueError, with the nearest name."""
-    check_known("head", name, listed(importlib.import_module("fields.heads").__path__))
+    check_known("head", name, list_files(importlib.import_module("fields.heads").__path__))
     return importlib.import_module(f"fields.heads.{name}")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from distill.conversion.active import HARD, HARD_RAYS, Active, hardest, newest
-from distill.conversion.edits import whole
+from distill.conversion.edits import uncut
 from distill.conversion.poses import Poses
 from distill.learning.budget import FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
@@ -86,7 +86,7 @@ class Distillation:
 
     def phases(self) -> tuple[Phase, ...]:
         """Features first where both heads read as many of them for colour, then samples, then rays."""
-        alike = colored_by(self.teacher.field) == colored_by(self.field)
+        alike = count_colored(self.teacher.field) == count_colored(self.field)
         losses = {"features": self.features, "samples": self.points, "rays": self.pixels}
         shares = {k: v for k, v in SHARES.items() if k in self.named and (alike or k != "features")}
         return tuple(Phase(name, share / sum(shares.values()), losses[name]) for name, share in shares.items())
@@ -243,7 +243,7 @@ def variance(values: Tensor, weight: Tensor) -> Tensor:
     return (weight @ (values - mean).square()).clamp(min=1e-4)
 
 
-def colored_by(field: Field) -> int:
+def count_colored(field: Field) -> int:
     """How many numbers of a point its head reads for colour."""
     nothing = torch.zeros(0, field.architecture.width, device=field.space.box.device)
     return field.volume.appearance(nothing).shape[1]
@@ -251,7 +251,7 @@ def colored_by(field: Field) -> int:
 
 def heritage(student: Field, teacher: Field) -> dict[str, Tensor]:
     """The teacher's head, where the student's has all the same parts; else nothing."""
-    given = whole(teacher.head)
+    given = uncut(teacher.head)
     ours, theirs = student.head.state_dict(), given.state_dict()
     same = type(student.head) is type(given)
     return theirs if same and {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()} else {}

@@ -133,7 +133,7 @@ class Cut(Volume):
         return self.inner.appearance(features[:, :-1])
 
 
-def whole(head: Head) -> Head:
+def uncut(head: Head) -> Head:
     """The head that was cut, or the one given."""
     return head.inner if isinstance(head, Cut) else head
 

@@ -7,7 +7,7 @@ import torch
 from analytic import block_bounds, block_file
 
 import fields
-from distill.conversion.distillation import SHARES, colored_by, heritage
+from distill.conversion.distillation import SHARES, count_colored, heritage
 from distill.conversion.job import Instruction, digest, origin, prepare, taken_over
 from distill.conversion.settings import LEVELS
 from distill.learning.fit import Schedule
@@ -67,7 +67,7 @@ def test_the_head_is_taken_over_where_it_fits_and_the_occupancy_always(teacher, 
     assert torch.equal(one.source.grid.bits, teacher.grid.bits)
     assert torch.equal(one.field.space.box, teacher.field.space.box)
     assert ("features" in [phase.name for phase in one.source.phases()]) == (
-        colored_by(one.field) == colored_by(teacher.field)
+        count_colored(one.field) == count_colored(teacher.field)
     )
     assert ("head" in taken_over(one, teacher)) == fits
 

@@ -10,7 +10,7 @@ import torch
 from analytic import BLOCK_SIGMA, TRANSFORM, UNIT_BOX, G, block_bits, block_bounds, block_field, block_header, camera
 from torch import nn
 
-from distill.conversion.edits import GONE, Edits, edited, meets, require_something, whole, without
+from distill.conversion.edits import GONE, Edits, edited, meets, require_something, uncut, without
 from fields.base import FEATURES, Architecture
 from fields.field import Field
 from fields.files import ModelError
@@ -148,7 +148,7 @@ def test_the_model_that_was_given_is_left_as_it_was(generator):
     bits, box, sigma = model.grid.bits.clone(), model.field.space.box.clone(), model.field.density(points)[0]
     result = edited(model, Edits(CROP, HOLES, 0.1))
     assert result.field.architecture is not model.field.architecture
-    assert whole(result.field.head) is model.field.head
+    assert uncut(result.field.head) is model.field.head
     assert not result.field.training
     assert not model.field.training
     after = model.field.state_dict()
