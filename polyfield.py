@@ -105,7 +105,7 @@ class Learning:
     def model(self) -> Model:
         """The field as it stands; it goes on learning where the iteration does."""
         run = self.job.run
-        return Model(run.model(self.scored.summary(), preview(run)) if self.scored else run.model())
+        return Model(run.model(self.scored, preview(run)) if self.scored else run.model())
 
     def finish(self) -> Model:
         """Take all steps that are left, score held-out pictures, and give the model."""

@@ -55,7 +55,7 @@ def test_training_drawing_and_files(name, scene, tmp_path):
         training.save_checkpoint(tmp_path / "checkpoint.safetensors")
         training.load_checkpoint(tmp_path / "checkpoint.safetensors")
         assert all(p.device == device for p in training.field.parameters())
-        training.save_model(tmp_path / "model.safetensors", {}, b"")
+        training.save_model(tmp_path / "model.safetensors")
         there = training.renderer.image(training.field, grid, camera).pixels.rgb.cpu()
     model = load(tmp_path / "model.safetensors")
     bits = OccupancyGrid(model.occupancy, model.field.space.box, model.header.resolution)

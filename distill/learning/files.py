@@ -151,7 +151,7 @@ def begin_scoring(run: Run, files: Files | None) -> None:
     """Write the field, which scoring may outlast, and go on with the weights that the file gives back: what is scored
     is what is saved."""
     if files:
-        run.save_model(files.model, {}, b"")
+        run.save_model(files.model)
     if run.half:
         round_to_half(run.field)
 
@@ -161,7 +161,7 @@ def write_all(run: Run, files: Files | None, metrics: Metrics, scores: list[Scor
     Returns the metrics with the model's bytes."""
     if files is None:
         return metrics
-    metrics = metrics.written(run.save_model(files.model, metrics.summary(), preview(run)))
+    metrics = metrics.written(run.save_model(files.model, metrics, preview(run)))
     write_json(files.metrics, metrics.to_record())
     save_sheet(files.sheet, scores, names)
     files.checkpoint.unlink(missing_ok=True)

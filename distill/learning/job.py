@@ -100,7 +100,7 @@ class Job:
         """Keep all that was learnt so far: checkpoint and model."""
         if self.files:
             self.run.save_checkpoint(self.files.checkpoint)
-            self.run.save_model(self.files.model, {}, b"")
+            self.run.save_model(self.files.model)
 
     def again(self) -> "Job":
         """The same job from its first step."""

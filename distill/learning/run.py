@@ -22,7 +22,7 @@ from torch import Tensor
 
 from distill.learning.fit import Optimization, Phase, Schedule, Step, fit
 from distill.learning.learnables import Learnables
-from distill.learning.metrics import Effort
+from distill.learning.metrics import Effort, Metrics
 from distill.learning.optimizer import Optimizer
 from fields.field import Field
 from fields.files import Header, Model, ModelError, save, write_beside
@@ -186,8 +186,8 @@ class Run:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{path}: damaged checkpoint: {error}") from None
 
-    def header(self, metrics: dict[str, Any], thumbnail: bytes) -> Header:
-        """The model file's header."""
+    def header(self, metrics: Metrics | None = None, thumbnail: bytes = b"") -> Header:
+        """The model file's header; without metrics of a field that was not scored."""
         place, grid = self.place, self.source.grid
         return Header(
             **self.shape.record(),
@@ -200,7 +200,7 @@ class Run:
             train_cameras=[camera.to_record() for camera in place.train],
             test_cameras=[camera.to_record() for camera in place.test],
             provenance=self.provenance(),
-            metrics=metrics,
+            metrics=metrics.summary() if metrics else {},
             thumbnail=base64.b64encode(thumbnail).decode(),
             half=self.half,
         )
@@ -239,14 +239,14 @@ class Run:
         """A picture of the field as it stands, from a camera in scene units."""
         return self.renderer.image(self.field, self.source.grid, camera)
 
-    def save_model(self, path: Path, metrics: dict[str, Any], thumbnail: bytes) -> int:
+    def save_model(self, path: Path, metrics: Metrics | None = None, thumbnail: bytes = b"") -> int:
         """Write the field as it stands; returns its bytes. ModelError where `half` is asked for and a weight is too
         large."""
         return save(path, Model(self.field, self.source.grid.bits, self.header(metrics, thumbnail)))
 
-    def model(self, metrics: dict[str, Any] | None = None, thumbnail: bytes = b"") -> LoadedModel:
+    def model(self, metrics: Metrics | None = None, thumbnail: bytes = b"") -> LoadedModel:
         """What the file would open as; it shares the field, which goes on learning."""
-        place, header = self.place, self.header(metrics or {}, thumbnail)
+        place, header = self.place, self.header(metrics, thumbnail)
         return LoadedModel(self.field, self.source.grid, self.renderer, header, place.train, place.test)
 
 

@@ -105,7 +105,7 @@ def trained(files, tmp_path_factory):
     run = teach(scene, recipe, field, Renderer(4 * UNIT_STEP), STEPWISE)
     steps = list(run.steps(Schedule(45)))
     folder = tmp_path_factory.mktemp("laplace")
-    run.save_model(folder / "model.safetensors", {}, b"")
+    run.save_model(folder / "model.safetensors")
     run.save_checkpoint(folder / "checkpoint.safetensors")
     return run, steps, folder
 

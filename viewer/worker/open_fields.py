@@ -72,7 +72,7 @@ class OpenFields:
         if teacher.learner:
             path = str(teacher.learner.job.model)
             if teacher.learner.life != "done":
-                teacher.learning.save_model(Path(path), {}, b"")
+                teacher.learning.save_model(Path(path))
         out = Path(command.folder(teacher.name))
         crop = (self.in_input(command.crop),) if command.crop else ()
         kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"

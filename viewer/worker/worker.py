@@ -255,7 +255,7 @@ class Worker:
         pane, path = self.fields.pane(command.pane), Path(command.path)
         path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
         if pane.learner:
-            pane.learning.save_model(path, {}, b"")
+            pane.learning.save_model(path)
         else:
             write_beside(path, Path(pane.path).read_bytes())
         self.channel.report(Notice(f"wrote {path}", pane=pane.number))

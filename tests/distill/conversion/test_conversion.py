@@ -99,7 +99,7 @@ def test_a_student_grows_on_its_way(teacher, architecture):
     assert phases == sorted(phases, key=list(SHARES).index)
     final = one.field.architecture.config
     assert final != begun
-    assert one.header({}, b"").config == {k: getattr(final, k) for k in one.header({}, b"").config}
+    assert one.header().config == {k: getattr(final, k) for k in one.header().config}
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_an_interrupted_run_goes_on_with_it_bit_for_bit(tmp_path):
 def test_no_model_file_holds_it(tmp_path):
     run = begin()
     end(run)
-    run.save_model(tmp_path / "model.safetensors", {}, b"")
+    run.save_model(tmp_path / "model.safetensors")
     model = load(tmp_path / "model.safetensors")
     assert all(torch.equal(p, q) for p, q in zip(model.field.parameters(), run.field.parameters(), strict=True))
     assert model.header.provenance["lens"] == "dim"
