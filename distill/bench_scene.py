@@ -23,7 +23,7 @@ from distill.bench.gpu_report import report_gpu
 from distill.bench.matrix import save_matrix
 from distill.bench.ops import Bench, OpTimes, time_ops
 from distill.bench.results import BenchResult, Recorded
-from distill.bench.run import Trial, begin_trial, read_pictures, time_frames, time_steps
+from distill.bench.run import Trial, begin_trial, read_pictures, time_frames, time_parts, time_steps
 from distill.bench.timing import describe_machine, measure_copy
 from distill.learning.fit import Schedule
 from distill.learning.run import Run
@@ -44,7 +44,7 @@ class Flags:
     ops: bool = False
     """each op against its PyTorch reference, and whole fields; bytes a second beside those of a plain copy"""
     train: bool = False
-    """whole training steps, split into their parts"""
+    """whole training steps; on a CPU split into their parts, beside what this machine can do at most"""
     frames: bool = False
     """whole frames of the model that --train's steps gave"""
     curve: bool = False
@@ -140,7 +140,9 @@ def run_bench(flags: Flags) -> None:
 
 def measure_parts(flags: Flags, device: torch.device, console: Console) -> None:
     """What takes minutes: one after the other, in this process."""
-    record: dict[str, Any] = {"machine": describe_machine(device).to_record(), "engine": flags.engine}
+    machine = describe_machine(device)
+    record: dict[str, Any] = {"machine": machine.to_record(), "engine": flags.engine}
+    console.print(str(machine), highlight=False, markup=False, soft_wrap=True)
     for name, result in take_parts(flags, device):
         record |= {name: result.to_record()} if name else result.to_record()
         console.print(result.to_table())
@@ -163,7 +165,7 @@ def take_parts(flags: Flags, device: torch.device) -> Iterator[tuple[str, BenchR
         yield "", OpTimes(own.copy, ops, tuple(row for rows in fields.values() for row in rows))
     if flags.train or flags.frames or everything:
         training, _ = begin_run(flags, flags.steps, device)
-        yield "train", time_steps(training)
+        yield "train", time_parts(training, flags.repeats) if device.type == "cpu" else time_steps(training)
         if flags.frames or everything:
             yield "frames", time_frames(training, flags.repeats)
     if flags.curve:

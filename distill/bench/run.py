@@ -2,13 +2,16 @@
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from rich.table import Table
 
+from distill.bench.ceilings import measure_ceilings
 from distill.bench.results import list_values
+from distill.bench.step_parts import StepParts, watching
 from distill.bench.timing import forget_peak, measure_ms, read_peak, synchronise
 from distill.learning.fit import Schedule
 from distill.learning.run import Recipe, Run
@@ -19,6 +22,7 @@ from render.renderer import Frame
 from scenes.assemble import load
 from scenes.scene import ReadOptions, Scene
 
+CEILING_REPEATS = 8  # to one of other measurements: they are short, and the fastest counts
 FRAME_SIZES = ((400, 400), (800, 800), (1920, 1080))  # pixels of the frames
 
 
@@ -70,14 +74,18 @@ class StepTimes:
     rays_per_step: int
     samples_per_second: int
     peak_memory_bytes: int
+    inside: StepParts | None = None  # where a processor takes the steps
 
     def to_record(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        record = asdict(self)
+        del record["inside"]
+        return record | (self.inside.to_record() if self.inside else {})
 
     def to_table(self) -> Table:
         """For a person."""
-        return list_values("training step", self.to_record())
+        whole = replace(self, inside=None).to_record()
+        return list_values("training step", whole | (self.inside.lines() if self.inside else {}))
 
 
 @dataclass(frozen=True)
@@ -109,12 +117,21 @@ class FrameTimes:
         return list_values("frames", self.to_record())
 
 
-def time_steps(training: Run) -> StepTimes:
-    """The whole run."""
+def time_parts(training: Run, repeats: int) -> StepTimes:
+    """The whole run on a processor, what is inside of a step, and what the processor can do."""
+    with watching(training) as watch:
+        whole = time_steps(training, watch.note)
+    inside = watch.parts(training, whole.steps, whole.samples_per_step, measure_ceilings(CEILING_REPEATS * repeats))
+    return replace(whole, inside=inside)
+
+
+def time_steps(training: Run, note: Callable[[], None] = lambda: None) -> StepTimes:
+    """The whole run. `note` is called after every step."""
     recipe, device = training.recipe, training.device
     forget_peak(device)
     before, begin, counted = 0.0, 0.0, []
     for step in training.steps(Schedule(recipe.steps)):
+        note()
         if step.index == recipe.steps // 3:
             synchronise(device)
             begin = time.perf_counter()

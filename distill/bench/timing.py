@@ -6,8 +6,10 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import llvmlite.binding
 import numba
 import torch
 
@@ -25,6 +27,13 @@ class Machine:
     bf16: bool  # whether networks multiply in it
     torch: str  # version
     numba: str
+    instructions: str  # those of the processor that PyTorch and Numba compile for
+
+    def __str__(self) -> str:
+        """One line."""
+        half = "bf16" if self.bf16 else "no bf16"
+        versions = f"PyTorch {self.torch}, Numba {self.numba}"
+        return f"{self.device}, {self.threads} threads; {self.instructions}; {half}; {versions}"
 
     def to_record(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -35,8 +44,20 @@ def describe_machine(device: torch.device) -> Machine:
     """As it is now."""
     with precision(device):
         half = torch.is_autocast_enabled(device.type)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    return Machine(name, torch.get_num_threads(), half, torch.__version__, numba.__version__)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else name_processor()
+    numbas = numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()  # type: ignore[attr-defined]
+    instructions = f"{torch.backends.cpu.get_cpu_capability()} in PyTorch, {numbas} in Numba"
+    return Machine(name, torch.get_num_threads(), half, torch.__version__, numba.__version__, instructions)
+
+
+def name_processor() -> str:
+    """By its maker's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def synchronise(device: torch.device) -> None:

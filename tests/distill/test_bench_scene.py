@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from distill import bench_scene
+from distill.bench import ceilings, timing
 from distill.bench import run as bench_run
-from distill.bench import timing
+from distill.bench.step_parts import PARTS
 from distill.photographs import job
 from render.camera import Camera, Intrinsics
 
@@ -19,6 +20,8 @@ NEEDED = {"op", "size", "median_ms", "bytes", "gigabytes_per_second", "share_of_
 def small(monkeypatch):
     monkeypatch.setattr(job, "RESOLUTION", 64)  # fewer cells to ask
     monkeypatch.setitem(bench_run.BATCH, "cpu", 2048)
+    monkeypatch.setattr(ceilings, "PRODUCTS", 1)
+    monkeypatch.setitem(timing.COPIED, "cpu", 1 << 20)
 
 
 def run(monkeypatch, *arguments):
@@ -29,7 +32,6 @@ def run(monkeypatch, *arguments):
 
 
 def test_ops_compare_kernel_and_reference(monkeypatch, capsys, tmp_path):
-    monkeypatch.setitem(timing.COPIED, "cpu", 1 << 20)
     path = tmp_path / "ops.json"
     words = ["--ops", "--points", 300, "--repeats", 3, "--preset", "tiny", "--json", "--out", path]
     assert run(monkeypatch, *words) == 0
@@ -62,6 +64,8 @@ def test_training_and_frames_are_measured(monkeypatch, capsys):
     assert printed["train"]["samples_per_second"] > 0
     assert 0 < printed["train"]["mean_ms"] < 60_000
     assert printed["train"]["peak_memory_bytes"] > 1 << 20
+    assert set(printed["train"]["parts_ms"]) == set(PARTS)
+    assert printed["machine"]["instructions"]
     assert set(printed["frames"]) == {
         f"{s}_{what}" for s in ("20x20", "40x30") for what in ("ms", "samples_per_second")
     }

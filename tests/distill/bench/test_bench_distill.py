@@ -25,7 +25,7 @@ from render.metrics import Protocol, Quality, Score
 
 QUIET = Console(quiet=True)
 EIGHT = Protocol("test", (1.0, 1.0, 1.0), (48, 48), 8)
-MACHINE = Machine("cpu", 2, False, "2", "0")
+MACHINE = Machine("cpu", 2, False, "2", "0", "AVX2")
 CAST = ("hashgrid:tiny", "mlp:tiny", "vm:tiny")
 
 

@@ -90,7 +90,7 @@ def test_every_figure_has_a_place_in_a_report():
         "fields": {"random": times, "along rays": times},
         "agreement": {"worst": 50.0},
     }  # fmt: skip
-    result = GpuReport(GpuPlan("chair"), Machine("H200", 1, True, "2", "0"), parts)
+    result = GpuReport(GpuPlan("chair"), Machine("H200", 1, True, "2", "0", "AVX2"), parts)
     values = {figure.place: result.find(figure.place) for figure in FIGURES}
     assert [place for place, value in values.items() if value is None] == [("curve", "seconds_to_db", "33.3")]
     shown = result.to_table()
