@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from fields.field import Field
+from render.kernels import occupancy_cpu
 from render.kernels.march import march_count, march_fill
 from render.precision import precision
 from render.rays import RayBatch, Samples
 
 RESOLUTION = 128  # cells per axis of every cascade
-THICKEST = 1e4  # stands for an infinite value
+HIGHEST = 0.01  # threshold at most, optical thickness
 NEVER = -1.0  # value of a cell that stays empty whatever the field says
 EVERYWHERE_UPDATES = 16  # updates that ask all cells, before updates ask a sample of them
 
@@ -162,18 +163,40 @@ class OccupancyEstimate:
         self, field: Field, generator: torch.Generator, cells: Tensor, decay: float = 0.95, chunk: int = 1 << 17
     ) -> None:
         """All values decay; `cells` (M,), indices into the flattened values, rise to what the field says at a random
-        point inside. A cell is then occupied where its value exceeds min(0.01, mean value). No device is waited for."""
+        point inside. A cell is then occupied where its value exceeds min(HIGHEST, mean). No device is waited for."""
+        update = self.update_by_numba if cells.device.type == "cpu" else self.update_by_torch
+        update(field, generator, cells.split(chunk), decay)
+
+    def update_by_torch(
+        self, field: Field, generator: torch.Generator, parts: tuple[Tensor, ...], decay: float
+    ) -> None:
+        """`update` with cells in parts, on any device."""
         live, count, flat = self.values >= 0, self.values.shape[1], self.values.view(-1)
         self.values.mul_(torch.where(live, decay, 1.0))
-        for part in cells.split(chunk):
+        for part in parts:
             jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
             with precision(part.device):
                 sigma = field.thickness(self.centers(part // count, part % count, jitter))
-            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=THICKEST)  # a bad step must not outlive itself
+            thickness = (sigma * self.step).nan_to_num(
+                nan=0.0, posinf=occupancy_cpu.THICKEST
+            )  # a bad step must not outlive itself
             flat.scatter_reduce_(0, part, thickness, "amax")  # a cell that was drawn twice takes the larger
         mean = torch.where(live, self.values, 0.0).sum(dtype=torch.float64) / max(len(self.allowed), 1)
-        self.occupied.copy_(live & (self.values > mean.clamp(max=0.01)))
+        self.occupied.copy_(live & (self.values > mean.clamp(max=HIGHEST)))
         self.grid.bits.copy_(self.bits())
+
+    def update_by_numba(
+        self, field: Field, generator: torch.Generator, parts: tuple[Tensor, ...], decay: float
+    ) -> None:
+        """The same on the CPU, in few passes over the cells."""
+        occupancy_cpu.fade(self.values, decay)
+        for part in parts:
+            jitter = torch.rand(len(part), 3, generator=generator)
+            with precision(part.device):
+                sigma = field.thickness(occupancy_cpu.points(part, jitter, self.resolution))
+            occupancy_cpu.rise(self.values, part, sigma, self.step)
+        allowed = len(self.allowed)
+        occupancy_cpu.settle(self.values, self.resolution, allowed, HIGHEST, self.occupied, self.grid.bits)
 
     def uniform(self, generator: torch.Generator) -> Tensor:
         """A quarter of the allowed cells, drawn with replacement."""
@@ -184,12 +207,15 @@ class OccupancyEstimate:
 
     def chosen(self, generator: torch.Generator) -> Tensor:
         """Cells for an update: a quarter of the allowed ones, and as many of the occupied, none twice."""
-        uniform, full = self.uniform(generator), self.occupied.view(-1).nonzero()[:, 0]
+        host = self.values.device.type == "cpu"
+        uniform = self.uniform(generator)
+        full = occupancy_cpu.listed(self.occupied) if host else self.occupied.view(-1).nonzero()[:, 0]
         if not len(full):
             return uniform
         some = min(len(uniform), len(full))
         again = full[torch.randint(len(full), (some,), generator=generator, device=full.device)]
-        return torch.cat([uniform, again]).unique()
+        cells = torch.cat([uniform, again])
+        return occupancy_cpu.distinct(cells, self.values.numel()) if host else cells.unique()
 
     def drawn(self, generator: torch.Generator) -> Tensor:
         """As `chosen`, of a fixed number, for a device that must not wait; elsewhere that would be 1.6 times as many
