@@ -16,6 +16,7 @@ from distill.bench import ablation, peers
 from distill.bench.architectures import Contest, compete, save_standings
 from distill.bench.charts import require_matplotlib
 from distill.bench.conversions import Match, convert_all
+from distill.bench.cpu_peers import CpuPlan, compare_on_cpu
 from distill.bench.curve import Course, follow
 from distill.bench.field import time_field
 from distill.bench.gpu import GpuPlan
@@ -58,8 +59,15 @@ class Flags:
     engine: Literal["own", "nvidia"] = "own"
     """what --train, --frames and --curve measure; nvidia: tinycudann's encoding and networks, nerfacc's marching and
     compositing, behind the same training loop, where they are installed"""
-    against: Literal["", "nvidia"] = ""
-    """measure a peer in the same run: tinycudann's networks and nerfacc's marching, where they are installed"""
+    against: Literal["", "nvidia", "cpu"] = ""
+    """measure peers in the same run: nvidia: tinycudann's networks and nerfacc's marching, where they are installed;
+    cpu: OpenSplat and TensoRF, those that are at hand, for each of --durations"""
+    durations: tuple[float, ...] = (60.0, 120.0)
+    """for --against cpu: seconds of learning that everybody gets, in turn"""
+    opensplat: Path | None = None
+    """for --against cpu: OpenSplat's program; without it the one on PATH"""
+    tensorf: Path | None = None
+    """for --against cpu: a checkout of TensoRF"""
     gpu_report: bool = False
     """on a GPU: check all kernels, time everything, and print what was asked for beside what was reached"""
     architectures: bool = False
@@ -103,6 +111,8 @@ class Flags:
         """ValueError for a flag out of range."""
         if not self.seconds > 0:
             raise ValueError(f"--seconds must be > 0, found {self.seconds}")
+        if not self.durations or not all(0 < one < math.inf for one in self.durations):
+            raise ValueError(f"--durations must be > 0, one or more, found {self.durations}")
         if not self.convert_seconds > 0:
             raise ValueError(f"--convert-seconds must be > 0, found {self.convert_seconds}")
         if not self.distill and (self.ablation or self.teachers or self.resume):
@@ -143,7 +153,7 @@ def measure_parts(flags: Flags, device: torch.device, console: Console) -> None:
     machine = describe_machine(device)
     record: dict[str, Any] = {"machine": machine.to_record(), "engine": flags.engine}
     console.print(str(machine), highlight=False, markup=False, soft_wrap=True)
-    for name, result in take_parts(flags, device):
+    for name, result in take_parts(flags, device, console):
         record |= {name: result.to_record()} if name else result.to_record()
         console.print(result.to_table())
     if flags.out:
@@ -152,8 +162,11 @@ def measure_parts(flags: Flags, device: torch.device, console: Console) -> None:
         sys.stdout.write(json.dumps(record) + "\n")
 
 
-def take_parts(flags: Flags, device: torch.device) -> Iterator[tuple[str, BenchResult]]:
+def take_parts(flags: Flags, device: torch.device, console: Console) -> Iterator[tuple[str, BenchResult]]:
     """What --against, or --ops, --train, --frames and --curve give, by name; without one where it brings its own."""
+    if flags.against == "cpu":
+        yield "against", compare_on_cpu(plan_peers(flags), console)
+        return
     if flags.against:
         yield "against", peers.compare_engines(make_trial(flags, flags.steps), device, flags.repeats)
         return
@@ -172,6 +185,13 @@ def take_parts(flags: Flags, device: torch.device) -> Iterator[tuple[str, BenchR
         steps = flags.curve_steps or (UNBOUNDED if math.isfinite(flags.max_seconds) else STEPS[device.type])
         course = Course(Schedule(steps, flags.max_seconds), flags.views, SCORES[device.type])
         yield "curve", follow(*begin_run(flags, steps, device), course)
+
+
+def plan_peers(flags: Flags) -> CpuPlan:
+    """What peers on the CPU are compared on."""
+    size = PRESET["cpu"] if flags.preset == "auto" else flags.preset
+    ours = (flags.data, flags.downscale, flags.arch, size)
+    return CpuPlan(*ours, flags.durations, flags.opensplat, flags.tensorf)
 
 
 def begin_run(flags: Flags, steps: int, device: torch.device) -> tuple[Run, Scene]:

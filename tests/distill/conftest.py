@@ -11,6 +11,7 @@ import pytest
 
 from distill.bench import architectures as bench_architectures
 from distill.bench import conversions as bench_distill
+from distill.bench import cpu_peers
 from distill.bench.results import Failure
 from distill.learning.metrics import Metrics
 
@@ -29,7 +30,7 @@ def in_this_process(monkeypatch):
             return Failure(told.getvalue().strip().splitlines()[-1])
         return Metrics.from_record(json.loads(printed.getvalue()))
 
-    for module in (bench_architectures, bench_distill):
+    for module in (bench_architectures, bench_distill, cpu_peers):
         monkeypatch.setattr(module, "run_command", run_command)
 
 
