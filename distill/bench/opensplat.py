@@ -121,4 +121,4 @@ def follow_steps(printed: Iterable[str], seconds: float) -> tuple[Path | None, i
             written = Path(line.removeprefix("Wrote ").strip()), step, now - begin
         if now - begin > seconds:
             break
-    return *written, line.strip()
+    return written[0], written[1], written[2], line.strip()

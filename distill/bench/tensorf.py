@@ -52,7 +52,7 @@ def find_checkout(given: Path | None) -> Path | Failure:
     return given if (given / "models" / "tensoRF.py").is_file() else Failure(f"{given}: no TensoRF there; {WHERE}")
 
 
-class Placement:
+class TensorfPlacement:
     """Where its model sees our scene: the same box around the origin, SIDE along its longest side."""
 
     def __init__(self, scene: Scene) -> None:
@@ -75,7 +75,7 @@ def learn(plan: TensorfPlan, scene: Scene) -> PeerFigures:
     if scene.background != (1.0, 1.0, 1.0):
         raise ValueError(f"TensoRF is compared on a white background, found {scene.background}")
     torch.manual_seed(0)
-    place = Placement(scene)
+    place = TensorfPlacement(scene)
     sides = place.box[1] - place.box[0]
     grid = (sides / (sides.prod() / VOXELS) ** (1 / 3)).long()
     samples = int(grid.float().norm() / SHAPE["step_ratio"])

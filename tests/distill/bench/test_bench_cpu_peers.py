@@ -148,7 +148,7 @@ def test_a_program_that_fails_is_told(scene, tmp_path):
 
 
 def test_the_model_s_box_is_the_scene_s(scene):
-    place = tensorf.Placement(scene)
+    place = tensorf.TensorfPlacement(scene)
     assert float((place.box[1] - place.box[0]).max()) == pytest.approx(tensorf.SIDE)
     rays, own = place.rays(scene.test[0].camera), scene.test[0].camera.rays()
     back = rays[:, :3] / place.times + place.center
