@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from fields import memory
+
+memory.keep()
 # Before PyTorch starts its threads: idle ones sleep instead of spinning. Spinning gains a tenth on an idle machine, but
 # where another program keeps one of two cores busy it makes a training step ten times slower (docs/design.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
