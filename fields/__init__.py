@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from fields import memory
+from fields import compiled, memory
 
+compiled.keep()
 memory.keep()
 # Before PyTorch starts its threads: idle ones sleep instead of spinning. Spinning gains a tenth on an idle machine, but
 # where another program keeps one of two cores busy it makes a training step ten times slower (docs/design.md).
@@ -18,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 def list_files(folders: Iterable[str]) -> tuple[str, ...]:
     """Names that the files of a package's folders register, sorted."""
     stems = {path.stem for folder in folders for path in Path(folder).glob("*.py")}
-    return tuple(sorted(name for name in stems if name != "__init__" and not name.endswith("_cuda")))
+    return tuple(sorted(name for name in stems if name != "__init__" and not name.endswith(("_cpu", "_cuda"))))
 
 
 NAMES = list_files([str(Path(__file__).parent / "arch")])  # architectures

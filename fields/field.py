@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from fields import fused
+from fields import fused, tiled
 from fields.base import Architecture, Head, Signal, Volume
 from fields.space import Space
 
@@ -56,17 +56,28 @@ class Field(nn.Module):
 
     def radiance(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         """What a ray collects: x (N, 3) scene units, unit directions d (N, 3) -> sigma (N,), RGB (N, 3). In one kernel
-        where the field has one and autocast allows half precision."""
+        where the field has one; on a GPU, where autocast allows half precision, too."""
         if fused.suits(self, x, d):
             return fused.radiance(self, x, d, fused.Asking(copies=self.copies))
+        if tiled.suits(self, x, d):
+            return tiled.radiance(self, x, d)
         sigma, features = self.density(x)
         return sigma, self.color(features, d)
 
     def thickness(self, x: Tensor) -> Tensor:
         """Density alone, sigma (N,) per scene unit, at x (N, 3) scene units. As `radiance`, unless gradients count."""
-        if not torch.is_grad_enabled() and fused.suits(self, x):
-            return fused.thickness(self, x, fused.Asking(copies=self.copies))
+        if not torch.is_grad_enabled():
+            if fused.suits(self, x):
+                return fused.thickness(self, x, fused.Asking(copies=self.copies))
+            if tiled.suits(self, x):
+                return tiled.thickness(self, x)
         return self.density(x)[0]
+
+    @torch.no_grad()
+    def glance(self, x: Tensor) -> tuple[Tensor, tiled.Recall | None]:
+        """As `thickness`, without gradients, and what has `radiance` of some of the points without asking again, where
+        there is such a thing."""
+        return tiled.glance(self, x) if tiled.suits(self, x) else (self.thickness(x), None)
 
     @contextmanager
     def copied(self, copies: fused.Copies) -> Iterator[None]:

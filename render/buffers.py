@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from fields.tiled import Recall
 from render.occupancy import Walk
 from render.rays import Samples, rows
 
@@ -22,6 +23,7 @@ class Fitted:
     samples: Samples  # N, offsets (R + 1,), or (R + 1 + SPARE,) in memory of fixed size, the last of which is N
     fits: Tensor  # (R,) bool, False for rays that were cut
     wanted: Tensor  # () int64, samples of all rays, those that were cut included
+    recall: Recall | None = None  # what the field has been asked about these samples, see Field.glance
 
     @property
     def count(self) -> Tensor:
@@ -71,7 +73,8 @@ class Buffers(ABC):
         size = self.size(offsets, self.kept)
         index = self.places(mask, ends, offsets, size)
         ray, t, dt = (rows(values, index) for values in (samples.ray, samples.t, samples.dt))
-        return Fitted(Samples(ray, t, dt, self.closed(offsets, size)), fits & marched.fits, before[-1])
+        recall = marched.recall.at(index) if marched.recall else None
+        return Fitted(Samples(ray, t, dt, self.closed(offsets, size)), fits & marched.fits, before[-1], recall)
 
 
 def cut(ends: Tensor, most: int) -> tuple[Tensor, Tensor]:

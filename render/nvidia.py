@@ -134,7 +134,7 @@ class NerfaccRenderer:
         mask = library().render_visibility_from_density(low, high, sigma, packed_info=packed, early_stop_eps=self.stop)
         return buffers.keep(marched, mask)
 
-    def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
+    def shade(self, field: Field, rays: RayBatch, samples: Samples, recall: None = None) -> Pixels:
         """Differentiable pixels (R,) of given samples."""
         with precision(rays.origins.device):
             sigma, rgb = field.radiance(samples.positions(rays), rows(rays.directions, samples.ray))

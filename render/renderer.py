@@ -1,13 +1,14 @@
 """The renderer: rays to samples, samples to pixels. It never asks which architecture it is looking at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
 import torch
 from torch import Tensor
 
 from fields.field import Field
+from fields.tiled import Recall
 from render import fused_frame
 from render.buffers import Buffers, Exact, Fitted
 from render.camera import Camera
@@ -77,7 +78,8 @@ class Renderer:
 
     def rays(self, field: Field, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator) -> Pixels:
         """Differentiable pixels (R,) with jittered samples."""
-        return self.shade(field, rays, self.visible(field, rays, self.march(grid, rays, generator)).samples)
+        seen = self.visible(field, rays, self.march(grid, rays, generator))
+        return self.shade(field, rays, seen.samples, seen.recall)
 
     @torch.no_grad()
     def march(
@@ -96,14 +98,18 @@ class Renderer:
         if not len(samples):
             return marched
         with precision(rays.origins.device):
-            sigma = field.thickness(samples.positions(rays))
+            sigma, recall = field.glance(samples.positions(rays))
         light = reach(sigma, samples.dt, samples.offsets)
-        return buffers.keep(marched, ~(light <= self.stop))  # NaN stays: a field that has gone bad must reach the loss
+        kept = ~(light <= self.stop)  # NaN stays: a field that has gone bad must reach the loss
+        return buffers.keep(replace(marched, recall=recall), kept)
 
-    def shade(self, field: Field, rays: RayBatch, samples: Samples) -> Pixels:
-        """Differentiable pixels (R,) of given samples, those of spare rays left out."""
+    def shade(self, field: Field, rays: RayBatch, samples: Samples, recall: Recall | None = None) -> Pixels:
+        """Differentiable pixels (R,) of given samples, those of spare rays left out. `recall`: what there is of these
+        samples since the field was asked for their density."""
+        directions = rows(rays.directions, samples.ray)
         with precision(rays.origins.device):
-            sigma, rgb = field.radiance(samples.positions(rays), rows(rays.directions, samples.ray))
+            asked = recall.radiance(directions) if recall else field.radiance(samples.positions(rays), directions)
+        sigma, rgb = asked
         every = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
         seen, opacity, distance = (values[: len(rays)] for values in every[:3])
         return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))

@@ -58,6 +58,9 @@ class Ball(nn.Module):
     def thickness(self, x):
         return self.density(x)[0]
 
+    def glance(self, x):
+        return self.thickness(x), None
+
     def chord(self, rays: RayBatch):
         """Distances (R,) at which rays enter and leave; equal where they miss."""
         toward = self.middle - rays.origins

@@ -107,7 +107,7 @@ class Photographs:
         near = torch.where(live, 0.0, FAR)
         marched = renderer.march(self.grid, pixels.rays, self.generator, buffers, near)
         kept = renderer.visible(self.field, pixels.rays, marched, buffers)
-        seen = renderer.shade(self.field, pixels.rays, kept.samples)
+        seen = renderer.shade(self.field, pixels.rays, kept.samples, kept.recall)
         error, mse = difference(seen, replace(pixels, valid=pixels.valid & live & kept.fits), background)
         value = error + self.field.architecture.penalty(self.generator)
         with torch.no_grad():

@@ -114,30 +114,35 @@ def inside(x, first, last, out):
             out[axis, p] = value if value <= 1 else one
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+def encode_points(x, table, scales, vertices, offsets, out, axes, channels):
+    """Points (P, D) through all levels -> out (P, L * C)."""
+    dims, nought, count = len(axes), uintp(0), x.shape[0]
+    places = np.empty((dims, count), x.dtype)
+    rows, weights = np.empty((1 << dims) * STRIP, np.uint32), np.empty((1 << dims) * STRIP, x.dtype)
+    inside(x, 0, count, places)
+    for level in range(scales.shape[0]):
+        column, start = uintp(level * len(channels)), offsets[level]
+        entries = (start, offsets[level + 1] - start - 1, vertices[level])
+        for first in range(0, count, STRIP):
+            last = min(first + STRIP, count)
+            xs, ys, ws = places[0, first:last], places[1, first:last], places[dims - 1, first:last]
+            surround((xs, ys, places[min(2, dims - 1), first:last], ws), axes, scales[level], entries, rows, weights)
+            for p in range(last - first):
+                total = scaled(load_some(table, uintp(rows[p]), nought, channels), weights[p])
+                for corner in range(1, 1 << dims):
+                    at = corner * STRIP + p
+                    vertex = load_some(table, uintp(rows[at]), nought, channels)
+                    total = plus_scaled(total, vertex, weights[at])
+                store(out, uintp(first + p), column, total)
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 def encode(x, table, scales, vertices, offsets, out, axes, channels, block):
     """Each task takes a block of points through all levels. Points (N, D) -> out (N, L * C)."""
-    dims, nought = len(axes), uintp(0)
     for task in prange((x.shape[0] + block - 1) // block):
         begin, end = task * block, min((task + 1) * block, x.shape[0])
-        places = np.empty((dims, block), x.dtype)
-        rows, weights = np.empty((1 << dims) * STRIP, np.uint32), np.empty((1 << dims) * STRIP, x.dtype)
-        inside(x, begin, end, places)
-        for level in range(scales.shape[0]):
-            column, start = uintp(level * len(channels)), offsets[level]
-            entries = (start, offsets[level + 1] - start - 1, vertices[level])
-            for first in range(0, end - begin, STRIP):
-                last = min(first + STRIP, end - begin)
-                xs, ys, ws = places[0, first:last], places[1, first:last], places[dims - 1, first:last]
-                strip = (xs, ys, places[min(2, dims - 1), first:last], ws)
-                surround(strip, axes, scales[level], entries, rows, weights)
-                for p in range(last - first):
-                    total = scaled(load_some(table, uintp(rows[p]), nought, channels), weights[p])
-                    for corner in range(1, 1 << dims):
-                        at = corner * STRIP + p
-                        vertex = load_some(table, uintp(rows[at]), nought, channels)
-                        total = plus_scaled(total, vertex, weights[at])
-                    store(out, uintp(begin + first + p), column, total)
+        encode_points(x[begin:end], table, scales, vertices, offsets, out[begin:end], axes, channels)
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})

@@ -1,0 +1,67 @@
+"""Hash grid on the CPU, in Numba: what the fused kernels ask at points, and what they hand back."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from torch import Tensor
+
+from fields.kernels import grid_cpu, perceptron_cpu
+from fields.kernels.grid import table_grad
+from fields.kernels.tiles_cpu import packed, wide
+from fields.operands import Operands
+
+LEAD = 0  # inputs in the tile that the first matrix does not read
+
+
+class Parts(NamedTuple):
+    """Operands as arrays."""
+
+    table: np.ndarray  # (entries, C)
+    scales: np.ndarray
+    vertices: np.ndarray
+    offsets: np.ndarray
+    axes: tuple[int, ...]  # as many as there are coordinates
+    channels: tuple[int, ...]  # C
+    weights: tuple[np.ndarray, ...]  # of both layers, (inputs, outputs)
+    turned: tuple[np.ndarray, ...]  # the same, outputs first
+
+
+def parts(operands: Operands) -> Parts:
+    """See fields/tiled.py."""
+    (table,), layout = operands.tables, tuple(values.numpy() for values in operands.fixed)
+    weights = tuple(packed(weight.detach().numpy()) for weight in operands.weights)
+    turned = tuple(np.ascontiguousarray(weight.T) for weight in weights)
+    return Parts(table.detach().numpy(), *layout, (0,) * 3, (0,) * table.shape[1], weights, turned)
+
+
+def columns(operands: Operands) -> int:
+    """See fields/tiled.py."""
+    levels, channels, *_ = operands.shape
+    return wide(int(levels * channels))
+
+
+def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
+    """See fields/tiled.py."""
+    (table,), (levels, channels, *_) = operands.tables, operands.shape
+    return [table_grad(push[:, : int(levels * channels)], x, *operands.fixed, *table.shape)]
+
+
+@njit(nogil=True, error_model="numpy")
+def encode(network, x, out):
+    """See fields/kernels/fused_cpu.py."""
+    layout = (network.scales, network.vertices, network.offsets)
+    out[:, len(network.scales) * len(network.channels) :] = 0
+    grid_cpu.encode_points(x, network.table, *layout, out, network.axes, network.channels)
+
+
+@njit(nogil=True, error_model="numpy")
+def decode(network, seen, out):
+    """See fields/kernels/fused_cpu.py."""
+    perceptron_cpu.two_layers(seen, network.weights, out)
+
+
+@njit(nogil=True, error_model="numpy")
+def decode_grad(network, seen, push, sums, out):
+    """See fields/kernels/fused_cpu.py."""
+    perceptron_cpu.two_layers_grad(seen, push, network.weights, network.turned, sums, out)

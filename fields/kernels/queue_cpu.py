@@ -1,0 +1,51 @@
+"""Work on the CPU in pieces: threads take one after the other, so that one on a busy core takes fewer.
+
+A kernel of this kind runs without Python's lock, takes numbers of pieces from a queue until there are none left, and is
+run by several threads at once. Numba's own loops over threads divide the work beforehand, know no named tuples, and
+take longer to compile.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+from llvmlite import ir
+from numba import get_num_threads, types
+from numba.extending import intrinsic, overload
+
+
+def take(queue):
+    """The number of the next piece: queue[0], an int64 that begins at 0 and is one more afterwards."""
+    queue[0] += 1
+    return queue[0] - 1
+
+
+@intrinsic
+def _take(typing, queue):
+    def emit(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "monotonic")
+
+    return types.int64(queue), emit
+
+
+overload(take)(lambda queue: lambda queue: _take(queue))
+
+
+@cache
+def pool(process: int) -> ThreadPoolExecutor:
+    """Threads that sleep until they are needed, of this process: a forked one has none of its parent's."""
+    return ThreadPoolExecutor(max(1, os.cpu_count() or 1), "kernels")
+
+
+def share(kernel, *arguments) -> None:
+    """Run kernel(queue, *arguments) in as many threads as Numba may use, this one among them."""
+    queue, others = np.zeros(1, np.int64), get_num_threads() - 1
+    helpers = [pool(os.getpid()).submit(kernel, queue, *arguments) for _ in range(others)]
+    try:
+        kernel(queue, *arguments)
+    finally:
+        late = [helper for helper in helpers if not helper.cancel()]  # who has not begun by now is not waited for
+        for helper in late:
+            helper.result()

@@ -1,0 +1,60 @@
+"""Compiled kernels are kept apart by the state of their sources."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fields import compiled
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    (tmp_path / "fields" / "kernels").mkdir(parents=True)
+    (tmp_path / "fields" / "kernels" / "some_cpu.py").write_text("one")
+    monkeypatch.setattr(compiled, "HOUSE", tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_another_source_is_another_folder(house):
+    compiled.keep()
+    first = os.environ["NUMBA_CACHE_DIR"]
+    assert Path(first).parent == house / "cache"
+    compiled.keep()
+    assert os.environ["NUMBA_CACHE_DIR"] == first
+    (house / "fields" / "kernels" / "some_cpu.py").write_text("two")
+    compiled.keep()
+    assert os.environ["NUMBA_CACHE_DIR"] != first
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == house / "cache"
+
+
+def test_old_folders_go(house):
+    for n in range(2 * compiled.KEPT):
+        (house / "fields" / "kernels" / "some_cpu.py").write_text(str(n))
+        compiled.keep()
+        os.utime(os.environ["NUMBA_CACHE_DIR"], (n, n))
+    assert len(list((house / "cache").iterdir())) == compiled.KEPT
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).exists()
+
+
+def test_without_a_folder_of_ones_own_it_is_the_users_cache(house, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(house / "users"))
+    compiled.keep()
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == house / "users" / "polyfield" / "kernels"
+
+
+def test_a_folder_that_cannot_be_made_is_no_error(house, monkeypatch):
+    (house / "file").write_text("")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(house / "file" / "below"))
+    compiled.keep()
+
+
+def test_numba_uses_it(tmp_path):
+    program = "import fields.kernels.tiles_cpu, numba; print(numba.config.CACHE_DIR)"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == tmp_path / compiled.fingerprint()

@@ -1,0 +1,168 @@
+"""The fused field on the CPU against the same field op by op in float64, for every architecture and head that has
+device functions."""
+
+import copy
+
+import numba
+import pytest
+import torch
+
+from fields import tiled
+from fields.field import Field
+from fields.shape import Shape, preset
+from fields.space import Space
+
+BOX = torch.tensor([[0.1, 0.2, 0.0], [0.9, 0.8, 1.2]])
+SHAPES = {  # architecture, preset, what differs, head
+    "hashgrid": ("hashgrid", "tiny", {}, ""),
+    "hashgrid-wide": ("hashgrid", "tiny", {"levels": 5, "channels": 8, "width": 72}, ""),
+}
+COUNTS = [1, 95, 96, 97, 5000]
+
+
+def shaped(name: str) -> Shape:
+    architecture, size, changes, head = SHAPES[name]
+    shape = preset(architecture, size)
+    config = type(shape.config)(**{**vars(shape.config), **changes})
+    return Shape(architecture, config, head)
+
+
+def made(name: str, contraction: str = "none") -> Field:
+    """A field whose answers vary over the box."""
+    generator = torch.Generator().manual_seed(1)
+    field = shaped(name).build(Space(BOX, contraction), generator)
+    with torch.no_grad():
+        for part, parameter in field.named_parameters():
+            if part.endswith(("table", "coefficients", "density", "color")):
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return field
+
+
+def asked(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points, some outside of the box, and directions."""
+    generator = torch.Generator().manual_seed(count)
+    x = torch.rand(count, 3, generator=generator) * 1.4 - 0.2
+    return x, torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+
+
+def op_by_op(field: Field, x, d):
+    """Sigma and colours of a field in float64."""
+    exact = copy.deepcopy(field).double()
+    sigma, features = exact.density(x.double())
+    return exact, sigma, exact.color(features, d.double())
+
+
+def close(got, want, share: float = 2e-5) -> None:
+    """Equal within a share of the largest value."""
+    assert got.shape == want.shape
+    got, want = got.detach().double(), want.detach().double()
+    assert float((got - want).abs().max()) <= share * max(float(want.abs().max()), 1e-6)
+
+
+def close_but_for_a_neuron(got, want) -> None:
+    """Equal, but where a neuron of one of many points is switched on here and off in float64."""
+    off = (got.double() - want.double()).abs()
+    assert float((off > 5e-5 * max(float(want.abs().max()), 1e-6)).double().mean()) < 2e-3
+    assert float(off.norm()) <= 1e-2 * float(want.norm())
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_values(name, count):
+    field, (x, d) = made(name), asked(count)
+    assert tiled.suits(field, x, d)
+    _, sigma, rgb = op_by_op(field, x, d)
+    got, shown = tiled.radiance(field, x, d)
+    close(got, sigma)
+    close(shown, rgb)
+    close(tiled.thickness(field, x), sigma)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_contracted_space(name):
+    field, (x, d) = made(name, "sphere"), asked(100)
+    _, sigma, rgb = op_by_op(field, x * 5, d)
+    got, shown = tiled.radiance(field, x * 5, d)
+    close(got, sigma, 1e-4)
+    close(shown, rgb, 1e-4)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_gradients(name, count):
+    field, (x, d) = made(name), asked(count)
+    generator = torch.Generator().manual_seed(0)
+    for_sigma, for_rgb = torch.randn(count, generator=generator), torch.randn(count, 3, generator=generator)
+    for_sigma[: count // 3], for_rgb[: count // 3] = 0, 0  # whole tiles without a gradient, where there are some
+    exact, sigma, rgb = op_by_op(field, x, d)
+    ((sigma * for_sigma).sum() + (rgb * for_rgb).sum()).backward()
+    got, shown = field.radiance(x, d)
+    ((got * for_sigma).sum() + (shown * for_rgb).sum()).backward()
+    for one, other in zip(field.parameters(), exact.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert one.grad.dtype == torch.float32
+        close_but_for_a_neuron(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_was_read_serves_again(name):
+    field, (x, d) = made(name), asked(3000)
+    index = torch.arange(0, 3000, 3)
+    sigma, recall = field.glance(x)
+    assert recall is not None
+    assert torch.equal(sigma, field.thickness(x))
+    got = recall.at(index).radiance(d[index])
+    want = field.radiance(x[index], d[index])
+    assert torch.equal(got[0], want[0])
+    assert torch.equal(got[1], want[1])
+    assert torch.equal(got[0], sigma[index])
+    some = recall.at(index).at(torch.tensor([5, 2, 2])).radiance(d[:3])[0]
+    assert torch.equal(some, sigma[[15, 6, 6]])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_points(name):
+    field, nothing = made(name), torch.zeros(0, 3)
+    sigma, rgb = field.radiance(nothing, nothing)
+    (sigma.sum() + rgb.sum()).backward()
+    assert sigma.shape == (0,)
+    assert rgb.shape == (0, 3)
+    assert field.thickness(nothing).shape == (0,)
+    assert all(p.grad is None or not bool(p.grad.any()) for p in field.parameters())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_bad_parameter_reaches_the_loss(name):
+    field, (x, d) = made(name), asked(200)
+    with torch.no_grad():
+        for parameter in field.architecture.parameters():
+            parameter.fill_(torch.nan)
+    assert bool(field.radiance(x, d)[0].isnan().all())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_results_repeat_whatever_the_number_of_threads(name):
+    field, (x, d) = made(name), asked(20000)
+    results = []
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):  # pyright: ignore[reportAttributeAccessIssue]
+        before = numba.get_num_threads()
+        numba.set_num_threads(threads)
+        sigma, rgb = field.radiance(x, d)
+        grads = torch.autograd.grad(sigma.sum() + rgb.sum(), list(field.parameters()))
+        numba.set_num_threads(before)
+        results.append((sigma, rgb, *grads))
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_who_is_not_asked_here():
+    field, (x, d) = made("hashgrid"), asked(5)
+    assert not tiled.suits(field, x.double(), d)
+    assert not tiled.suits(copy.deepcopy(field).double(), x, d)
+    x.requires_grad_()
+    assert not tiled.suits(field, x, d)
+    field.radiance(x, d)[0].sum().backward()
+    assert x.grad is not None
+    with torch.no_grad():
+        assert tiled.suits(field, x, d)
