@@ -7,6 +7,7 @@ one would run with the old machine code of another. The folder therefore has a n
 import hashlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 KEPT = 4  # such folders, the latest used
@@ -22,14 +23,16 @@ def fingerprint() -> str:
 
 
 def keep() -> None:
-    """Have Numba keep compiled kernels there: below $NUMBA_CACHE_DIR, or in the user's cache folder. Must come before
-    Numba is imported. Where nothing can be written Numba falls back on its own."""
+    """Have Numba keep compiled kernels there: below $NUMBA_CACHE_DIR, or in the user's cache folder. Where nothing can
+    be written Numba falls back on its own."""
     base = os.environ.get("NUMBA_CACHE_DIR")
     if base and Path(base).name.startswith("polyfield-"):  # a parent process has been here
         base = str(Path(base).parent)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "polyfield" / "kernels"
     folder = Path(base or cache) / fingerprint()
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if "numba" in sys.modules:  # it has read its environment
+        sys.modules["numba"].config.CACHE_DIR = str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)

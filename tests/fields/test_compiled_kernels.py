@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 from fields import compiled
@@ -16,6 +17,7 @@ def house(tmp_path, monkeypatch):
     (tmp_path / "fields" / "kernels" / "some_cpu.py").write_text("one")
     monkeypatch.setattr(compiled, "HOUSE", tmp_path)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", numba.config.CACHE_DIR)  # pyright: ignore[reportAttributeAccessIssue]
     return tmp_path
 
 
@@ -53,8 +55,9 @@ def test_a_folder_that_cannot_be_made_is_no_error(house, monkeypatch):
     compiled.keep()
 
 
-def test_numba_uses_it(tmp_path):
-    program = "import fields.kernels.tiles_cpu, numba; print(numba.config.CACHE_DIR)"
+@pytest.mark.parametrize("order", ["fields, numba", "numba, fields"])
+def test_numba_uses_it(order, tmp_path):
+    program = f"import {order}; print(numba.config.CACHE_DIR)"
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()) == tmp_path / compiled.fingerprint()
