@@ -2,29 +2,28 @@
 for rounding.
 
 Beside an architecture or a head NAME.py whose shape has operands, NAME_cpu.py holds the device functions that
-fields/kernels/fused_cpu.py lists; `parts(operands)`, the named tuple of arrays that these read; LEAD, inputs in the
+fields/kernels/fused_cpu.py lists; `arrays(operands)`, the named tuple of arrays that these read; LEAD, inputs in the
 tile that the first matrix does not read; and, of an architecture, `columns(operands)`, E, and
 `table_grads(operands, x, push)`: gradients of its tables, where points x (N, 3) in the unit box sent back push (N, E).
 Everything is float32, and results repeat bit for bit.
 """
 
 import importlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fields.base import Architecture, Head
+from fields.fused import Asked
 from fields.kernels import fused_cpu as kernels
 from fields.kernels.queue_cpu import share
 from fields.kernels.tiles_cpu import TILE, unpacked, wide
 from fields.operands import Operands
-from fields.space import Space
 
 GROUP = 8 * TILE  # points whose density one thread asks together
 GROUPS = 64  # at most, of tiles whose gradients of matrices have sums of their own
@@ -32,18 +31,8 @@ FEWEST = 16  # groups at least, where there are as many tiles
 ROOM = 1 << 22  # numbers that all sums together should not exceed
 
 
-class Asked(Protocol):
-    """What these kernels have to know of a field."""
-
-    architecture: Architecture
-    head: Head
-    space: Space
-
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-
-
 @dataclass(frozen=True)
-class Part:
+class TiledForm:
     """A network or a head: what it learns from, and the file with its device functions."""
 
     operands: Operands
@@ -51,7 +40,7 @@ class Part:
 
     def arrays(self) -> Any:
         """What the device functions read."""
-        return self.functions.parts(self.operands)
+        return self.functions.arrays(self.operands)
 
     @property
     def room(self) -> int:
@@ -79,8 +68,8 @@ class Part:
 class Recall:
     """What was read and worked out at M points, to be taken again for N of them while no parameter changes."""
 
-    network: Part
-    head: Part
+    network: TiledForm
+    head: TiledForm
     x: Tensor  # (M, 3) in the unit box
     seen: Tensor  # (M or more, E), what tables said
     features: Tensor  # (M or more, F rounded up)
@@ -95,7 +84,7 @@ class Recall:
         parameters."""
         network, head = self.network.operands, self.head.operands
         parameters = (*network.tables, *network.weights, *head.weights)
-        return Radiance.apply(d.detach().contiguous(), self, *parameters)  # type: ignore[return-value]
+        return TiledRadiance.apply(d.detach().contiguous(), self, *parameters)  # type: ignore[return-value]
 
 
 @cache
@@ -110,11 +99,11 @@ def functions(kind: type) -> ModuleType | None:
         return None
 
 
-def part(owner: Architecture | Head) -> Part | None:
+def form(owner: Architecture | Head) -> TiledForm | None:
     """A network or a head as the kernels take it; None where its shape has no such form."""
     device_functions = functions(type(owner))
     operands = owner.operands() if device_functions else None
-    return Part(operands, device_functions) if device_functions and operands else None
+    return TiledForm(operands, device_functions) if device_functions and operands else None
 
 
 def suits(field: Asked, *points: Tensor) -> bool:
@@ -126,12 +115,12 @@ def suits(field: Asked, *points: Tensor) -> bool:
         return False
     if not all(p.dtype == torch.float32 for p in field.parameters()) or field.space.dims != 3:
         return False
-    return part(field.architecture) is not None and part(field.head) is not None
+    return form(field.architecture) is not None and form(field.head) is not None
 
 
-def both(field: Asked) -> tuple[Part, Part]:
+def both(field: Asked) -> tuple[TiledForm, TiledForm]:
     """Network and head. ValueError where the kernels know one of them not."""
-    network, head = part(field.architecture), part(field.head)
+    network, head = form(field.architecture), form(field.head)
     if network is None or head is None:
         raise ValueError(f"{type(field.architecture).__module__}: a fused form was asked for, but this shape has none")
     return network, head
@@ -162,7 +151,7 @@ def glance(field: Asked, x: Tensor) -> tuple[Tensor, Recall]:
     return sigma, Recall(network, head, unit, seen, features, torch.arange(len(x)))
 
 
-def asked(network: Part, head: Part, unit: Tensor, seen: Tensor, features: Tensor) -> Tensor:
+def asked(network: TiledForm, head: TiledForm, unit: Tensor, seen: Tensor, features: Tensor) -> Tensor:
     """Sigma (N,) of points in the unit box; see the kernel."""
     sigma = unit.new_empty(len(unit))
     kept = (seen.numpy(), features.numpy())
@@ -176,7 +165,7 @@ def radiance(field: Asked, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
     return glance(field, x)[1].radiance(d)
 
 
-class Radiance(torch.autograd.Function):
+class TiledRadiance(torch.autograd.Function):
     """The kernels forward and backward."""
 
     @staticmethod

@@ -29,7 +29,7 @@ TOP = {
 }
 
 
-CONTRACTS = {"Config", "Network", "Readout", "Flags"}  # of every architecture's file, every head's, every command's
+CONTRACTS = {"Arrays", "Config", "Network", "Readout", "Flags"}  # of an architecture's files, a head's, a command's
 
 
 def named(path: Path) -> set[tuple[str, str]]:

@@ -14,7 +14,7 @@ from fields.operands import Operands
 LEAD = 0  # inputs in the tile that the first matrix does not read
 
 
-class Parts(NamedTuple):
+class Arrays(NamedTuple):
     """Operands as arrays."""
 
     table: np.ndarray  # (entries, C)
@@ -27,12 +27,12 @@ class Parts(NamedTuple):
     turned: tuple[np.ndarray, ...]  # the same, outputs first
 
 
-def parts(operands: Operands) -> Parts:
+def arrays(operands: Operands) -> Arrays:
     """See fields/tiled.py."""
     (table,), layout = operands.tables, tuple(values.numpy() for values in operands.fixed)
     weights = tuple(packed(weight.detach().numpy()) for weight in operands.weights)
     turned = tuple(np.ascontiguousarray(weight.T) for weight in weights)
-    return Parts(table.detach().numpy(), *layout, (0,) * 3, (0,) * table.shape[1], weights, turned)
+    return Arrays(table.detach().numpy(), *layout, (0,) * 3, (0,) * table.shape[1], weights, turned)
 
 
 def columns(operands: Operands) -> int:

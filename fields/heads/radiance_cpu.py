@@ -26,7 +26,7 @@ LEAD = 1  # inputs in the tile that the first matrix does not read: log-density
 LARGEST = np.float32(15)  # argument at which the exponential's gradient is held, see fields/exponential.py
 
 
-class Parts(NamedTuple):
+class Arrays(NamedTuple):
     """Operands as arrays."""
 
     width: tuple[int, ...]  # as many as there are features
@@ -34,12 +34,12 @@ class Parts(NamedTuple):
     turned: tuple[np.ndarray, ...]  # the same, outputs first
 
 
-def parts(operands: Operands) -> Parts:
+def arrays(operands: Operands) -> Arrays:
     """See fields/tiled.py."""
     first, *others = (weight.detach().numpy() for weight in operands.weights)
     weights = (packed(first, LEAD), *map(packed, others))
     turned = tuple(np.ascontiguousarray(weight.T) for weight in weights)
-    return Parts((0,) * operands.width, weights, turned)
+    return Arrays((0,) * operands.width, weights, turned)
 
 
 @njit(error_model="numpy")
