@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fields.encodings import COEFFICIENTS, spherical_harmonics
 from render.camera import Camera, project
+from render.quaternions import to_matrices
 
 BLUR = 0.3  # pixels^2, added to what a splat covers: no splat is narrower than about a pixel
 THINNEST, THICKEST = 1 / 255, 0.999  # opacity at a pixel: left out below, cut above
@@ -34,7 +35,7 @@ class Splats:
     harmonics: Tensor  # (M, 3, 16) of RGB - 1/2
     opacities: Tensor  # (M,) in [0, 1]
     scales: Tensor  # (M, 3) standard deviations along own axes
-    turns: Tensor  # (M, 4) unit quaternions, w first
+    turns: Tensor  # (M, 4) quaternions of any length but 0, w first
 
 
 def read_splats(path: Path) -> Splats:
@@ -51,8 +52,7 @@ def read_splats(path: Path) -> Splats:
     table = np.frombuffer(body, "<f4", len(names) * counts[0]).reshape(counts[0], len(names))
     part = {key: torch.from_numpy(table[:, [names.index(n) for n in own]]) for key, own in NAMES.items()}
     harmonics = torch.cat([part["base"][:, :, None], part["rest"].view(-1, 3, COEFFICIENTS - 1)], -1)
-    opacities, turns = part["opacities"][:, 0].sigmoid(), torch.nn.functional.normalize(part["turns"], dim=-1)
-    return Splats(part["positions"], harmonics, opacities, part["scales"].exp(), turns)
+    return Splats(part["positions"], harmonics, part["opacities"][:, 0].sigmoid(), part["scales"].exp(), part["turns"])
 
 
 def draw_splats(splats: Splats, camera: Camera, background: Tensor) -> Tensor:
@@ -83,20 +83,9 @@ def cover_pixels(splats: Splats, camera: Camera) -> Tensor:
     x, y, zero = (x / z).clamp(-wide, wide), (y / z).clamp(-high, high), torch.zeros_like(z)
     slopes = [lens.fx / z, zero, -lens.fx * x / z, zero, lens.fy / z, -lens.fy * y / z]
     jacobian = torch.stack(slopes, -1).view(-1, 2, 3)
-    root = jacobian @ turned @ rotations(splats.turns) * splats.scales[:, None]  # (M, 2, 3)
+    root = jacobian @ turned @ to_matrices(splats.turns).float() * splats.scales[:, None]  # (M, 2, 3)
     spread = root @ root.mT
     return torch.stack([spread[:, 0, 0] + BLUR, spread[:, 0, 1], spread[:, 1, 1] + BLUR], -1)
-
-
-def rotations(turns: Tensor) -> Tensor:
-    """Unit quaternions (M, 4), w first -> matrices (M, 3, 3)."""
-    w, x, y, z = turns.unbind(-1)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return torch.stack(rows, -1).view(-1, 3, 3)
 
 
 @njit(parallel=True, cache=True)

@@ -34,7 +34,7 @@ class StepWork:
 
     marched: float  # points whose density is asked
     kept: float  # points that carry gradients
-    networks: float  # FLOP: density of the marched, forward and backward of the kept, nothing computed twice
+    networks: float  # FLOP: density of the marched, forward and backward of the kept
     rows_read: float  # of the grid's tables, where there is one: the marched, and the kept once more
     rows_added: float  # of its gradient
     optimiser: float  # bytes

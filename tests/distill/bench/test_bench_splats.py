@@ -1,14 +1,12 @@
 """Splats of a peer's file: read as they are written, drawn as their sum says."""
 
-import math
-
-import numpy as np
 import pytest
 import torch
 
-from distill.bench.splats import NAMES, Splats, draw_splats, read_splats, rotations
+from distill.bench.splats import NAMES, Splats, draw_splats, read_splats
 from fields.encodings import spherical_harmonics
 from render.camera import Camera, Intrinsics
+from render.quaternions import to_matrices
 
 CAMERA = Camera(torch.eye(4), Intrinsics(30.0, 28.0, 17.5, 12.0), (37, 23))  # looks along -z
 BACKGROUND = torch.tensor([0.2, 0.4, 0.9])
@@ -39,7 +37,7 @@ def draw_plainly(splats, camera, background):
         wide, high = 1.3 * width / 2 / lens.fx, 1.3 * height / 2 / lens.fy
         u, v = max(-wide, min(wide, x / z)), max(-high, min(high, y / z))
         slopes = torch.tensor([[lens.fx / z, 0, -lens.fx * u / z], [0, lens.fy / z, -lens.fy * v / z]]).double()
-        turned = rotations(splats.turns[m : m + 1].double())[0]
+        turned = to_matrices(splats.turns[m : m + 1])[0]
         whole = turned @ torch.diag(splats.scales[m].double() ** 2) @ turned.T
         spread = slopes @ down @ whole @ down.T @ slopes.T + 0.3 * torch.eye(2)
         away = torch.stack([columns - lens.fx * x / z - lens.cx, rows - lens.fy * y / z - lens.cy], -1).double()
@@ -61,7 +59,7 @@ def write(path, splats):
         "rest": splats.harmonics[:, :, 1:].flatten(1),
         "opacities": torch.logit(splats.opacities)[:, None],
         "scales": splats.scales.log(),
-        "turns": splats.turns * 2,
+        "turns": splats.turns,
     }
     named = {name: parts[part][:, n] for part, names in NAMES.items() for n, name in enumerate(names)}
     table = torch.stack([named.get(name, torch.zeros(len(splats.positions))) for name in WRITTEN], -1)
@@ -126,11 +124,3 @@ def test_a_lens_that_is_no_pinhole_is_refused(generator):
     bent = Camera(torch.eye(4), Intrinsics(30.0, 30.0, 8.0, 8.0, radial=(0.1, 0.0, 0.0, 0.0)), (16, 16))
     with pytest.raises(ValueError, match="pinhole"):
         draw_splats(scatter(2, generator), bent, BACKGROUND)
-
-
-def test_rotations_turn(generator):
-    turns = torch.nn.functional.normalize(torch.randn(5, 4, generator=generator), dim=-1)
-    matrices = rotations(turns)
-    torch.testing.assert_close(matrices @ matrices.mT, torch.eye(3).expand(5, 3, 3), atol=1e-5, rtol=0)
-    about_z = rotations(torch.tensor([[math.cos(0.3), 0.0, 0.0, math.sin(0.3)]]))[0, :2, :2]
-    np.testing.assert_allclose(about_z, [[math.cos(0.6), -math.sin(0.6)], [math.sin(0.6), math.cos(0.6)]], atol=1e-6)
