@@ -11,7 +11,9 @@ import torch
 from numba import get_num_threads, njit, prange, uintp
 from torch import Tensor
 
+from fields.kernels import queue_cpu
 from fields.kernels.grid import PRIMES, grid_encode, point_grad, table_grad
+from fields.kernels.queue_cpu import take
 from fields.kernels.vector_cpu import load_some, plus_scaled, scaled, store
 
 SMALLEST = 512  # points per task at least
@@ -145,33 +147,30 @@ def encode(x, table, scales, vertices, offsets, out, axes, channels, block):
         encode_points(x[begin:end], table, scales, vertices, offsets, out[begin:end], axes, channels)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def scatter(grad, x, scales, vertices, offsets, out, axes, channels):
-    """Each task owns a level: no entry has two writers, the order of every sum is fixed. `out` comes with zeros."""
-    one = x.dtype.type(1)
-    dims = len(axes)
-    for level in prange(scales.shape[0]):
-        start, scale = offsets[level], scales[level]
-        mask, side = offsets[level + 1] - start - 1, vertices[level]
-        column = level * len(channels)
-        for point in range(x.shape[0]):
-            i, u = locate(x, point, 0, dims, scale)
-            j, v = locate(x, point, 1, dims, scale)
-            k, w = locate(x, point, 2, dims, scale)
-            m, s = locate(x, point, 3, dims, scale)
-            for part in range(1 << (dims - 2)):
-                a, b, c, d = quad(i, j, k + (part & 1), m + (part >> 1), side, mask)
-                weight = share(part, w, s, dims, one)
-                near, far = (one - v) * weight, v * weight
-                wa, wb, wc, wd = (one - u) * near, u * near, (one - u) * far, u * far
-                for n in range(len(channels)):
-                    out[start + a, n] += wa * grad[point, column + n]
-                for n in range(len(channels)):
-                    out[start + b, n] += wb * grad[point, column + n]
-                for n in range(len(channels)):
-                    out[start + c, n] += wc * grad[point, column + n]
-                for n in range(len(channels)):
-                    out[start + d, n] += wd * grad[point, column + n]
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def scatter(queue, grad, x, scales, vertices, offsets, out, axes, channels):
+    """Each piece is a level: no entry has two writers, the order of every sum is fixed. All of `out` (E, C) is written,
+    a level's zeros just before its sums, while they are in cache."""
+    dims, nought = len(axes), uintp(0)
+    places = np.empty((dims, STRIP), x.dtype)
+    rows, weights = np.empty((1 << dims) * STRIP, np.uint32), np.empty((1 << dims) * STRIP, x.dtype)
+    level = take(queue)
+    while level < len(scales):
+        start, end, column = offsets[level], offsets[level + 1], uintp(level * len(channels))
+        out[start:end] = 0
+        for first in range(0, x.shape[0], STRIP):
+            count = min(STRIP, x.shape[0] - first)
+            inside(x, first, first + count, places)
+            strip = (places[0, :count], places[1, :count], places[min(2, dims - 1), :count], places[dims - 1, :count])
+            surround(strip, axes, scales[level], (start, end - start - 1, vertices[level]), rows, weights)
+            for p in range(count):
+                push = load_some(grad, uintp(first + p), column, channels)
+                for corner in range(1 << dims):
+                    at = corner * STRIP + p
+                    row = uintp(rows[at])
+                    vertex = load_some(out, row, nought, channels)
+                    store(out, row, nought, plus_scaled(vertex, push, weights[at]))
+        level = take(queue)
 
 
 @njit(inline="always")
@@ -241,10 +240,10 @@ def _(
     grad: Tensor, x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor, entries: int, channels: int
 ) -> Tensor:
     points, scale, side, start = arguments(x, scales, vertices, offsets)
-    out = torch.from_numpy(np.zeros((entries, channels), grad.numpy().dtype))  # NumPy asks for huge pages, torch not
+    out = np.empty((entries, channels), grad.numpy().dtype)  # NumPy asks for huge pages, torch does not
     down = grad.contiguous().numpy()
-    scatter(down, points, scale, side, start, out.numpy(), (0,) * x.shape[1], (0,) * channels)
-    return out
+    queue_cpu.share(scatter, down, points, scale, side, start, out, (0,) * x.shape[1], (0,) * channels)
+    return torch.from_numpy(out)
 
 
 @point_grad.register_kernel("cpu")

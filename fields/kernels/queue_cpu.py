@@ -8,17 +8,21 @@ take longer to compile.
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Lock
 
 import numpy as np
 from llvmlite import ir
 from numba import get_num_threads, types
 from numba.extending import intrinsic, overload
 
+ONE = Lock()  # at a time takes a number, where this runs as Python
+
 
 def take(queue):
     """The number of the next piece: queue[0], an int64 that begins at 0 and is one more afterwards."""
-    queue[0] += 1
-    return queue[0] - 1
+    with ONE:
+        queue[0] += 1
+        return queue[0] - 1
 
 
 @intrinsic

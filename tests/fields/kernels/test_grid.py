@@ -103,4 +103,4 @@ def test_the_dispatcher_takes_the_cpu_kernels(generator, monkeypatch):
         monkeypatch.setattr(grid_cpu, name, lambda *a, name=name, real=real: called.append(name) or real(*a))
     x, table, plan = problem(3, 2, 5, generator)
     grid_encode(x, table, *plan).sum().backward()
-    assert sorted(called) == ["encode", "scatter", "slope"]
+    assert set(called) == {"encode", "scatter", "slope"}  # each by one or more threads
