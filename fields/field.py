@@ -47,11 +47,15 @@ class Field(nn.Module):
     def density(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (N, 3) scene units -> sigma (N,) >= 0 per scene unit, features (N, F). Points outside the unit box get the
         density of its nearest point."""
+        if tiled.suits(self, x):
+            return tiled.density(self, x)
         features = self.architecture.features(self.space.unit(x))
         return self.volume.density(features), features
 
     def color(self, features: Tensor, d: Tensor) -> Tensor:
         """Features (N, F), unit directions (N, 3) -> RGB (N, 3) in [0, 1]."""
+        if tiled.suits(self, d) and features.dtype == torch.float32:
+            return tiled.color(self, features, d)
         return self.volume.color(features, d)
 
     def radiance(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,7 +81,8 @@ class Field(nn.Module):
     def glance(self, x: Tensor) -> tuple[Tensor, tiled.Recall | None]:
         """As `thickness`, without gradients, and what has `radiance` of some of the points without asking again, where
         there is such a thing."""
-        return tiled.glance(self, x) if tiled.suits(self, x) else (self.thickness(x), None)
+        recall = tiled.glance(self, x) if tiled.suits(self, x) else None
+        return (recall.sigma, recall) if recall else (self.thickness(x), None)
 
     @contextmanager
     def copied(self, copies: fused.Copies) -> Iterator[None]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fields.base import Architecture, Head
 from fields.fused import Asked
@@ -38,6 +39,11 @@ class TiledForm:
     operands: Operands
     functions: ModuleType
 
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """What is learnt, in the order of the gradients."""
+        return (*self.operands.tables, *self.operands.weights)
+
     def arrays(self) -> Any:
         """What the device functions read."""
         return self.functions.arrays(self.operands)
@@ -53,9 +59,19 @@ class TiledForm:
         lead = 0 if number else self.functions.LEAD
         return (*(wide(lead + size) for size in inputs), wide(outputs))
 
-    def gradients(self, sums: np.ndarray) -> list[Tensor]:
-        """Those of its matrices, in their shapes, from their sum over all groups (S,)."""
-        result, first = [], 0
+    @property
+    def width(self) -> int:
+        """W, columns of a tile of features."""
+        return wide(self.operands.width)
+
+    @property
+    def columns(self) -> int:
+        """E, columns of what tables say."""
+        return self.functions.columns(self.operands)
+
+    def gradients(self, groups: np.ndarray) -> list[Tensor]:
+        """Those of its matrices, in their shapes, from every group's (groups, S)."""
+        sums, result, first = groups.sum(0), [], 0
         for number, weight in enumerate(self.operands.weights):
             shape = self.packed_shape(number)
             room = sums[first : first + int(np.prod(shape))].reshape(shape)
@@ -72,19 +88,23 @@ class Recall:
     head: TiledForm
     x: Tensor  # (M, 3) in the unit box
     seen: Tensor  # (M or more, E), what tables said
-    features: Tensor  # (M or more, F rounded up)
+    features: Tensor  # (M or more, W), F rounded up
+    sigma: Tensor  # (M,)
     index: Tensor  # (N,) int64, which of the points
 
     def at(self, index: Tensor) -> "Recall":
         """The same for some of the N."""
         return replace(self, index=self.index.index_select(0, index))
 
-    def radiance(self, d: Tensor) -> tuple[Tensor, Tensor]:
-        """Field.radiance along unit directions d (N, 3): sigma (N,), RGB (N, 3), with the gradients of all
-        parameters."""
-        network, head = self.network.operands, self.head.operands
-        parameters = (*network.tables, *network.weights, *head.weights)
-        return TiledRadiance.apply(d.detach().contiguous(), self, *parameters)  # type: ignore[return-value]
+    def density(self) -> tuple[Tensor, Tensor]:
+        """Sigma (N,) and features (N, W), with the gradients of the network's parameters."""
+        return TiledDensity.apply(self, *self.network.parameters)  # type: ignore[return-value]
+
+    def radiance(self, d: Tensor, ray: Tensor) -> tuple[Tensor, Tensor]:
+        """Field.radiance, each along the unit direction of its ray (N,), of d (R, 3): sigma (N,), RGB (N, 3), with the
+        gradients of all parameters."""
+        sigma, features = self.density()
+        return sigma, shade(self.head, features, d, ray)
 
 
 @cache
@@ -130,72 +150,96 @@ def both(field: Asked) -> tuple[TiledForm, TiledForm]:
 def thickness(field: Asked, x: Tensor) -> Tensor:
     """Field.thickness: x (N, 3) scene units -> sigma (N,)."""
     network, head = both(field)
-    room = x.new_empty(1, wide(network.operands.width))
-    return asked(
-        network,
-        head,
-        field.space.unit(x).contiguous(),
-        x.new_empty(1, network.functions.columns(network.operands)),
-        room,
-    )
+    nothing = (x.new_empty(1, network.columns), x.new_empty(1, network.width))
+    return asked(network, head, field.space.unit(x).contiguous(), *nothing)
 
 
 @torch.no_grad()
-def glance(field: Asked, x: Tensor) -> tuple[Tensor, Recall]:
-    """Density alone at x (N, 3) scene units, sigma (N,), and what `radiance` need not work out again."""
+def glance(field: Asked, x: Tensor) -> Recall:
+    """Density alone at x (N, 3) scene units, and what need not be worked out again."""
     network, head = both(field)
     rows, unit = -(-len(x) // GROUP) * GROUP + 1, field.space.unit(x).contiguous()
-    seen = x.new_empty(rows, network.functions.columns(network.operands))
-    features = x.new_empty(rows, wide(network.operands.width))
+    seen, features = x.new_empty(rows, network.columns), x.new_empty(rows, network.width)
     sigma = asked(network, head, unit, seen, features)
-    return sigma, Recall(network, head, unit, seen, features, torch.arange(len(x)))
+    return Recall(network, head, unit, seen, features, sigma, torch.arange(len(x)))
 
 
 def asked(network: TiledForm, head: TiledForm, unit: Tensor, seen: Tensor, features: Tensor) -> Tensor:
     """Sigma (N,) of points in the unit box; see the kernel."""
     sigma = unit.new_empty(len(unit))
-    kept = (seen.numpy(), features.numpy())
-    share(kernels.thickness, unit.numpy(), network.arrays(), head.arrays(), GROUP, sigma.numpy(), *kept)
+    given = (unit.numpy(), network.arrays(), head.arrays())
+    share(kernels.thickness, *given, GROUP, sigma.numpy(), seen.numpy(), features.numpy())
     return sigma
 
 
+def density(field: Asked, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Field.density: x (N, 3) scene units -> sigma (N,), features (N, F)."""
+    sigma, features = glance(field, x).density()
+    return sigma, features[:, : field.architecture.width]
+
+
+def color(field: Asked, features: Tensor, d: Tensor) -> Tensor:
+    """Field.color: features (N, F), unit d (N, 3) -> RGB (N, 3)."""
+    _, head = both(field)
+    room = wide(features.shape[1])
+    same = features if features.shape[1] == room else functional.pad(features, (0, room - features.shape[1]))
+    return shade(head, same, d, torch.arange(len(d)))
+
+
 def radiance(field: Asked, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-    """Field.radiance: x (N, 3) scene units, unit d (N, 3) -> sigma (N,), RGB (N, 3), with the gradients of all
-    parameters."""
-    return glance(field, x)[1].radiance(d)
+    """Field.radiance: x (N, 3) scene units, unit d (N, 3) -> sigma (N,), RGB (N, 3)."""
+    return glance(field, x).radiance(d, torch.arange(len(d)))
 
 
-class TiledRadiance(torch.autograd.Function):
-    """The kernels forward and backward."""
+def shade(head: TiledForm, features: Tensor, d: Tensor, ray: Tensor) -> Tensor:
+    """RGB (N, 3) of features (N, W), each along the unit direction of its ray (N,), of d (R, 3)."""
+    return TiledColor.apply(features.contiguous(), d.detach().contiguous(), ray, head, *head.parameters)  # type: ignore[return-value]
+
+
+class TiledDensity(torch.autograd.Function):
+    """Sigma and features of what was recalled, and the gradients of the network's parameters."""
 
     @staticmethod
-    def forward(ctx, d: Tensor, recall: Recall, *parameters: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN001
-        sigma, rgb = d.new_empty(len(d)), d.new_empty(len(d), 3)
-        ctx.d, ctx.recall = d, recall
-        ctx.arrays = (recall.network.arrays(), recall.head.arrays())
-        given = (recall.index.numpy(), recall.features.numpy(), d.numpy(), ctx.arrays[1])
-        share(kernels.radiance, *given, GROUP, sigma.numpy(), rgb.numpy())
-        return sigma, rgb
+    def forward(ctx, recall: Recall, *parameters: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN001
+        ctx.recall, ctx.arrays = recall, (recall.network.arrays(), recall.head.arrays())
+        ctx.set_materialize_grads(True)
+        return recall.sigma.index_select(0, recall.index), recall.features.index_select(0, recall.index)
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
-        d, recall, network, head = ctx.d, ctx.recall, ctx.recall.network, ctx.recall.head
-        for_sigma, for_rgb = grads[0].contiguous()[:, None], grads[1].contiguous()
-        room = network.room + head.room
-        group = group_of(len(d), room)
-        sums = np.empty((max(-(-len(d) // group), 1), room), np.float32)
-        sums[0] = 0
-        push = d.new_empty(len(d), recall.seen.shape[1])
-        given = (recall.index, recall.seen, recall.features, d, for_sigma, for_rgb)
-        arrays = (*(tensor.numpy() for tensor in given), *ctx.arrays)
-        share(kernels.radiance_grad, *arrays, group, sums, network.room, push.numpy())
-        total = sums.sum(0)
+        recall, network = ctx.recall, ctx.recall.network
+        group, sums = sums_of(len(recall.index), network)
+        push = recall.seen.new_empty(len(recall.index), recall.seen.shape[1])
+        given = (recall.index, recall.seen, recall.features, grads[0].contiguous()[:, None], grads[1].contiguous())
+        share(kernels.thickness_grad, *(g.numpy() for g in given), *ctx.arrays, group, sums, push.numpy())
         tables = network.functions.table_grads(network.operands, recall.x.index_select(0, recall.index), push)
-        weights = (*network.gradients(total[: network.room]), *head.gradients(total[network.room :]))
-        return None, None, *tables, *weights
+        return None, *tables, *network.gradients(sums)
 
 
-def group_of(count: int, room: int) -> int:
-    """Points of a group whose gradients have sums of their own, of `room` numbers."""
-    groups = min(GROUPS, max(FEWEST, ROOM // room))
-    return -(-count // (groups * TILE)) * TILE or TILE
+class TiledColor(torch.autograd.Function):
+    """Colours of features, and the gradients of these and of the head's parameters."""
+
+    @staticmethod
+    def forward(ctx, features: Tensor, d: Tensor, ray: Tensor, head: TiledForm, *parameters: Tensor) -> Tensor:  # noqa: ANN001
+        ctx.head, ctx.arrays = head, head.arrays()
+        ctx.save_for_backward(features, d, ray)
+        rgb = features.new_empty(len(features), 3)
+        given = (features.detach().numpy(), d.numpy(), ray.numpy())
+        share(kernels.shade, *given, ctx.arrays, GROUP, rgb.numpy())
+        return rgb
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+        features, d, ray = ctx.saved_tensors
+        group, sums = sums_of(len(features), ctx.head)
+        pull = torch.empty_like(features)
+        given = (features.detach().numpy(), d.numpy(), ray.numpy(), grads[0].contiguous().numpy())
+        share(kernels.shade_grad, *given, ctx.arrays, group, sums, pull.numpy())
+        return pull, None, None, None, *ctx.head.gradients(sums)
+
+
+def sums_of(count: int, form: TiledForm) -> tuple[int, np.ndarray]:
+    """Points of a group whose gradients of matrices have sums of their own, and room for these, (groups, S)."""
+    groups = min(GROUPS, max(FEWEST, ROOM // max(form.room, 1)))
+    group = -(-count // (groups * TILE)) * TILE or TILE
+    return group, np.empty((-(-count // group), form.room), np.float32)

@@ -106,10 +106,11 @@ class Renderer:
     def shade(self, field: Field, rays: RayBatch, samples: Samples, recall: Recall | None = None) -> Pixels:
         """Differentiable pixels (R,) of given samples, those of spare rays left out. `recall`: what there is of these
         samples since the field was asked for their density."""
-        directions = rows(rays.directions, samples.ray)
         with precision(rays.origins.device):
-            asked = recall.radiance(directions) if recall else field.radiance(samples.positions(rays), directions)
-        sigma, rgb = asked
+            if recall:
+                sigma, rgb = recall.radiance(rays.directions, samples.ray)
+            else:
+                sigma, rgb = field.radiance(samples.positions(rays), rows(rays.directions, samples.ray))
         every = composite(sigma, rgb, samples.t, samples.dt, samples.offsets)
         seen, opacity, distance = (values[: len(rays)] for values in every[:3])
         return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))

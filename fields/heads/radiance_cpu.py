@@ -101,7 +101,14 @@ def color(head, f, d, out):
 
 
 @njit(nogil=True, error_model="numpy")
-def head_grad(head, f, d, for_sigma, for_rgb, sums, out):
+def density_grad(head, f, for_sigma, out):
+    """See fields/kernels/fused_cpu.py."""
+    for p in range(TILE):
+        out[p, 0] += for_sigma[p] * exponential(min(max(f[p, 0], -LARGEST), LARGEST))
+
+
+@njit(nogil=True, error_model="numpy")
+def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
     seen, weights, turned = inputs(head, f, d), head.weights, head.turned
     one = np.empty((TILE, weights[0].shape[1]), np.float32)
@@ -123,7 +130,6 @@ def head_grad(head, f, d, for_sigma, for_rgb, sums, out):
     add_outer(seen, two, place(sums, 0, weights[0]))
     product(two, turned[0], seen)
     for p in range(TILE):
-        held = min(max(f[p, 0], -LARGEST), LARGEST)
-        out[p, 0] = for_sigma[p] * exponential(held)
+        out[p, 0] = 0
         for n in range(1, out.shape[1]):
             out[p, n] = seen[p, n] if n < len(head.width) else np.float32(0)

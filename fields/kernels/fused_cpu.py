@@ -1,16 +1,16 @@
-"""The fused field on the CPU, in Numba: tables read, density network and head of a group of points by one thread.
+"""The fused field on the CPU, in Numba: what tables say, density network and head of a group of points by one thread.
 
 The kernels know no architecture and no head: they take the operands of fields/arch/NAME_cpu.py and
 fields/heads/NAME_cpu.py as named tuples, and find the device functions in the file that such a tuple's class stands in:
 
 - of an architecture `encode`, what tables say of points (P, 3) -> (P, E); `decode`, features (TILE, W) of a tile of
   that; `decode_grad`, its gradient;
-- of a head `density` and `color` of a tile of features, and `head_grad`, the gradient of both.
+- of a head `density` and `color` of a tile of features, and their gradients `density_grad` and `color_grad`.
 
 Threads take groups of tiles one after the other. Each group adds the gradients of matrices to sums of its own, which
-are added up in their order at the end: the result is the same whoever took what. What tables said, (N, E), goes to
-memory where it will be wanted again: by the backward pass, and by `radiance` of points whose density was asked before.
-Gradients of tables are no business of these kernels, which hand on those of (N, E).
+are added up in their order at the end: the result is the same whoever took what. What tables said, (N, E), and
+features (N, W) go to memory where they will be wanted again: by the backward pass, and for colours of points whose
+density was asked before. Gradients of tables are no business of these kernels, which hand on those of (N, E).
 """
 
 import sys
@@ -54,10 +54,14 @@ def color(head, f, d, out):
     function(type(head), "color")(head, f, d, out)
 
 
-def head_grad(head, f, d, for_sigma, for_rgb, sums, out):
-    """From the gradients of sigma (TILE,) and RGB (TILE, 3), that of the features, out (TILE, W); adds those of
-    matrices to sums (S,)."""
-    function(type(head), "head_grad")(head, f, d, for_sigma, for_rgb, sums, out)
+def density_grad(head, f, for_sigma, out):
+    """Adds to the gradient of the features, out (TILE, W), what that of sigma (TILE,) makes of it."""
+    function(type(head), "density_grad")(head, f, for_sigma, out)
+
+
+def color_grad(head, f, d, for_rgb, sums, out):
+    """From the gradient of RGB (TILE, 3) that of the features, out (TILE, W); adds those of matrices to sums (S,)."""
+    function(type(head), "color_grad")(head, f, d, for_rgb, sums, out)
 
 
 @overload(encode)
@@ -90,10 +94,16 @@ def _(head, f, d, out):
     return lambda head, f, d, out: run(head, f, d, out)
 
 
-@overload(head_grad)
-def _(head, f, d, for_sigma, for_rgb, sums, out):
-    run = function(head.instance_class, "head_grad")
-    return lambda head, f, d, for_sigma, for_rgb, sums, out: run(head, f, d, for_sigma, for_rgb, sums, out)
+@overload(density_grad)
+def _(head, f, for_sigma, out):
+    run = function(head.instance_class, "density_grad")
+    return lambda head, f, for_sigma, out: run(head, f, for_sigma, out)
+
+
+@overload(color_grad)
+def _(head, f, d, for_rgb, sums, out):
+    run = function(head.instance_class, "color_grad")
+    return lambda head, f, d, for_rgb, sums, out: run(head, f, d, for_rgb, sums, out)
 
 
 @njit(error_model="numpy")
@@ -137,63 +147,88 @@ def thickness(queue, x, network, head, group, sigma, seen, features):
             sigma[first:last] = solid[: last - first]
 
 
+@njit(error_model="numpy")
+def moves(push):
+    """Whether any gradient of a tile (TILE, C) is other than zero; not-a-numbers are."""
+    found = False
+    for p in range(push.shape[0]):
+        for c in range(push.shape[1]):
+            found |= push[p, c] != 0
+    return found
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def radiance(queue, index, features, d, head, group, sigma, rgb):
-    """Sigma (N,) and RGB (N, 3) of features (M, W), rows index (N,) of them, along d (N, 3)."""
-    count = len(index)
-    f, way = np.empty((TILE, features.shape[1]), np.float32), np.empty((TILE, 3), np.float32)
-    solid, shade = np.empty(TILE, np.float32), np.empty((TILE, 3), np.float32)
+def thickness_grad(queue, index, seen, features, for_sigma, for_features, network, head, group, sums, push):
+    """Of points index (N,) of seen (M, E) and features (M, W): from the gradients of sigma (N, 1) and features (N, W)
+    those of what tables said, push (N, E), and each group's of matrices, a row of sums (groups, S)."""
+    count, width, columns = len(index), features.shape[1], seen.shape[1]
+    f, read, solid = rooms(width, columns, 1)
+    pull, out, _ = rooms(width, columns, 1)
+    while True:
+        task = take(queue)
+        if task * group >= count:
+            break
+        sums[task] = 0
+        for first in range(task * group, min((task + 1) * group, count), TILE):
+            last = min(first + TILE, count)
+            rows(for_sigma, first, last, solid)
+            rows(for_features, first, last, pull)
+            if not (moves(solid) or moves(pull)):
+                push[first:last] = 0
+                continue
+            picked(features, index, first, last, f)
+            picked(seen, index, first, last, read)
+            density_grad(head, f, solid[:, 0], pull)
+            decode_grad(network, read, pull, sums[task], out)
+            push[first:last] = out[: last - first]
+
+
+@njit(error_model="numpy")
+def rooms(first, second, third):
+    """Room for three tiles of so many columns."""
+    return (
+        np.empty((TILE, first), np.float32),
+        np.empty((TILE, second), np.float32),
+        np.empty((TILE, third), np.float32),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def shade(queue, features, d, ray, head, group, rgb):
+    """RGB (N, 3) of features (N, W), each along the direction of its ray (N,), d (R, 3)."""
+    count = len(features)
+    f, way, shown = rooms(features.shape[1], 3, 3)
     while True:
         begin = take(queue) * group
         if begin >= count:
             break
         for first in range(begin, min(begin + group, count), TILE):
             last = min(first + TILE, count)
-            picked(features, index, first, last, f)
-            rows(d, first, last, way)
-            density(head, f, solid)
-            color(head, f, way, shade)
-            sigma[first:last] = solid[: last - first]
-            rgb[first:last] = shade[: last - first]
+            rows(features, first, last, f)
+            picked(d, ray, first, last, way)
+            color(head, f, way, shown)
+            rgb[first:last] = shown[: last - first]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def radiance_grad(queue, index, seen, features, d, for_sigma, for_rgb, network, head, group, sums, parts, push):
-    """From the gradients of sigma (N, 1) and RGB (N, 3) those of what tables said, push (N, E), and each group's of
-    matrices, a row of sums (groups, S): the network's `parts`, then the head's."""
-    count, width = len(index), features.shape[1]
-    f, read, way = (
-        np.empty((TILE, width), np.float32),
-        np.empty((TILE, seen.shape[1]), np.float32),
-        np.empty((TILE, 3), np.float32),
-    )
-    solid, shade = np.empty((TILE, 1), np.float32), np.empty((TILE, 3), np.float32)
-    pull, out = np.empty((TILE, width), np.float32), np.empty((TILE, seen.shape[1]), np.float32)
+def shade_grad(queue, features, d, ray, for_rgb, head, group, sums, pull):
+    """From the gradient of RGB (N, 3) that of features, pull (N, W), and each group's of matrices, a row of sums
+    (groups, S)."""
+    count = len(features)
+    f, way, push = rooms(features.shape[1], 3, 3)
+    out = np.empty_like(f)
     while True:
         task = take(queue)
         if task * group >= count:
             break
-        own, heads = sums[task, :parts], sums[task, parts:]
-        own[:], heads[:] = 0, 0
+        sums[task] = 0
         for first in range(task * group, min((task + 1) * group, count), TILE):
             last = min(first + TILE, count)
-            rows(for_sigma, first, last, solid)
-            rows(for_rgb, first, last, shade)
-            if not moves(solid, shade):
-                push[first:last] = 0
+            rows(for_rgb, first, last, push)
+            if not moves(push):
+                pull[first:last] = 0
                 continue
-            picked(features, index, first, last, f)
-            picked(seen, index, first, last, read)
-            rows(d, first, last, way)
-            head_grad(head, f, way, solid[:, 0], shade, heads, pull)
-            decode_grad(network, read, pull, own, out)
-            push[first:last] = out[: last - first]
-
-
-@njit(error_model="numpy")
-def moves(solid, shade):
-    """Whether any gradient of a tile is other than zero; not-a-numbers are."""
-    found = False
-    for p in range(TILE):
-        found |= (solid[p, 0] != 0) | (shade[p, 0] != 0) | (shade[p, 1] != 0) | (shade[p, 2] != 0)
-    return found
+            rows(features, first, last, f)
+            picked(d, ray, first, last, way)
+            color_grad(head, f, way, push, sums[task], out)
+            pull[first:last] = out[: last - first]

@@ -48,8 +48,8 @@ def asked(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 def op_by_op(field: Field, x, d, kind=torch.float64):
     """A copy of a field in float64 or float32, and its sigma and colours."""
     exact = copy.deepcopy(field).to(kind)
-    sigma, features = exact.density(x.to(kind))
-    return exact, sigma, exact.color(features, d.to(kind))
+    features = exact.architecture.features(exact.space.unit(x.to(kind)))
+    return exact, exact.volume.density(features), exact.volume.color(features, d.to(kind))
 
 
 def close(got, want, share: float = 2e-5) -> None:
@@ -103,6 +103,24 @@ def test_gradients(name, count):
 
 
 @pytest.mark.parametrize("name", SHAPES)
+def test_density_and_colour_apart(name):
+    field, (x, d) = made(name), asked(130)
+    generator = torch.Generator().manual_seed(0)
+    exact, _, _ = op_by_op(field, x, d)
+    for one in (field, exact):
+        kind = next(one.parameters()).dtype
+        sigma, features = one.density(x.to(kind))
+        rgb = one.color(features, d.to(kind))
+        wanted = (sigma, features, rgb)
+        generator.manual_seed(0)
+        sum((w * torch.randn(w.shape, generator=generator)).sum() for w in wanted).backward()  # type: ignore[union-attr]
+    for one, other in zip(field.parameters(), exact.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        close(one.grad, other.grad, 5e-5)
+
+
+@pytest.mark.parametrize("name", SHAPES)
 def test_what_was_read_serves_again(name):
     field, (x, d) = made(name), asked(3000)
     index = torch.arange(0, 3000, 3)
@@ -110,12 +128,12 @@ def test_what_was_read_serves_again(name):
     assert recall is not None
     with torch.no_grad():
         assert torch.equal(sigma, field.thickness(x))
-    got = recall.at(index).radiance(d[index])
+    got = recall.at(index).radiance(d, index)
     want = field.radiance(x[index], d[index])
     assert torch.equal(got[0], want[0])
     assert torch.equal(got[1], want[1])
     assert torch.equal(got[0], sigma[index])
-    some = recall.at(index).at(torch.tensor([5, 2, 2])).radiance(d[:3])[0]
+    some = recall.at(index).at(torch.tensor([5, 2, 2])).radiance(d[:1], torch.zeros(3, dtype=torch.int64))[0]
     assert torch.equal(some, sigma[[15, 6, 6]])
 
 
