@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from render.kernels.positions_cpu import positions
+
 
 @dataclass(frozen=True)
 class RayBatch:
@@ -40,6 +42,9 @@ class Samples:
 
     def positions(self, rays: RayBatch) -> Tensor:
         """Points (N, 3) in scene units. Gradients reach origins and directions; the distances are constants."""
+        learnt = torch.is_grad_enabled() and (rays.origins.requires_grad or rays.directions.requires_grad)
+        if self.t.device.type == "cpu" and not learnt:
+            return positions(rays.origins, rays.directions, self.ray, self.t)
         return torch.addcmul(rows(rays.origins, self.ray), rows(rays.directions, self.ray), self.t[:, None])
 
 

@@ -40,3 +40,15 @@ def test_no_samples_have_no_positions(generator):
     none = torch.zeros(0)
     samples = Samples(none.long(), none, none, torch.zeros(4, dtype=torch.int64))
     assert samples.positions(batch(3, generator)).shape == (0, 3)
+
+
+def test_positions_are_the_same_whether_or_not_anything_learns(generator):
+    rays, t = batch(5, generator), torch.rand(40, generator=generator) * 3
+    ray = torch.randint(5, (40,), generator=generator).sort().values
+    samples = Samples(ray, t, torch.ones(40), torch.zeros(6, dtype=torch.int64))
+    want = rays.origins[ray] + t[:, None] * rays.directions[ray]
+    torch.testing.assert_close(samples.positions(rays), want)
+    some = RayBatch(rays.origins.clone().requires_grad_(), rays.directions)
+    torch.testing.assert_close(samples.positions(some).detach(), want)
+    turned = RayBatch(rays.origins.T.contiguous().T, rays.directions)  # memory in another order
+    torch.testing.assert_close(samples.positions(turned), want)

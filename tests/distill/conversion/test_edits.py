@@ -264,7 +264,8 @@ def test_a_picture_is_empty_where_it_was_cut_and_as_before_where_it_was_not():
         solid = (leave - enter > 40 / BLOCK_SIGMA).view(48, 64)
         assert min(int(v.sum()) for v in (misses, behind, solid)) > 40
         for one, other in ((was.rgb, got.rgb), (was.opacity, got.opacity), (was.depth, got.depth)):
-            assert torch.equal(one[misses], other[misses])
+            # a cut field is asked op by op, in bf16 on some processors; an uncut one tile by tile, in float32
+            torch.testing.assert_close(one[misses], other[misses], atol=5e-3, rtol=0)
         assert float(was.opacity[behind].amax()) > 0.99
         assert float(got.opacity[behind].amax()) < 1e-9  # exp(GONE) times the length of the block
         assert float(got.opacity[solid].amin()) > 0.999

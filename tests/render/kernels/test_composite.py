@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from render.kernels import composite_cpu
-from render.kernels.composite import composite, composite_grad, reference, transmittance
+from render.kernels.composite import composite, composite_grad, reach, reference, transmittance
 
 CASES = [[], [0], [1], [3, 0, 2], [63, 64, 65], [1000], [0, 0, 5, 0]]  # samples per ray
 
@@ -26,6 +26,17 @@ def test_values_and_gradients_match_the_reference(counts, generator):
     mine = torch.autograd.grad(got, inputs, pushes)
     theirs = torch.autograd.grad(want, inputs, pushes)
     torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("counts", CASES)
+def test_light_that_reaches_samples(counts, generator):
+    sigma, _, _, dt, offsets = (value.detach() for value in problem(counts, generator))
+    torch.testing.assert_close(reach(sigma, dt, offsets), transmittance(sigma * dt, offsets))
+    if len(sigma) > 2:
+        sigma[1] = torch.nan
+        light = reach(sigma, dt, offsets)
+        assert bool(light[:2].isfinite().all())
+        assert int(light.isnan().sum()) == next(e for e in offsets.tolist() if e > 1) - 2
 
 
 @pytest.mark.parametrize("output", range(4))
