@@ -63,6 +63,7 @@ class StepParts:
     """Means over the steps that were counted."""
 
     parts_ms: dict[str, float]  # on the wall, by PARTS; occupancy on average, whether it was due or not
+    parts_main_thread_ms: dict[str, float]  # its processor time: what is left of the wall's where others run too
     processor_ms: float  # of all threads
     main_thread_ms: float
     page_faults: float  # of the whole process: 4 KiB that were touched first, or a huge page
@@ -87,7 +88,8 @@ class StepParts:
     def lines(self) -> dict[str, str]:
         """For a person: names and what was found."""
         whole, shares, work, most = sum(self.parts_ms.values()), self.shares(), self.work, self.ceilings
-        told = {part: f"{ms:.2f} ms, {ms / whole:.0%}" for part, ms in self.parts_ms.items()}
+        busy = self.parts_main_thread_ms
+        told = {part: f"{ms:.2f} ms, {ms / whole:.0%}; busy {busy[part]:.2f}" for part, ms in self.parts_ms.items()}
         told["occupancy"] += f" (average; due in {self.occupancy_updates} of these steps)"
         told["processor"] = f"{self.processor_ms} ms, of which the main thread {self.main_thread_ms}"
         told["page faults"] = f"{self.page_faults:,.0f}"
@@ -114,9 +116,9 @@ class StepParts:
 class Moment:
     """All that was spent until then."""
 
-    parts: dict[str, float]  # s
-    processor: float  # s
-    main_thread: float  # s
+    spent: dict[str, float]  # s on the wall, by part
+    busy: dict[str, float]  # s of the main thread
+    processor: float  # s of all threads
     page_faults: int
     marched: int  # points
 
@@ -126,23 +128,24 @@ class Watch:
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
-        self.part, self.since = "rest", time.perf_counter()
+        self.busy: dict[str, float] = dict.fromkeys(PARTS, 0.0)
+        self.part, self.since, self.since_busy = "rest", time.perf_counter(), time.thread_time()
         self.marched = 0
         self.moments: list[Moment] = []
 
     def turn(self, part: str) -> None:
         """The part that runs from now on."""
-        now = time.perf_counter()
+        now, busy = time.perf_counter(), time.thread_time()
         self.spent[self.part] += now - self.since
-        self.part, self.since = part, now
+        self.busy[self.part] += busy - self.since_busy
+        self.part, self.since, self.since_busy = part, now, busy
 
     def note(self) -> None:
         """A step has ended."""
         self.turn("rest")
         usage = resource.getrusage(resource.RUSAGE_SELF)
         faults = usage.ru_minflt + usage.ru_majflt
-        spent = time.process_time(), time.thread_time()
-        self.moments.append(Moment(dict(self.spent), *spent, faults, self.marched))
+        self.moments.append(Moment(dict(self.spent), dict(self.busy), time.process_time(), faults, self.marched))
 
     def timed(self, call: Callable[..., Any], part: str, after: str) -> Callable[..., Any]:
         """The call, which belongs to a part; behind it another runs."""
@@ -161,11 +164,13 @@ class Watch:
     def parts(self, run: Run, steps: int, kept: float, ceilings: Ceilings) -> StepParts:
         """Of the last so many steps, of which each kept so many samples."""
         begin, end, index = self.moments[-1 - steps], self.moments[-1], run.optimization.index
-        means = {part: round((end.parts[part] - begin.parts[part]) / steps * 1e3, 3) for part in PARTS}
+        spent = {part: round((end.spent[part] - begin.spent[part]) / steps * 1e3, 3) for part in PARTS}
+        busy = {part: round((end.busy[part] - begin.busy[part]) / steps * 1e3, 3) for part in PARTS}
         return StepParts(
-            means,
+            spent,
+            busy,
             round((end.processor - begin.processor) / steps * 1e3, 2),
-            round((end.main_thread - begin.main_thread) / steps * 1e3, 2),
+            round(sum(busy.values()), 2),
             round((end.page_faults - begin.page_faults) / steps, 1),
             sum(map(due, range(index - steps, index))),
             count_work(run.field, (end.marched - begin.marched) / steps, kept),

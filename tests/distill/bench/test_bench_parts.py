@@ -78,7 +78,7 @@ def test_every_part_of_a_step_is_found(scene):
     result = time_parts(begin(scene), 3)
     inside = result.inside
     assert inside is not None
-    assert set(inside.parts_ms) == set(PARTS)
+    assert set(inside.parts_ms) == set(inside.parts_main_thread_ms) == set(PARTS)
     assert min(inside.parts_ms.values()) > 0
     assert inside.occupancy_updates == 5 + 7  # from step 11 on every step, from step 16 on every other one, up to 29
     assert inside.work.marched >= inside.work.kept == result.samples_per_step
