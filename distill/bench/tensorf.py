@@ -1,5 +1,9 @@
-"""TensoRF beside ours: the model of its checkout, in a process of its own, taught by our pixels for given seconds with
-the settings of its configs/lego.txt, and scored by our scorer."""
+"""TensoRF beside ours: the model of its checkout, in a process of its own, taught by our pixels for given seconds, and
+scored by our scorer.
+
+Its settings are those of its configs/lego.txt, but for rays and voxels: with its own 4096 and 128^3 a processor gets
+nowhere in minutes (chair at 200 x 200: 15.2 dB after 60 s, with these 20.6 after 40).
+"""
 
 import importlib
 import json
@@ -20,8 +24,8 @@ from scenes.assemble import load
 from scenes.evaluate import over_background
 from scenes.scene import ReadOptions, Scene
 
-BATCH = 4096  # rays
-VOXELS = 2097156  # to begin with; it grows at STEPS for the first time, where this run ends at the latest
+BATCH = 1024  # rays
+VOXELS = 100**3  # to begin with; it grows at STEPS for the first time, where this run ends at the latest
 STEPS = 2000
 SIDE = 3.0  # of the box in its units: density and step are scaled for about that
 RATE, NETWORK_RATE, FALL = 0.02, 1e-3, 0.1 ** (1 / 30_000)  # Adam's, of tables and of networks; share left of a step
