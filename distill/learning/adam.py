@@ -1,5 +1,5 @@
-"""Adam by PyTorch, in the shape of its twin for a GPU, distill/device/adam_cuda.py, which see for every argument. They
-are two, as one launch of Triton's moves all parameters there, and Triton does not run on a CPU."""
+"""Adam by PyTorch, on any device, in the shape of its twins: distill/learning/adam_cpu.py in Numba, and
+distill/device/adam_cuda.py in Triton, which see for every argument."""
 
 import torch
 from torch import Tensor

@@ -11,7 +11,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor, nn
 
-from distill.learning import adam
+from distill.learning import adam, adam_cpu
 from distill.learning.learnables import Group, Learnables
 
 MOMENTUM = 0.9  # of the gradients of matrices, as Adam's first
@@ -22,7 +22,8 @@ SIDE = 64  # matrices are made orthogonal together where their sides, rounded up
 
 
 class Arithmetic(Protocol):
-    """The guard and Adam on one kind of device: distill/learning/adam.py, distill/device/adam_cuda.py."""
+    """The guard and Adam: distill/learning/adam.py anywhere, adam_cpu.py and distill/device/adam_cuda.py on their
+    device."""
 
     def watch(self, tensors: tuple[Tensor, ...], counts: Tensor) -> None: ...
 
@@ -38,15 +39,17 @@ class Arithmetic(Protocol):
 class Optimizer:
     """All that moves what is to be learnt, float32, as one. Its memory stays where it is, whatever is restored."""
 
-    def __init__(self, learnables: Learnables, half: torch.dtype | None = None, arithmetic: Arithmetic = adam) -> None:
+    def __init__(
+        self, learnables: Learnables, half: torch.dtype | None = None, arithmetic: Arithmetic | None = None
+    ) -> None:
         """Keeps copies of all parameters in the type `half` up to date, where one is given."""
         turned, rest = (tuple(g for g in learnables.groups if g.matrices == kind) for kind in (True, False))
         device = learnables.groups[0].parameters[0].device
-        self.arithmetic = arithmetic
+        self.arithmetic = arithmetic or (adam_cpu if device.type == "cpu" else adam)
         self.counts = torch.zeros(4, dtype=torch.int64, device=device)  # see distill/device/adam_cuda.py
         self.skipped = self.counts[2]  # () int64, steps that changed nothing
         self.row = self.counts[3]  # () int64, of those, in a row up to now
-        self.adam, self.muon = Adam(rest, half, device, arithmetic), Muon(turned, half)
+        self.adam, self.muon = Adam(rest, half, device, self.arithmetic), Muon(turned, half)
         self.halves: dict[Tensor, Tensor] = {**self.muon.halves, **self.adam.halves}  # of every parameter, or empty
         self.copy()
 

@@ -1,17 +1,24 @@
-"""Adam in one launch, in Triton, and its twin for the CPU, against PyTorch's own."""
+"""Adam in one launch, in Triton, and its twins for the CPU and for any device, against PyTorch's own."""
 
 import pytest
 import torch
 
 from distill.device import adam_cuda
 from distill.device.adam_cuda import WATCHED
-from distill.learning import adam
+from distill.learning import adam, adam_cpu
 from distill.learning.adam import BLOCK
 
 SHAPES = [(1400, 2), (1,), (BLOCK,), (7, 5)]  # tiles: whole ones and a rest, one number, one whole, less than one
 RATES = (0.02, 0.01, 0.3, 0.004)
 UNUSED = 1100  # rows of the first tensor from here on never get a gradient: its last tile is not touched
 BAD = {3: float("inf"), 4: float("nan"), 11: float("-inf")}  # step -> what one gradient holds then
+
+
+@pytest.fixture(params=[adam, adam_cpu, adam_cuda], ids=["any", "cpu", "cuda"])
+def arithmetic(request, device):
+    if request.param is adam_cpu and device.type != "cpu":
+        pytest.skip("Numba's works on the CPU alone")
+    return request.param
 
 
 class Buffers:
@@ -49,7 +56,6 @@ def drawn(step, generator, device):
     return [None if n == 1 and step % 3 else g.to(device) for n, g in enumerate(grads)]
 
 
-@pytest.mark.parametrize("arithmetic", [adam, adam_cuda])
 def test_thirty_steps_are_those_of_the_library(arithmetic, generator, device):
     starts = [torch.randn(s, generator=generator).to(device) for s in SHAPES]
     ours, theirs = ([torch.nn.Parameter(s.clone()) for s in starts] for _ in range(2))
@@ -102,9 +108,8 @@ def test_what_was_touched_once_moves_on_without_a_gradient(device):
     assert float(parameters[3][0, 0].detach()) < before < 0
 
 
-@pytest.mark.parametrize("size", [1, WATCHED - 1, WATCHED, WATCHED + 1])
+@pytest.mark.parametrize("size", [1, WATCHED - 1, WATCHED, WATCHED + 1, 3 * adam_cpu.PIECE + 5])
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 3e38, 1e-45])
-@pytest.mark.parametrize("arithmetic", [adam, adam_cuda])
 def test_one_number_that_is_not_finite_is_seen_wherever_it_is(arithmetic, size, value, device):
     tensors = torch.zeros(3, device=device), torch.zeros(size, device=device), torch.zeros(0, device=device)
     tensors[1][-1] = value
@@ -114,7 +119,6 @@ def test_one_number_that_is_not_finite_is_seen_wherever_it_is(arithmetic, size, 
     assert counts.tolist() == [int(bad), 0, 0, 0]
 
 
-@pytest.mark.parametrize("arithmetic", [adam, adam_cuda])
 def test_skipped_steps_are_counted_and_change_nothing(arithmetic, device):
     parameters = [torch.nn.Parameter(torch.ones(s, device=device)) for s in SHAPES]
     buffers, found = Buffers(parameters, None, device, arithmetic), []
@@ -128,6 +132,27 @@ def test_skipped_steps_are_counted_and_change_nothing(arithmetic, device):
     assert buffers.steps.tolist() == [1, 1, 1, 1]
     for p, rate in zip(parameters, RATES, strict=True):
         torch.testing.assert_close(p.detach(), torch.full_like(p, 1 - rate))  # the first step of Adam is its rate
+
+
+def test_many_pieces_are_moved_as_one_would_be(generator):
+    """Sizes off the pieces that threads take; strips that nothing has touched stay, and hide nothing beside them."""
+    size = 3 * adam_cpu.PIECE + adam_cpu.STRIP + 7
+    start, grad = torch.randn(2, size, generator=generator)
+    grad[torch.rand(size // 50, generator=generator).argsort() * 50] = 0
+    grad[5 * adam_cpu.STRIP : 9 * adam_cpu.STRIP] = 0
+    grad[-1] = 0
+    whole, pieces = start.clone(), start.clone()
+    for parameter, most in ((whole, size), (pieces, 1000)):
+        for part, push in zip(parameter.split(most), grad.split(most), strict=True):
+            mean, square, counts = torch.zeros(len(part)), torch.zeros(len(part)), torch.zeros(4, dtype=torch.int64)
+            steps, corrections = torch.zeros(1), torch.ones(2, 1)
+            for factor in (1.0, 0.5):
+                adam_cpu.tally(counts, steps, corrections, (0,))
+                counted = (counts, steps, corrections)
+                adam_cpu.move(((0, part, push),), (0.02,), (0,), (mean, square, None), counted, factor)
+    assert torch.equal(whole, pieces)
+    assert torch.equal(whole[grad == 0], start[grad == 0])
+    assert bool((whole[grad != 0] != start[grad != 0]).all())
 
 
 def launches():
