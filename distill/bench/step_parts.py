@@ -30,12 +30,12 @@ ADAM = 32  # bytes of a parameter in a step: gradient looked through, then read;
 
 @dataclass(frozen=True)
 class StepWork:
-    """Counted of a step, not measured."""
+    """Counted of a step, not measured: the least, nothing read or worked out twice."""
 
     marched: float  # points whose density is asked
     kept: float  # points that carry gradients
-    networks: float  # FLOP: density of the marched, forward and backward of the kept
-    rows_read: float  # of the grid's tables, where there is one: the marched, and the kept once more
+    networks: float  # FLOP: density of the marched, colour of the kept, gradients of the kept
+    rows_read: float  # of the grid's tables, where there is one: of the marched
     rows_added: float  # of its gradient
     optimiser: float  # bytes
 
@@ -54,8 +54,8 @@ def count_work(field: Field, marched: float, kept: float) -> StepWork:
     shape, head = count_products(field.architecture), count_products(field.head)
     levels = getattr(field.architecture.config, "levels", 0)  # a grid's: others have no tables of single rows
     rows = levels * 2**field.space.dims
-    flop = 2 * shape * marched + 6 * (shape + head) * kept
-    return StepWork(marched, kept, flop, rows * (marched + kept), rows * kept, ADAM * field.parameter_count())
+    flop = 2 * shape * marched + (2 * head + 4 * (shape + head)) * kept
+    return StepWork(marched, kept, flop, rows * marched, rows * kept, ADAM * field.parameter_count())
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,8 @@ def test_work_is_counted(scene):
     field = begin(scene).field  # 8 levels of 2 features, 16-64-16, then 31-64-64-3
     shape, head = 16 * 64 + 64 * 16, 31 * 64 + 64 * 64 + 64 * 3
     work = count_work(field, 10, 4)
-    assert work.networks == 2 * shape * 10 + 6 * (shape + head) * 4
-    assert (work.rows_read, work.rows_added) == (8 * 8 * 14, 8 * 8 * 4)
+    assert work.networks == 2 * shape * 10 + 2 * head * 4 + 4 * (shape + head) * 4
+    assert (work.rows_read, work.rows_added) == (8 * 8 * 10, 8 * 8 * 4)
     assert work.optimiser == 32 * field.parameter_count()
     least = work.at_ceilings(MACHINE)
     assert least["networks"] == pytest.approx(work.networks / 2e6, abs=0.01)
