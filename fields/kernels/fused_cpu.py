@@ -64,46 +64,35 @@ def color_grad(head, f, d, for_rgb, sums, out):
     function(type(head), "color_grad")(head, f, d, for_rgb, sums, out)
 
 
-@overload(encode)
-def _(network, x, out):
-    run = function(network.instance_class, "encode")
-    return lambda network, x, out: run(network, x, out)
+# Numba asks these for what it puts in the place of a call: the body of the device function itself, as every function
+# around another is compiled with all that it calls, again.
+NUMPY = {"error_model": "numpy"}
+overload(encode, NUMPY)(lambda network, x, out: function(network.instance_class, "encode").py_func)
+overload(decode, NUMPY)(lambda network, seen, out: function(network.instance_class, "decode").py_func)
+overload(decode_grad, NUMPY)(
+    lambda network, seen, push, sums, out: function(network.instance_class, "decode_grad").py_func
+)
+overload(density, NUMPY)(lambda head, f, out: function(head.instance_class, "density").py_func)
+overload(color, NUMPY)(lambda head, f, d, out: function(head.instance_class, "color").py_func)
+overload(density_grad, NUMPY)(lambda head, f, for_sigma, out: function(head.instance_class, "density_grad").py_func)
+overload(color_grad, NUMPY)(lambda head, f, d, for_rgb, sums, out: function(head.instance_class, "color_grad").py_func)
 
 
-@overload(decode)
-def _(network, seen, out):
-    run = function(network.instance_class, "decode")
-    return lambda network, seen, out: run(network, seen, out)
+# Loops, not slices: Numba takes a second to compile the assignment of an array to a slice, for each type.
+@njit(error_model="numpy")
+def clear(out, first):
+    """Rows of out (P, C) from `first` on become zero."""
+    for p in range(first, out.shape[0]):
+        for c in range(out.shape[1]):
+            out[p, c] = 0
 
 
-@overload(decode_grad)
-def _(network, seen, push, sums, out):
-    run = function(network.instance_class, "decode_grad")
-    return lambda network, seen, push, sums, out: run(network, seen, push, sums, out)
-
-
-@overload(density)
-def _(head, f, out):
-    run = function(head.instance_class, "density")
-    return lambda head, f, out: run(head, f, out)
-
-
-@overload(color)
-def _(head, f, d, out):
-    run = function(head.instance_class, "color")
-    return lambda head, f, d, out: run(head, f, d, out)
-
-
-@overload(density_grad)
-def _(head, f, for_sigma, out):
-    run = function(head.instance_class, "density_grad")
-    return lambda head, f, for_sigma, out: run(head, f, for_sigma, out)
-
-
-@overload(color_grad)
-def _(head, f, d, for_rgb, sums, out):
-    run = function(head.instance_class, "color_grad")
-    return lambda head, f, d, for_rgb, sums, out: run(head, f, d, for_rgb, sums, out)
+@njit(error_model="numpy")
+def put(tile, first, last, out):
+    """Rows first to last of out (N, C) become those of a tile (TILE, C)."""
+    for p in range(last - first):
+        for c in range(tile.shape[1]):
+            out[first + p, c] = tile[p, c]
 
 
 @njit(error_model="numpy")
@@ -112,7 +101,7 @@ def rows(values, first, last, out):
     for p in range(last - first):
         for c in range(out.shape[1]):
             out[p, c] = values[first + p, c]
-    out[last - first :] = 0
+    clear(out, last - first)
 
 
 @njit(error_model="numpy")
@@ -121,7 +110,7 @@ def picked(values, index, first, last, out):
     for p in range(last - first):
         for c in range(out.shape[1]):
             out[p, c] = values[index[first + p], c]
-    out[last - first :] = 0
+    clear(out, last - first)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -138,13 +127,14 @@ def thickness(queue, x, network, head, group, sigma, seen, features):
         end = min(begin + group, count)
         place = seen[begin : begin + group] if keep else read
         encode(network, x[begin:end], place[: end - begin])
-        place[end - begin :] = 0
+        clear(place, end - begin)
         for first in range(begin, end, TILE):
             last = min(first + TILE, end)
             out = features[first : first + TILE] if keep else f
             decode(network, place[first - begin : first - begin + TILE], out)
             density(head, out, solid)
-            sigma[first:last] = solid[: last - first]
+            for p in range(last - first):
+                sigma[first + p] = solid[p]
 
 
 @njit(error_model="numpy")
@@ -168,19 +158,19 @@ def thickness_grad(queue, index, seen, features, for_sigma, for_features, networ
         task = take(queue)
         if task * group >= count:
             break
-        sums[task] = 0
+        clear(sums[: task + 1], task)
         for first in range(task * group, min((task + 1) * group, count), TILE):
             last = min(first + TILE, count)
             rows(for_sigma, first, last, solid)
             rows(for_features, first, last, pull)
             if not (moves(solid) or moves(pull)):
-                push[first:last] = 0
+                clear(push[:last], first)
                 continue
             picked(features, index, first, last, f)
             picked(seen, index, first, last, read)
             density_grad(head, f, solid[:, 0], pull)
             decode_grad(network, read, pull, sums[task], out)
-            push[first:last] = out[: last - first]
+            put(out, first, last, push)
 
 
 @njit(error_model="numpy")
@@ -207,7 +197,7 @@ def shade(queue, features, d, ray, head, group, rgb):
             rows(features, first, last, f)
             picked(d, ray, first, last, way)
             color(head, f, way, shown)
-            rgb[first:last] = shown[: last - first]
+            put(shown, first, last, rgb)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -221,14 +211,14 @@ def shade_grad(queue, features, d, ray, for_rgb, head, group, sums, pull):
         task = take(queue)
         if task * group >= count:
             break
-        sums[task] = 0
+        clear(sums[: task + 1], task)
         for first in range(task * group, min((task + 1) * group, count), TILE):
             last = min(first + TILE, count)
             rows(for_rgb, first, last, push)
             if not moves(push):
-                pull[first:last] = 0
+                clear(pull[:last], first)
                 continue
             rows(features, first, last, f)
             picked(d, ray, first, last, way)
             color_grad(head, f, way, push, sums[task], out)
-            pull[first:last] = out[: last - first]
+            put(out, first, last, pull)
