@@ -101,6 +101,7 @@ def test_time_to_db_is_told_with_its_protocol(monkeypatch, capsys):
         (["--distill", "--only", "hashgrid", "hashgird"], "did you mean 'hashgrid'"),
         (["--distill", "--out", __file__], "with --distill, --out wants a folder"),
         (["--curve", "--views", 0], "--views 1 or more"),
+        (["--against", "cpu", "--durations", 0], "--durations must be > 0"),
     ],
 )
 def test_bad_flags_are_refused(monkeypatch, capsys, words, told):
