@@ -133,9 +133,12 @@ def suits(field: Asked, *points: Tensor) -> bool:
         return False
     if torch.is_grad_enabled() and any(p.requires_grad for p in points):
         return False
-    if not all(p.dtype == torch.float32 for p in field.parameters()) or field.space.dims != 3:
-        return False
-    return form(field.architecture) is not None and form(field.head) is not None
+    return all(p.dtype == torch.float32 for p in field.parameters()) and fusible(field)
+
+
+def fusible(field: Asked) -> bool:
+    """Whether the field's architecture and head have what the kernels need."""
+    return field.space.dims == 3 and form(field.architecture) is not None and form(field.head) is not None
 
 
 def both(field: Asked) -> tuple[TiledForm, TiledForm]:

@@ -5,7 +5,7 @@ import torch
 
 import fields
 from distill.learning import memory
-from fields import shape
+from fields import shape, tiled
 from fields.shape import Shape, preset
 from fields.space import CUBE, Space
 
@@ -37,6 +37,7 @@ def test_the_count_is_that_of_a_built_field(name, generator):
 @pytest.mark.parametrize("name", fields.NAMES)
 def test_activations_stay_below_the_estimate(name, generator, monkeypatch):
     monkeypatch.setattr(shape, "TRITON", False)  # op by op
+    monkeypatch.setattr(tiled, "form", lambda owner: None)
     module = fields.module(name)
     config, box = module.Network.final(module.PRESETS["tiny"]), torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     field, kept = Shape(name, config).build(Space(box), generator), {}
