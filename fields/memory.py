@@ -8,14 +8,9 @@ system as soon as they are free; told not to, it finds the next step's buffers w
 import ctypes
 import sys
 
-TRIM, MAP = (
-    -1,
-    -3,
-)  # mallopt: free memory at the end beyond which it goes back, sizes from which each is a map of its own
+TRIM, MAP = -1, -3  # mallopt: free bytes at the end that are too many, bytes from which a piece is a map of its own
 MOST = (1 << 31) - 1  # bytes, the most that mallopt takes
-LARGE = (
-    1 << 26
-)  # bytes; what is larger goes back as before: kept, pieces of all sizes between took 7 % more at the peak
+LARGE = 1 << 26  # bytes from which pieces go back as before: with all of them kept, scoring took 7 % more at its peak
 ROOM = 1 << 30  # bytes of address space that are to lie in huge pages; they are no memory until they are touched
 PAGE = 1 << 21  # bytes of a huge page
 HUGE = 14  # madvise: huge pages are welcome
