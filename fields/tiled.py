@@ -158,11 +158,12 @@ def thickness(field: Asked, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def glance(field: Asked, x: Tensor) -> Recall:
-    """Density alone at x (N, 3) scene units, and what need not be worked out again."""
+def glance(field: Asked, x: Tensor, *, learn: bool = True) -> Recall:
+    """Density alone at x (N, 3) scene units, and what need not be worked out again, where nothing is to learn without
+    what tables said."""
     network, head = both(field)
     rows, unit = -(-len(x) // GROUP) * GROUP + 1, field.space.unit(x).contiguous()
-    seen, features = x.new_empty(rows, network.columns), x.new_empty(rows, network.width)
+    seen, features = x.new_empty(rows if learn else 1, network.columns), x.new_empty(rows, network.width)
     sigma = asked(network, head, unit, seen, features)
     return Recall(network, head, unit, seen, features, sigma, torch.arange(len(x)))
 
@@ -177,8 +178,12 @@ def asked(network: TiledForm, head: TiledForm, unit: Tensor, seen: Tensor, featu
 
 def density(field: Asked, x: Tensor) -> tuple[Tensor, Tensor]:
     """Field.density: x (N, 3) scene units -> sigma (N,), features (N, F)."""
+    width = field.architecture.width
+    if not torch.is_grad_enabled():
+        recall = glance(field, x, learn=False)
+        return recall.sigma, recall.features[: len(x), :width]
     sigma, features = glance(field, x).density()
-    return sigma, features[:, : field.architecture.width]
+    return sigma, features[:, :width]
 
 
 def color(field: Asked, features: Tensor, d: Tensor) -> Tensor:
@@ -191,7 +196,7 @@ def color(field: Asked, features: Tensor, d: Tensor) -> Tensor:
 
 def radiance(field: Asked, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
     """Field.radiance: x (N, 3) scene units, unit d (N, 3) -> sigma (N,), RGB (N, 3)."""
-    return glance(field, x).radiance(d, torch.arange(len(d)))
+    return glance(field, x, learn=torch.is_grad_enabled()).radiance(d, torch.arange(len(d)))
 
 
 def shade(head: TiledForm, features: Tensor, d: Tensor, ray: Tensor) -> Tensor:

@@ -115,9 +115,9 @@ def picked(values, index, first, last, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def thickness(queue, x, network, head, group, sigma, seen, features):
-    """Sigma (N,) of points (N, 3) in the unit box. Where seen (M, E) and features (M, W) have room for N rounded up to
-    whole groups, they are kept there."""
-    count, keep = len(x), seen.shape[0] > 1
+    """Sigma (N,) of points (N, 3) in the unit box. Where seen (M, E) or features (M, W) has room for N rounded up to
+    whole groups and one more, they are kept there."""
+    count, keep, known = len(x), seen.shape[0] > 1, features.shape[0] > 1
     read = np.empty((1 if keep else group, seen.shape[1]), np.float32)
     f, solid = np.empty((TILE, features.shape[1]), np.float32), np.empty(TILE, np.float32)
     while True:
@@ -130,7 +130,7 @@ def thickness(queue, x, network, head, group, sigma, seen, features):
         clear(place, end - begin)
         for first in range(begin, end, TILE):
             last = min(first + TILE, end)
-            out = features[first : first + TILE] if keep else f
+            out = features[first : first + TILE] if known else f
             decode(network, place[first - begin : first - begin + TILE], out)
             density(head, out, solid)
             for p in range(last - first):
