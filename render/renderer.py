@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fields.field import Field
 from fields.tiled import Recall
-from render import fused_frame
+from render import fused_frame, tiled_frame
 from render.buffers import Buffers, Exact, Fitted
 from render.camera import Camera
 from render.kernels.composite import composite, reach
@@ -119,19 +119,24 @@ class Renderer:
     def image(self, field: Field, grid: OccupancyGrid, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
         """A picture, without jitter, on the device of the grid. `look` says what is shown as rgb. Nothing is drawn that
         lies nearer than `near`, scene units along the ray."""
-        if look in FUSED and fused_frame.suits(field, grid):
-            frame = self.fused(field, grid, fused_frame.of_camera(camera, grid.bits.device), look, near)
-            return shaped(frame, camera)
+        if draw := whole(field, grid, look):
+            rays = fused_frame.of_camera(camera, grid.bits.device)
+            return shaped(framed(*draw(field, grid, rays, self.sampling(look, near))), camera)
         rays = camera.rays().to(grid.bits.device)
         parts = [self.bunch(field, grid, rays[i : i + BUNCH], look, near) for i in range(0, len(rays), BUNCH)]
         return shaped(joined(parts), camera)
 
     @torch.no_grad()
     def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look = color, near: float = 0.0) -> Frame:
-        """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave. What a ray
-        shows does not depend on the others: bunches of any size give the same picture, but for float rounding."""
-        if look in FUSED and fused_frame.suits(field, grid):
-            return self.fused(field, grid, fused_frame.of_batch(rays), look, near)
+        """Rays (R,): by one kernel where there is one, else in waves. What a ray shows does not depend on the others:
+        bunches of any size give the same picture, but for float rounding."""
+        if draw := whole(field, grid, look):
+            return framed(*draw(field, grid, fused_frame.of_batch(rays), self.sampling(look, near)))
+        return self.waves(field, grid, rays, look, near)
+
+    @torch.no_grad()
+    def waves(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look, near: float) -> Frame:
+        """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave."""
         device = rays.origins.device
         zeros, rgb = torch.zeros(len(rays), device=device), torch.zeros(3, len(rays), device=device)
         opacity, looked, distance, begin = zeros, zeros.clone(), zeros.clone(), torch.full_like(zeros, near)
@@ -162,14 +167,23 @@ class Renderer:
         rgb *= opacity / looked.clamp(min=1e-6)  # what was never looked at has the colour of the rest
         return Frame(Pixels(rgb.T.contiguous(), opacity, distance / opacity.clamp(min=1e-6)), asked)
 
-    def fused(self, field: Field, grid: OccupancyGrid, rays: fused_frame.Rays, look: Look, near: float) -> Frame:
-        """Rays (R,) drawn by one kernel."""
-        sampling = fused_frame.Sampling(self.step, self.cone, self.stop, near, look is color)
-        rgb, opacity, depth, counts = fused_frame.draw(field, grid, rays, sampling)
-        return Frame(Pixels(rgb, opacity, depth), counts)
+    def sampling(self, look: Look, near: float) -> fused_frame.Sampling:
+        """The same as the kernels want it."""
+        return fused_frame.Sampling(self.step, self.cone, self.stop, near, look is color)
 
 
-FUSED: tuple[Look, ...] = (color, blank)  # looks that one kernel knows
+Draw = Callable[[Field, OccupancyGrid, fused_frame.Rays, fused_frame.Sampling], tuple[Tensor, Tensor, Tensor, Tensor]]
+
+
+def whole(field: Field, grid: OccupancyGrid, look: Look) -> Draw | None:
+    """What draws rays by one kernel that shows this; None where nothing does."""
+    kinds = (fused_frame, tiled_frame) if look in (color, blank) else ()
+    return next((kind.draw for kind in kinds if kind.suits(field, grid)), None)
+
+
+def framed(rgb: Tensor, opacity: Tensor, depth: Tensor, counts: Tensor) -> Frame:
+    """What a kernel drew."""
+    return Frame(Pixels(rgb, opacity, depth), counts)
 
 
 def joined(parts: list[Frame]) -> Frame:

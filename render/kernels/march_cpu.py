@@ -10,6 +10,7 @@ from torch import Tensor
 from render.kernels.march import TINY, largest_step, march_count, march_fill
 
 BLOCK = 8  # cells along a side of the blocks that are skipped as a whole where nothing in them is occupied
+LONG = 2  # such intervals in a cell or fewer are looked at one by one
 SLACK = 0.01  # intervals: a skip stops this much before the cell's far side, so that rounding never loses a sample
 
 
@@ -90,22 +91,39 @@ def one_cascade(out, side, resolution, step, cone, last):
     return last or cone <= 0 or max(step, cone * (1 + cone) * out) * resolution <= side
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def walk(origin, direction, near, jitter, bits, blocks, box, resolution, lattice, limit, t_out, dt_out):
-    """One ray. Returns its number of samples and a distance just before the first; writes the samples where the output
-    arrays have room."""
-    step, cone, longest, end = lattice
-    ox, oy, oz = float(origin[0]), float(origin[1]), float(origin[2])
-    dx, dy, dz = float(direction[0]), float(direction[1]), float(direction[2])
-    ix, iy, iz = reciprocal(dx), reciprocal(dy), reciprocal(dz)
+@njit(nogil=True, error_model="numpy", _nrt=False)
+def ray_of(origins, directions, n):
+    """The n-th ray's origin, direction, and one over each of the direction's parts: nine numbers."""
+    ox, oy, oz = float(origins[n, 0]), float(origins[n, 1]), float(origins[n, 2])
+    dx, dy, dz = float(directions[n, 0]), float(directions[n, 1]), float(directions[n, 2])
+    return ox, oy, oz, dx, dy, dz, reciprocal(dx), reciprocal(dy), reciprocal(dz)
+
+
+@njit(nogil=True, error_model="numpy", _nrt=False)
+def crossed(ray, near, box):
+    """Distances at which a ray enters the box, not before `near`, and leaves it."""
+    ox, oy, oz, _, _, _, ix, iy, iz = ray
     enter, leave = max(float(near), 0.0), np.inf
     for axis, o, i in ((0, ox, ix), (1, oy, iy), (2, oz, iz)):
         one, two = (box[0, axis] - o) * i, (box[1, axis] - o) * i
         enter, leave = max(enter, min(one, two)), min(leave, max(one, two))
-    if not enter < leave:
-        return 0, 0.0
+    return enter, leave
+
+
+@njit(nogil=True, error_model="numpy", _nrt=False)
+def first_interval(enter, jitter, lattice):
+    """An interval before which no sample lies."""
+    step, cone, longest, end = lattice
+    return max(math.floor(lattice_place(enter, step, cone, longest, end) - jitter - 0.5 - SLACK), 0.0)
+
+
+@njit(nogil=True, error_model="numpy", _nrt=False)
+def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, t_out, dt_out):
+    """One ray from interval k on. Returns its number of samples, at most `limit`, a distance just before the first, and
+    the interval behind the last; writes the samples, from `at` on, where the output arrays have room."""
+    (step, cone, longest, end), (enter, leave) = lattice, span
+    ox, oy, oz, dx, dy, dz, ix, iy, iz = ray
     count, first, per_cell, wide = 0, 0.0, 1.0 / resolution, resolution // BLOCK
-    k = max(math.floor(lattice_place(enter, step, cone, longest, end) - jitter - 0.5 - SLACK), 0.0)
     upper = boundary(k + jitter, step, cone, longest, end)
     while count < limit:
         lower, upper = upper, boundary(k + 1 + jitter, step, cone, longest, end)
@@ -122,25 +140,41 @@ def walk(origin, direction, near, jitter, bits, blocks, box, resolution, lattice
         a, b, c = cell_of(x, per_unit, resolution), cell_of(y, per_unit, resolution), cell_of(z, per_unit, resolution)
         n = a + resolution * (b + resolution * c)
         if bits[cascade, n >> 3] >> (n & 7) & 1:
-            if count < t_out.shape[0]:
-                t_out[count], dt_out[count] = t, dt
+            if at + count < t_out.shape[0]:
+                t_out[at + count], dt_out[at + count] = t, dt
             if count == 0:
                 first = t - 0.25 * dt
             count += 1
             k += 1
             continue
-        out = t + way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution)
-        a, b, c = a // BLOCK, b // BLOCK, c // BLOCK
-        if blocks.shape[1] > 0 and blocks[cascade, a + wide * (b + wide * c)] == 0:
-            far = t + way_out(x, y, z, ix, iy, iz, a, b, c, length * BLOCK, wide)
-            if one_cascade(far, side, resolution, step, cone, cascade == bits.shape[0] - 1):
-                out = far
+        i, j, m = a // BLOCK, b // BLOCK, c // BLOCK
+        if blocks.shape[1] > 0 and blocks[cascade, i + wide * (j + wide * m)] == 0:
+            out = t + way_out(x, y, z, ix, iy, iz, i, j, m, length * BLOCK, wide)
+            if not one_cascade(out, side, resolution, step, cone, cascade == bits.shape[0] - 1):
+                out = t + way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution)
+        elif dt * LONG > length:  # the next interval lies in another cell anyway, and need not wait for this one's
+            k += 1
+            continue
+        else:
+            out = t + way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution)
         following = math.ceil(lattice_place(out, step, cone, longest, end) - jitter - 0.5 - SLACK)
         if following > k + 1:
             k = following
             upper = boundary(k + jitter, step, cone, longest, end)
         else:
             k += 1
+    return count, first, k
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def walk(ray, near, jitter, bits, blocks, box, resolution, lattice, limit, t_out, dt_out):
+    """One ray. Returns its number of samples and a distance just before the first; writes the samples where the output
+    arrays have room."""
+    span = crossed(ray, near, box)
+    if not span[0] < span[1]:
+        return 0, 0.0
+    k = first_interval(span[0], jitter, lattice)
+    count, first, _ = advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, 0, t_out, dt_out)
     return count, first
 
 
@@ -150,7 +184,7 @@ def count_rays(origins, directions, near, jitter, bits, blocks, box, resolution,
     nowhere = np.empty(0, near.dtype)
     for r in prange(out.shape[0]):
         out[r], first[r] = walk(
-            origins[r], directions[r], near[r], jitter[r], bits, blocks, box, resolution, lattice, limit,
+            ray_of(origins, directions, r), near[r], jitter[r], bits, blocks, box, resolution, lattice, limit,
             nowhere, nowhere,
         )  # fmt: skip
 
@@ -162,7 +196,7 @@ def fill_rays(origins, directions, near, jitter, bits, blocks, box, resolution, 
         first, last = offsets[r], offsets[r + 1]
         if last > first:
             walk(
-                origins[r], directions[r], near[r], jitter[r], bits, blocks, box, resolution, lattice,
+                ray_of(origins, directions, r), near[r], jitter[r], bits, blocks, box, resolution, lattice,
                 last - first, t[first:last], dt[first:last],
             )  # fmt: skip
             ray[first:last] = r
