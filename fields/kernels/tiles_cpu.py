@@ -7,6 +7,8 @@ registers while the inner dimension goes by: 6 x 16 numbers where vectors have e
 sixteen. One thread then reaches 128 of 131 GFLOP/s with AVX2, 250 with AVX-512 (EPYC Zen 5, 96 x 64 times 64 x 64).
 """
 
+from collections.abc import Callable
+
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
@@ -136,12 +138,19 @@ class Block:
         return value
 
 
+def called(name: str, function: Callable) -> Callable:
+    """The function under a name of its own. Numba knows compiled ones by their name, their arguments' types and a
+    number that differs from process to process: of two that share a name, what one process has kept would run in the
+    place of the other in the next one."""
+    function.__qualname__ = name
+    return function
+
+
 def made(start: str, end: str):
     """A product of a tile and a matrix, compiled: (x, w, out, mask)."""
     both = Block(ROWS, 2, start, end, turned=False).intrinsic()
     single = Block(NARROW_ROWS, 1, start, end, turned=False).intrinsic()
 
-    @njit(nogil=True, error_model="numpy")
     def run(x, w, out, mask):
         inner, columns = w.shape
         whole = columns // COLUMNS * COLUMNS
@@ -152,7 +161,7 @@ def made(start: str, end: str):
             for row in range(0, TILE, NARROW_ROWS):
                 single(x, row, w, column, out, row, column, inner, mask)
 
-    return run
+    return njit(nogil=True, error_model="numpy")(called(f"{start}_{end}", run))
 
 
 def made_outer():
@@ -160,7 +169,6 @@ def made_outer():
     both = Block(INPUTS, 2, "add", "store", turned=True).intrinsic()
     single = Block(NARROW_INPUTS, 1, "add", "store", turned=True).intrinsic()
 
-    @njit(nogil=True, error_model="numpy")
     def run(x, push, sums):
         inputs, columns = sums.shape
         whole = columns // COLUMNS * COLUMNS
@@ -171,7 +179,7 @@ def made_outer():
             for row in range(0, inputs, NARROW_INPUTS):
                 single(x, row, push, column, sums, row, column, TILE, sums)
 
-    return run
+    return njit(nogil=True, error_model="numpy")(called("outer", run))
 
 
 def product(x, w, out):
@@ -209,12 +217,14 @@ plain, relu, masked = made("zero", "store"), made("zero", "relu"), made("zero", 
 added, added_relu, outer = made("add", "store"), made("add", "relu"), made_outer()
 
 # Numba asks these for what it puts in the place of a call.
-overload(product)(lambda x, w, out: lambda x, w, out: plain(x, w, out, out))
-overload(product_relu)(lambda x, w, out: lambda x, w, out: relu(x, w, out, out))
-overload(product_masked)(lambda x, w, out, mask: lambda x, w, out, mask: masked(x, w, out, mask))
-overload(add_product)(lambda x, w, out: lambda x, w, out: added(x, w, out, out))
-overload(add_product_relu)(lambda x, w, out: lambda x, w, out: added_relu(x, w, out, out))
-overload(add_outer)(lambda x, push, sums: lambda x, push, sums: outer(x, push, sums))
+overload(product)(lambda x, w, out: called("product", lambda x, w, out: plain(x, w, out, out)))
+overload(product_relu)(lambda x, w, out: called("product_relu", lambda x, w, out: relu(x, w, out, out)))
+overload(product_masked)(
+    lambda x, w, out, mask: called("product_masked", lambda x, w, out, mask: masked(x, w, out, mask))
+)
+overload(add_product)(lambda x, w, out: called("add_product", lambda x, w, out: added(x, w, out, out)))
+overload(add_product_relu)(lambda x, w, out: called("add_product_relu", lambda x, w, out: added_relu(x, w, out, out)))
+overload(add_outer)(lambda x, push, sums: called("add_outer", lambda x, push, sums: outer(x, push, sums)))
 
 
 @njit(error_model="numpy")
