@@ -1,13 +1,13 @@
 """The frame on the CPU: which pictures one kernel draws, and what it is given. Same pictures as in waves, within
 rounding."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fields import tiled
 from fields.field import Field
 from fields.kernels.queue_cpu import share
-from fields.kernels.tiles_cpu import wide
 from render.fused_frame import Rays, Sampling
 from render.kernels import frame_cpu as kernels
 from render.kernels.gather import FAINT, SHARE
@@ -32,17 +32,17 @@ def draw(field: Field, grid: OccupancyGrid, rays: Rays, sampling: Sampling) -> t
     space, resolution = field.space, grid.resolution
     share(
         kernels.draw,
-        kernels.Source(rays.count, *rays.size, *given),
-        kernels.Course(
-            float(sampling.near), arrays(torch.tensor(1 - sampling.stop))[0][()], sampling.colored, FAINT, SHARE, bits,
+        kernels.RayArrays(rays.count, *rays.size, *given),
+        kernels.MarchArrays(
+            float(sampling.near), np.float32(1 - sampling.stop), sampling.colored, FAINT, SHARE, bits,
             blocks_of(bits, resolution), box, resolution,
             lattice_of(grid.bits, resolution, sampling.step, sampling.cone),
         ),
-        kernels.Place(*(a[()] for a in arrays(space.center, space.side)), space.contraction == "sphere"),
+        kernels.SpaceArrays(space.center.numpy(), np.float32(space.side), space.contraction == "sphere"),
         network.arrays(),
         head.arrays(),
-        network.functions.columns(network.operands),
-        wide(network.operands.width),
+        network.columns,
+        network.width,
         kernels.Canvas(*(tensor.numpy() for tensor in (rgb, opacity, looked, far, asked))),
     )  # fmt: skip
     rgb *= (opacity / looked.clamp(min=1e-6))[:, None]  # what was never looked at has the colour of the rest

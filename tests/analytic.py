@@ -35,6 +35,8 @@ BLOCK_RGB = (0.8, 0.5, 0.2)
 class Ball(nn.Module):
     """Constant density and colour inside a sphere; answers as a Field does."""
 
+    architecture = head = None
+
     def __init__(self, sigma=3.0, radius=0.3, rgb=(0.9, 0.4, 0.1), center=(0.5, 0.5, 0.5)):
         super().__init__()
         self.sigma = nn.Parameter(torch.tensor(sigma))

@@ -50,6 +50,7 @@ def triton_kernels(*, whole: bool = True) -> Iterator[Counter[str]]:
     register()
     mode = Triton()
     with (
+        patch("fields.tiled.suits", lambda *_: False),
         patch("fields.fused.suits", fits if whole else lambda *_: False),
         patch("render.fused_frame.suits", lambda field, grid: whole and fused.fusible(field)),
         mode,

@@ -29,7 +29,7 @@ GROUP = SIDE * SIDE
 LOOKS = POINTS + 2 * TILE  # that wait: what is left of a tile, those of a time, and room for the last tile's zeros
 
 
-class Source(NamedTuple):
+class RayArrays(NamedTuple):
     """Where rays come from."""
 
     count: int
@@ -40,7 +40,7 @@ class Source(NamedTuple):
     directions: np.ndarray  # (R, 3) float32
 
 
-class Course(NamedTuple):
+class MarchArrays(NamedTuple):
     """How rays are followed, and through what."""
 
     near: float  # scene units
@@ -55,7 +55,7 @@ class Course(NamedTuple):
     lattice: tuple[float, float, float, float]
 
 
-class Place(NamedTuple):
+class SpaceArrays(NamedTuple):
     """The field's space."""
 
     center: np.ndarray  # (3,) float32

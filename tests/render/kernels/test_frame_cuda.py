@@ -52,6 +52,10 @@ class Blob:
     middle: float
     fall: float
     space: Space
+    architecture = head = None
+
+    def parameters(self):
+        return iter(())
 
     def density(self, x):
         place = self.space.unit(x)
