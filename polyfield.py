@@ -5,6 +5,9 @@ data set or `scene` was given; lengths in its unit. Poses are camera-to-world, 4
 the camera looks along -Z. The centre of the first pixel is (0.5, 0.5). docs/library.md shows all of it at work.
 """
 
+import fields  # noqa: F401  (sets how threads wait, before PyTorch is imported)
+
+# isort: split
 import html
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence

@@ -187,3 +187,22 @@ def test_only_an_op_and_its_kernels_import_each_other():
     found = circles(imports())
     assert all(all(name.split(".")[-2] == "kernels" for name in circle) for circle in found), found
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == {frozenset("abc")}
+
+
+@pytest.mark.parametrize("name", ["polyfield", *ORDER, "viewer.worker.worker", "distill.bench_scene"])
+def test_threads_are_told_how_to_wait_before_pytorch_comes(name):
+    program = f"""
+import os, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "numba") and not (os.environ.get("OMP_WAIT_POLICY") and os.environ.get("NUMBA_CACHE_DIR")):
+            print(name, "came first")
+
+sys.meta_path.insert(0, Watch())
+import {name}
+"""
+    hidden = {"OMP_WAIT_POLICY", "NUMBA_CACHE_DIR"}
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
