@@ -12,7 +12,7 @@ from threading import Lock
 
 import numpy as np
 from llvmlite import ir
-from numba import get_num_threads, types
+from numba import get_num_threads, njit, types
 from numba.extending import intrinsic, overload
 
 ONE = Lock()  # at a time takes a number, where this runs as Python
@@ -35,6 +35,13 @@ def _take(typing, queue):
 
 
 overload(take)(lambda queue: lambda queue: _take(queue))
+
+
+@njit(error_model="numpy")
+def stretch(queue, size, count):
+    """The next `size` of `count` things in a row: the first, and behind the last; none where there are none left."""
+    first = take(queue) * size
+    return first, min(first + size, count)
 
 
 @cache

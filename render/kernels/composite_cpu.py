@@ -7,23 +7,16 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from fields.kernels.queue_cpu import share, take
+from fields.kernels.queue_cpu import share, stretch
 from render.kernels.composite import composite, composite_grad, reach
 
 RAYS = 64  # that a thread takes at a time
 
 
-@njit(error_model="numpy")
-def some(queue, offsets):
-    """The rays to take next, first and behind the last; none where there are none left."""
-    first = take(queue) * RAYS
-    return first, min(first + RAYS, offsets.shape[0] - 1)
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
 def forward(queue, sigma, rgb, t, dt, offsets, color, opacity, distance, weights):
     """Each ray from its first sample to its last."""
-    begin, end = some(queue, offsets)
+    begin, end = stretch(queue, RAYS, len(offsets) - 1)
     while begin < end:
         for r in range(begin, end):
             light = 1.0
@@ -37,7 +30,7 @@ def forward(queue, sigma, rgb, t, dt, offsets, color, opacity, distance, weights
                 total, far = total + w, far + w * t[i]
             color[r, 0], color[r, 1], color[r, 2] = red, green, blue
             opacity[r], distance[r] = total, far
-        begin, end = some(queue, offsets)
+        begin, end = stretch(queue, RAYS, len(offsets) - 1)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -45,7 +38,7 @@ def reverse(
     queue, for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets, for_tau, for_rgb
 ):
     """Each ray from its last sample to its first; `behind` is the sum of w_j u_j over j > i."""
-    begin, end = some(queue, offsets)
+    begin, end = stretch(queue, RAYS, len(offsets) - 1)
     while begin < end:
         for r in range(begin, end):
             depth = 0.0
@@ -60,20 +53,20 @@ def reverse(
                 depth -= float(sigma[i]) * float(dt[i])
                 behind += weights[i] * u
                 for_rgb[i, 0], for_rgb[i, 1], for_rgb[i, 2] = weights[i] * red, weights[i] * green, weights[i] * blue
-        begin, end = some(queue, offsets)
+        begin, end = stretch(queue, RAYS, len(offsets) - 1)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def arrive(queue, sigma, dt, offsets, light):
     """Light that reaches each sample of each ray."""
-    begin, end = some(queue, offsets)
+    begin, end = stretch(queue, RAYS, len(offsets) - 1)
     while begin < end:
         for r in range(begin, end):
             depth = 0.0
             for i in range(offsets[r], offsets[r + 1]):
                 light[i] = math.exp(-depth)
                 depth += float(sigma[i] * dt[i])
-        begin, end = some(queue, offsets)
+        begin, end = stretch(queue, RAYS, len(offsets) - 1)
 
 
 def arrays(*tensors: Tensor):

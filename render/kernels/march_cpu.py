@@ -4,13 +4,15 @@ import math
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
 
+from fields.kernels.queue_cpu import share, stretch
 from render.kernels.march import TINY, largest_step, march_count, march_fill
 
 BLOCK = 8  # cells along a side of the blocks that are skipped as a whole where nothing in them is occupied
 LONG = 2  # such intervals in a cell or fewer are looked at one by one
+RAYS = 64  # that a thread takes at a time
 SLACK = 0.01  # intervals: a skip stops this much before the cell's far side, so that rounding never loses a sample
 
 
@@ -178,28 +180,34 @@ def walk(ray, near, jitter, bits, blocks, box, resolution, lattice, limit, t_out
     return count, first
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def count_rays(origins, directions, near, jitter, bits, blocks, box, resolution, lattice, limit, out, first):
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_rays(queue, origins, directions, near, jitter, bits, blocks, box, resolution, lattice, limit, out, first):
     """Samples of every ray, and a distance just before the first."""
     nowhere = np.empty(0, near.dtype)
-    for r in prange(out.shape[0]):
-        out[r], first[r] = walk(
-            ray_of(origins, directions, r), near[r], jitter[r], bits, blocks, box, resolution, lattice, limit,
-            nowhere, nowhere,
-        )  # fmt: skip
-
-
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def fill_rays(origins, directions, near, jitter, bits, blocks, box, resolution, lattice, offsets, ray, t, dt):
-    """Samples of every ray, written to its own stretch of the buffers."""
-    for r in prange(near.shape[0]):
-        first, last = offsets[r], offsets[r + 1]
-        if last > first:
-            walk(
-                ray_of(origins, directions, r), near[r], jitter[r], bits, blocks, box, resolution, lattice,
-                last - first, t[first:last], dt[first:last],
+    begin, end = stretch(queue, RAYS, len(out))
+    while begin < end:
+        for r in range(begin, end):
+            out[r], first[r] = walk(
+                ray_of(origins, directions, r), near[r], jitter[r], bits, blocks, box, resolution, lattice, limit,
+                nowhere, nowhere,
             )  # fmt: skip
-            ray[first:last] = r
+        begin, end = stretch(queue, RAYS, len(out))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fill_rays(queue, origins, directions, near, jitter, bits, blocks, box, resolution, lattice, offsets, ray, t, dt):
+    """Samples of every ray, written to its own stretch of the buffers."""
+    begin, end = stretch(queue, RAYS, len(near))
+    while begin < end:
+        for r in range(begin, end):
+            first, last = offsets[r], offsets[r + 1]
+            if last > first:
+                walk(
+                    ray_of(origins, directions, r), near[r], jitter[r], bits, blocks, box, resolution, lattice,
+                    last - first, t[first:last], dt[first:last],
+                )  # fmt: skip
+                ray[first:last] = r
+        begin, end = stretch(queue, RAYS, len(near))
 
 
 def lattice_of(bits: Tensor, resolution: int, step: float, cone: float) -> tuple[float, float, float, float]:
@@ -227,7 +235,7 @@ def _(origins, directions, near, jitter, bits, box, resolution, step, cone, limi
     *rays, cells, bounds = arrays(origins, directions, near, jitter, bits, box)
     lattice = lattice_of(bits, resolution, step, cone)
     common = (*rays, cells, blocks_of(cells, resolution), bounds, resolution, lattice)
-    count_rays(*common, limit, out.numpy(), first.numpy())
+    share(count_rays, *common, limit, out.numpy(), first.numpy())
     return out, first
 
 
@@ -238,5 +246,5 @@ def _(origins, directions, near, jitter, bits, box, resolution, step, cone, offs
     *rays, cells, bounds = arrays(origins, directions, near, jitter, bits, box)
     lattice = lattice_of(bits, resolution, step, cone)
     common = (*rays, cells, blocks_of(cells, resolution), bounds, resolution, lattice)
-    fill_rays(*common, offsets.contiguous().numpy(), ray.numpy(), t.numpy(), dt.numpy())
+    share(fill_rays, *common, offsets.contiguous().numpy(), ray.numpy(), t.numpy(), dt.numpy())
     return ray, t, dt
