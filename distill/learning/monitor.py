@@ -90,6 +90,7 @@ class Bar:
         columns = (BarColumn(), text, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
         self.bar = Progress(*columns, console=console)
         self.task = self.bar.add_task("first step compiles the kernels ...", total=1.0)
+        self.reached, self.when = 0, 0.0  # whole dB, and seconds of training after which there were as many
 
     def __enter__(self) -> "Bar":
         self.bar.start()
@@ -104,6 +105,12 @@ class Bar:
             self.bar.console.print(f"step {step.index}: {step.trouble}", style="yellow")
         pace = self.job.pace
         if pace.fresh:
-            quality = f"{pace.psnr:.2f} dB  " if math.isfinite(pace.psnr) else ""
+            quality = f"{pace.psnr:.2f} dB{self.since(step)}  " if math.isfinite(pace.psnr) else ""
             text = f"step {step.index + 1}  {step.phase}  {quality}{pace.rate / 1e6:.2f} M samples/s"
             self.bar.update(self.task, completed=step.progress, description=text)
+
+    def since(self, step: Step) -> str:
+        """When the training pixels first reached the most whole dB that they have reached; nothing before the first."""
+        if self.job.pace.psnr >= self.reached + 1:
+            self.reached, self.when = math.floor(self.job.pace.psnr), step.seconds
+        return f" ({self.reached} after {self.when:.0f} s)" if self.reached else ""

@@ -33,7 +33,7 @@ def test_a_run_leaves_model_metrics_log_and_sheet(monkeypatch, tmp_path, capsys)
     assert run(monkeypatch, *QUICK, "--steps", 30, "--out", tmp_path, "--json") == 0
     told = capsys.readouterr()
     printed = json.loads(told.out)  # nothing else on stdout
-    assert re.search(r"step \d+  photographs  [\d.]+ dB  [\d.]+ M samples/s", told.err)
+    assert re.search(r"step \d+  photographs  [\d.]+ dB( \(\d+ after \d+ s\))?  [\d.]+ M samples/s", told.err)
     stored = json.loads((tmp_path / "metrics.json").read_text())
     assert printed == stored
     assert stored["steps"] == 30

@@ -1,5 +1,6 @@
 """Where a run writes; and that Ctrl-C, in any phase, loses nothing."""
 
+import io
 import json
 import os
 import signal
@@ -7,15 +8,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from analytic import block_file
+from rich.console import Console
 
 from distill import convert_scene
 from distill.conversion import report
 from distill.learning import monitor as progress
-from distill.learning.files import Files
+from distill.learning.files import Files, Pace
+from distill.learning.fit import Step
 from fields.files import load
 
 STEPS = 30
@@ -44,6 +48,23 @@ def whole(teacher, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         assert convert(patch, teacher, *WORDS, "--out", out) == 0
     return load(out).field.state_dict()
+
+
+def test_the_bar_says_when_whole_decibels_were_reached():
+    def step(index, mse, seconds):
+        return Step(index, "photographs", 0.1, mse, 1, 1000, seconds, index / 10, "")
+
+    pace = Pace(0.0)
+    bar, said = progress.Bar(Console(file=io.StringIO()), SimpleNamespace(pace=pace)), []
+    pace.saw(step(0, 1.0, 1.0))
+    for index, (mse, seconds) in enumerate([(1.0, 1.0), (10**-2.05, 2.0), (10**-2.6, 3.0), (10**-2.3, 4.0)]):
+        pace.mse, pace.fresh = mse, True
+        bar.saw(step(index, mse, seconds))
+        said.append(bar.bar.tasks[0].description)
+    assert "0.00 dB  " in said[0]
+    assert "20.50 dB (20 after 2 s)  " in said[1]
+    assert "26.00 dB (26 after 3 s)  " in said[2]
+    assert "23.00 dB (26 after 3 s)  " in said[3]
 
 
 def interrupted_after(monkeypatch, steps):
