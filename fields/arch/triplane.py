@@ -104,7 +104,7 @@ class Network(Architecture):
         """See Architecture. The shape is (coarsest, scales, channels, width, whether planes are multiplied)."""
         config, weights = self.config, tuple(self.decoder.layers)
         shape = (config.coarsest, config.scales, config.channels, config.width, int(config.combine == "product"))
-        return Operands((self.table,), weights, (), shape, FEATURES)
+        return Operands((self.table,), weights, (self.factors,), shape, FEATURES)
 
     def penalty(self, generator: torch.Generator) -> Tensor:
         """Total variation, the mean over all planes of half the mean square of first differences along a, and along b,

@@ -10,12 +10,13 @@ from numba import njit, prange, uintp
 from torch import Tensor
 from torch.nn.functional import pad
 
+from fields.kernels.grid_cpu import inside
 from fields.kernels.planes import planes, point_grad, table_grad
 from fields.kernels.vector_cpu import LANES, load, plus_scaled, product, scaled, store
 
 BLOCK = 512  # points that a task takes through all factors in the forward pass
-STRIP = 64  # points whose factor values are kept at once in the backward pass
-SPAN = 16  # channels of one backward task where they divide: a whole cache line; with 8, it takes 1.7 x as long
+STRIP = 64  # points whose places in a group's factors are laid down at once
+SPANS = (16, 24, LANES)  # channels of one backward task, the first that divides: with 8, 16 take 1.7 x as long
 
 
 @njit
@@ -49,7 +50,7 @@ def entry(factors, k):
     return factors[k, 0], factors[k, 1], factors[k, 2], factors[k, 3], factors[k, 4]
 
 
-@njit
+@njit(inline="always")
 def value(table, rows, weights, column, line):
     """Eight channels of a factor at a point."""
     result = scaled(load(table, rows[0], column), weights[0])
@@ -60,77 +61,168 @@ def value(table, rows, weights, column, line):
     return result
 
 
+@njit(inline="always")
+def single(table, rows, weights, column):
+    """One channel of a factor at a point."""
+    result = weights[0] * table[rows[0], column] + weights[1] * table[rows[1], column]
+    return result + weights[2] * table[rows[2], column] + weights[3] * table[rows[3], column]
+
+
 @njit
 def add(out, row, column, vector, weight):
     """Add weight times a vector to a row."""
     store(out, row, column, plus_scaled(load(out, row, column), vector, weight))
 
 
+@njit(inline="always")
+def split(place, size):
+    """Lower vertex and fraction of a coordinate that lies in the unit box."""
+    place *= type(place)(size - np.int32(1))
+    low = min(np.int32(place), max(size - np.int32(2), np.int32(0)))
+    return low, place - type(place)(low)
+
+
+@njit(error_model="numpy", fastmath={"contract", "nsz"})
+def surround(a, b, factor, at, rows, weights):
+    """`square` of many points at once: their coordinates a and b (P,) in the unit box, and what is found from `at` on,
+    lower and upper rows (..., 2) and weights (..., 4), stored column by column."""
+    one, start = a.dtype.type(1), np.uint32(factor[4])
+    size_a, size_b = np.int32(factor[2]), np.int32(factor[3])
+    up = np.uint32(factor[2] if factor[3] > 1 else 0)
+    for p in range(len(a)):
+        i, u = split(a[p], size_a)
+        j, v = split(b[p], size_b)
+        row = start + np.uint32(i) + np.uint32(size_a) * np.uint32(j)
+        rows[0, at + p], rows[1, at + p] = row, row + up
+        weights[0, at + p], weights[1, at + p] = (one - u) * (one - v), u * (one - v)
+        weights[2, at + p], weights[3, at + p] = (one - u) * v, u * v
+
+
+@njit(inline="always")
+def found(rows, weights, at):
+    """Rows of four vertices and their weights, as `surround` left them."""
+    low, up = uintp(rows[0, at]), uintp(rows[1, at])
+    shares = (weights[0, at], weights[1, at], weights[2, at], weights[3, at])
+    return (low, low + uintp(1), up, up + uintp(1)), shares
+
+
+@njit(error_model="numpy")
+def blend_rest(table, rows, weights, whole, out, first, how):
+    """The channels from `whole` on of one factor at points, one by one. how: whether others were there before, and
+    whether they are multiplied."""
+    for p in range(len(out)):
+        near, shares = found(rows, weights, p)
+        for column in range(whole, table.shape[1]):
+            alone, place = single(table, near, shares, column), first + column
+            if how[0]:
+                alone = out[p, place] * alone if how[1] else out[p, place] + alone
+            out[p, place] = alone
+
+
+@njit(nogil=True, error_model="numpy")
+def blend_points(x, table, factors, groups, out, first, multiplied):
+    """Points (P, D) through all factors -> out (P, G * C) from column `first` on: the factors of a group multiplied, or
+    added. What vectors of eight do not reach of the channels goes one by one."""
+    channels, count = table.shape[1], x.shape[0]
+    places, whole, one = np.empty((x.shape[1], count), x.dtype), channels // LANES * LANES, x.dtype.type(1)
+    most = 0
+    for group in range(len(groups) - 1):
+        most = max(most, groups[group + 1] - groups[group])
+    rows, weights = np.empty((2, most * STRIP), np.uint32), np.empty((4, most * STRIP), x.dtype)
+    inside(x, 0, count, places)
+    for group in range(len(groups) - 1):
+        begin, members = groups[group], groups[group + 1] - groups[group]
+        for start in range(0, count, STRIP):
+            end = min(start + STRIP, count)
+            for k in range(members):
+                factor = entry(factors, begin + k)
+                surround(places[factor[0], start:end], places[factor[1], start:end], factor, k * STRIP, rows, weights)
+            for k in range(members):
+                line = factors[begin + k, 3] == 1
+                for p in range(end - start):
+                    near, shares = found(rows, weights, k * STRIP + p)
+                    for column in range(0, whole, LANES):
+                        result = value(table, near, shares, uintp(column), line)
+                        place = uintp(first + group * channels + column)
+                        if k > 0:
+                            before = load(out, uintp(start + p), place)
+                            result = product(result, before) if multiplied else plus_scaled(before, result, one)
+                        store(out, uintp(start + p), place, result)
+                if whole < channels:
+                    own, shares_own = rows[:, k * STRIP :], weights[:, k * STRIP :]
+                    at, how = first + group * channels, (k > 0, multiplied)
+                    blend_rest(table, own, shares_own, whole, out[start:end], at, how)
+
+
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 def blend(x, table, factors, groups, out, block):
     """Each task takes a block of points through all factors. Points (N, D) -> out (N, G * C)."""
-    channels = table.shape[1]
     for task in prange((x.shape[0] + block - 1) // block):
-        for group in range(groups.shape[0] - 1):
-            for k in range(groups[group], groups[group + 1]):
-                factor, first = entry(factors, k), k == groups[group]
-                line = factor[3] == 1
-                for point in range(task * block, min((task + 1) * block, x.shape[0])):
-                    rows, weights = square(x, point, factor)
-                    for column in range(0, channels, LANES):
-                        result = value(table, rows, weights, uintp(column), line)
-                        place = uintp(group * channels + column)
-                        if not first:
-                            result = product(result, load(out, uintp(point), place))
-                        store(out, uintp(point), place, result)
+        begin, end = task * block, min((task + 1) * block, x.shape[0])
+        blend_points(x[begin:end], table, factors, groups, out[begin:end], 0, True)
 
 
-@njit
-def keep(places, shares, at, rows, weights):
-    """Write down where a point lies in a factor."""
-    places[at, 0], places[at, 1] = rows[0], rows[2]
-    shares[at, 0], shares[at, 1], shares[at, 2], shares[at, 3] = weights
+@njit(error_model="numpy")
+def through(values, members, k, count, push):
+    """Multiplies push (P, C), what a group's gradient is, by what the other members say, values (members * STRIP, C):
+    then it is member k's."""
+    for other in range(members):
+        if other != k:
+            for p in range(count):
+                for lane in range(0, push.shape[1], LANES):
+                    column = uintp(lane)
+                    let = load(values, uintp(other * STRIP + p), column)
+                    store(push, uintp(p), column, product(load(push, uintp(p), column), let))
+
+
+@njit(error_model="numpy")
+def scatter_group(grad, column, x, table, factors, out, first, span, multiplied):
+    """`span` channels from `first` on of one group's factors (members, 5). Of a strip of points all factors are read,
+    then each gets what the others let through, everything where they are not multiplied. The gradient of these channels
+    begins at a column of grad."""
+    members = len(factors)
+    values, push = np.empty((members * STRIP, span), table.dtype), np.empty((STRIP, span), table.dtype)
+    rows, weights = np.empty((2, members * STRIP), np.uint32), np.empty((4, members * STRIP), x.dtype)
+    places = np.empty((x.shape[1], STRIP), x.dtype)
+    for start in range(0, x.shape[0], STRIP):
+        count = min(STRIP, x.shape[0] - start)
+        inside(x, start, start + count, places)
+        for k in range(members):
+            factor, line = entry(factors, k), factors[k, 3] == 1
+            surround(places[factor[0], :count], places[factor[1], :count], factor, k * STRIP, rows, weights)
+            for p in range(count if multiplied and members > 1 else 0):
+                near, shares = found(rows, weights, k * STRIP + p)
+                for lane in range(0, span, LANES):
+                    result = value(table, near, shares, uintp(first + lane), line)
+                    store(values, uintp(k * STRIP + p), uintp(lane), result)
+        for k in range(members):
+            line = factors[k, 3] == 1
+            for p in range(count):
+                for lane in range(0, span, LANES):
+                    store(push, uintp(p), uintp(lane), load(grad, uintp(start + p), uintp(column + lane)))
+            if multiplied:
+                through(values, members, k, count, push)
+            for p in range(count):
+                near, shares = found(rows, weights, k * STRIP + p)
+                for lane in range(0, span, LANES):
+                    vector, place = load(push, uintp(p), uintp(lane)), uintp(first + lane)
+                    add(out, near[0], place, vector, shares[0])
+                    add(out, near[1], place, vector, shares[1])
+                    if not line:
+                        add(out, near[2], place, vector, shares[2])
+                        add(out, near[3], place, vector, shares[3])
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def scatter(grad, x, table, factors, groups, out, strip, span):
-    """Each task owns a group and `span` channels: no entry has two writers, the order of every sum is fixed. Of a strip
-    of points it first reads all factors, then adds to each what the others let through. `out` comes with zeros."""
-    channels = table.shape[1]
-    parts = channels // span
+def scatter(grad, first, x, table, factors, groups, out, span, multiplied):
+    """Each task owns a group and `span` channels: no entry has two writers, the order of every sum is fixed. The
+    gradients begin at column `first` of grad. `out` comes with zeros."""
+    parts = table.shape[1] // span
     for task in prange((groups.shape[0] - 1) * parts):
-        group, first = task // parts, task % parts * span
-        begin, members = groups[group], groups[group + 1] - groups[group]
-        values = np.empty((members * strip, span), table.dtype)
-        places = np.empty((members * strip, 2), np.uint64)
-        shares = np.empty((members * strip, 4), x.dtype)
-        for start in range(0, x.shape[0], strip):
-            count = min(strip, x.shape[0] - start)
-            for k in range(members):
-                factor = entry(factors, begin + k)
-                for p in range(count):
-                    at = uintp(k * strip + p)
-                    rows, weights = square(x, start + p, factor)
-                    keep(places, shares, at, rows, weights)
-                    for lane in range(0, span if members > 1 else 0, LANES):
-                        result = value(table, rows, weights, uintp(first + lane), factor[3] == 1)
-                        store(values, at, uintp(lane), result)
-            for k in range(members):
-                line = factors[begin + k, 3] == 1
-                for p in range(count):
-                    at = uintp(k * strip + p)
-                    low, up = places[at, 0], places[at, 1]
-                    for lane in range(0, span, LANES):
-                        column = uintp(first + lane)
-                        push = load(grad, uintp(start + p), uintp(group * channels + first + lane))
-                        for other in range(members):
-                            if other != k:
-                                push = product(push, load(values, uintp(other * strip + p), uintp(lane)))
-                        add(out, low, column, push, shares[at, 0])
-                        add(out, low + uintp(1), column, push, shares[at, 1])
-                        if not line:
-                            add(out, up, column, push, shares[at, 2])
-                            add(out, up + uintp(1), column, push, shares[at, 3])
+        group, part = task // parts, task % parts * span
+        own = factors[groups[group] : groups[group + 1]]
+        column = first + group * table.shape[1] + part
+        scatter_group(grad, column, x, table, own, out, part, span, multiplied)
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
@@ -189,11 +281,24 @@ def _(x: Tensor, table: Tensor, factors: Tensor, groups: Tensor) -> Tensor:
 
 @table_grad.register_kernel("cpu")
 def _(grad: Tensor, x: Tensor, table: Tensor, factors: Tensor, groups: Tensor) -> Tensor:
-    rows, down = padded(table, 1).numpy(), padded(grad, len(groups) - 1).numpy()
+    return table_sums(grad, 0, x, table, (factors, groups))
+
+
+def table_sums(
+    grad: Tensor, first: int, x: Tensor, table: Tensor, layout: tuple[Tensor, Tensor], *, multiplied: bool = True
+) -> Tensor:
+    """`table_grad` of columns from `first` on of grad (N, ...), for a layout of factors and groups, whose factors are
+    multiplied within a group, or added."""
+    (factors, groups), channels = layout, table.shape[1]
+    if channels % LANES:
+        count = len(groups) - 1
+        grad, first = padded(grad[:, first : first + count * channels], count), 0
+    rows = padded(table.detach(), 1).numpy()
     out = torch.from_numpy(np.zeros(rows.shape, rows.dtype))  # NumPy asks for huge pages, torch not
-    span = SPAN if rows.shape[1] % SPAN == 0 else LANES
-    scatter(down, x.contiguous().numpy(), rows, factors.numpy(), groups.numpy(), out.numpy(), STRIP, span)
-    return out[:, : table.shape[1]].contiguous()
+    span = next(size for size in SPANS if rows.shape[1] % size == 0)
+    given = (grad.contiguous().numpy(), first, x.contiguous().numpy(), rows, factors.numpy(), groups.numpy())
+    scatter(*given, out.numpy(), span, multiplied)
+    return out[:, :channels].contiguous()
 
 
 @point_grad.register_kernel("cpu")

@@ -47,45 +47,52 @@ def read(density, row, weight, other, value):
     return value + weight * density.dtype.type(EMPTY), weight * 0, other
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def lookup(x, density, coefficients, index, out, channels, block):
-    """Each task takes a block of points. Points (N, 3) -> out (N, 1 + C)."""
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+def lookup_points(x, density, coefficients, index, out, channels):
+    """Points (P, 3) -> out (P, 1 + C or more)."""
     one = x.dtype.type(1)
     cells = index.shape[0] - 1
-    for task in prange((x.shape[0] + block - 1) // block):
-        for point in range(task * block, min((task + 1) * block, x.shape[0])):
-            i, u = locate(x, point, 0, cells)
-            j, v = locate(x, point, 1, cells)
-            k, w = locate(x, point, 2, cells)
-            a, b, c, d = face(index, i, j, k)
-            e, f, g, h = face(index, i + 1, j, k)
-            some = max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
-            if some < 0:  # nothing but empty space
-                out[point, 0] = EMPTY
-                for n in range(channels):
-                    out[point, 1 + n] = 0
-                continue
-            q, r, s, t = (one - v) * (one - w), (one - v) * w, v * (one - w), v * w
-            value, wa, a = read(density, a, (one - u) * q, some, density.dtype.type(0))
-            value, wb, b = read(density, b, (one - u) * r, some, value)
-            value, wc, c = read(density, c, (one - u) * s, some, value)
-            value, wd, d = read(density, d, (one - u) * t, some, value)
-            value, we, e = read(density, e, u * q, some, value)
-            value, wf, f = read(density, f, u * r, some, value)
-            value, wg, g = read(density, g, u * s, some, value)
-            value, wh, h = read(density, h, u * t, some, value)
-            out[point, 0] = value
+    for point in range(len(x)):
+        i, u = locate(x, point, 0, cells)
+        j, v = locate(x, point, 1, cells)
+        k, w = locate(x, point, 2, cells)
+        a, b, c, d = face(index, i, j, k)
+        e, f, g, h = face(index, i + 1, j, k)
+        some = max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
+        if some < 0:  # nothing but empty space
+            out[point, 0] = EMPTY
             for n in range(channels):
-                out[point, 1 + n] = (
-                    wa * coefficients[a, n]
-                    + wb * coefficients[b, n]
-                    + wc * coefficients[c, n]
-                    + wd * coefficients[d, n]
-                    + we * coefficients[e, n]
-                    + wf * coefficients[f, n]
-                    + wg * coefficients[g, n]
-                    + wh * coefficients[h, n]
-                )
+                out[point, 1 + n] = 0
+            continue
+        q, r, s, t = (one - v) * (one - w), (one - v) * w, v * (one - w), v * w
+        value, wa, a = read(density, a, (one - u) * q, some, density.dtype.type(0))
+        value, wb, b = read(density, b, (one - u) * r, some, value)
+        value, wc, c = read(density, c, (one - u) * s, some, value)
+        value, wd, d = read(density, d, (one - u) * t, some, value)
+        value, we, e = read(density, e, u * q, some, value)
+        value, wf, f = read(density, f, u * r, some, value)
+        value, wg, g = read(density, g, u * s, some, value)
+        value, wh, h = read(density, h, u * t, some, value)
+        out[point, 0] = value
+        for n in range(channels):
+            out[point, 1 + n] = (
+                wa * coefficients[a, n]
+                + wb * coefficients[b, n]
+                + wc * coefficients[c, n]
+                + wd * coefficients[d, n]
+                + we * coefficients[e, n]
+                + wf * coefficients[f, n]
+                + wg * coefficients[g, n]
+                + wh * coefficients[h, n]
+            )
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def lookup(x, density, coefficients, index, out, channels, block):
+    """Each task takes a block of points. Points (N, 3) -> out (N, 1 + C)."""
+    for task in prange((x.shape[0] + block - 1) // block):
+        begin, end = task * block, min((task + 1) * block, x.shape[0])
+        lookup_points(x[begin:end], density, coefficients, index, out[begin:end], channels)
 
 
 @njit(inline="always")
@@ -187,12 +194,16 @@ def _(x: Tensor, density: Tensor, coefficients: Tensor, index: Tensor) -> Tensor
 
 @table_grad.register_kernel("cpu")
 def _(grad: Tensor, x: Tensor, index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    channels = grad.shape[1] - 1
+    return table_sums(grad, x, index, (rows, grad.shape[1] - 1))
+
+
+def table_sums(grad: Tensor, x: Tensor, index: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """`table_grad` of the first columns of grad (N, 1 + C or more), for tables of size (K, C)."""
     down, points = grad.contiguous().numpy(), x.contiguous().numpy()
-    for_density = np.zeros(rows, down.dtype)
-    for_coefficients = np.zeros((rows, channels), down.dtype)  # NumPy asks for huge pages, torch not
+    for_density = np.zeros(size[0], down.dtype)
+    for_coefficients = np.zeros(size, down.dtype)  # NumPy asks for huge pages, torch not
     bounds = shares(points, index.shape[0] - 1)
-    scatter(down, points, index.contiguous().numpy(), bounds, for_density, for_coefficients, channels)
+    scatter(down, points, index.contiguous().numpy(), bounds, for_density, for_coefficients, size[1])
     return torch.from_numpy(for_density), torch.from_numpy(for_coefficients)
 
 

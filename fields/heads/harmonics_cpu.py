@@ -1,0 +1,65 @@
+"""Device functions of the harmonics head on the CPU, in Numba: density, coefficients times harmonics, and their
+gradients."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from fields.heads.radiance_cpu import HARMONICS, LARGEST, harmonics
+from fields.kernels.tiles_cpu import TILE, exponential, sigmoid
+from fields.operands import Operands
+
+LEAD = 0  # there is no matrix
+
+
+class Arrays(NamedTuple):
+    """Operands as arrays."""
+
+    count: int  # of harmonics
+
+
+def arrays(operands: Operands) -> Arrays:
+    """See fields/tiled.py."""
+    return Arrays(int(operands.shape[0]))
+
+
+@njit(nogil=True, error_model="numpy")
+def density(head, f, out):
+    """See fields/kernels/fused_cpu.py."""
+    for p in range(TILE):
+        out[p] = exponential(f[p, 0])
+
+
+@njit(nogil=True, error_model="numpy")
+def color(head, f, d, out):
+    """See fields/kernels/fused_cpu.py."""
+    terms = np.empty((TILE, HARMONICS), np.float32)
+    harmonics(d, 0, terms)
+    for p in range(TILE):
+        red = green = blue = np.float32(0)
+        for n in range(head.count):
+            red += f[p, 3 * n + 1] * terms[p, n]
+            green += f[p, 3 * n + 2] * terms[p, n]
+            blue += f[p, 3 * n + 3] * terms[p, n]
+        out[p, 0], out[p, 1], out[p, 2] = red, green, blue
+    for p in range(TILE):
+        for c in range(3):
+            out[p, c] = sigmoid(out[p, c])
+
+
+@njit(nogil=True, error_model="numpy")
+def head_grad(head, f, d, for_sigma, for_rgb, sums, out):
+    """See fields/kernels/fused_cpu.py."""
+    terms, shown = np.empty((TILE, HARMONICS), np.float32), np.empty((TILE, 3), np.float32)
+    color(head, f, d, shown)
+    harmonics(d, 0, terms)
+    for p in range(TILE):
+        held = min(max(f[p, 0], -LARGEST), LARGEST)
+        out[p, 0] = for_sigma[p] * exponential(held)
+        for c in range(3):
+            shown[p, c] = for_rgb[p, c] * shown[p, c] * (np.float32(1) - shown[p, c])
+        for n in range(head.count):
+            for c in range(3):
+                out[p, 1 + 3 * n + c] = terms[p, n] * shown[p, c]
+    out[:, 1 + 3 * head.count :] = 0
