@@ -5,6 +5,7 @@ pass that would join unrolled statements is off. Each function below says in Pyt
 with NUMBA_DISABLE_JIT=1; compiled, it is one or two vector instructions.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -57,6 +58,21 @@ def plus_scaled(total, vector, number):
 def product(one, other):
     """Lane by lane."""
     return one * other
+
+
+def minus(one, other):
+    """Lane by lane."""
+    return one - other
+
+
+def plus_product(total, one, other):
+    """Total plus one times other, lane by lane, rounded once."""
+    return total + one * other
+
+
+def repeated(number, vector):
+    """The number in every lane of such a vector."""
+    return np.full_like(vector, number)
 
 
 def start_of(context, builder, kind, array, place, lanes):
@@ -131,6 +147,31 @@ def _product(typing, one, other):
     return one(one, other), emit
 
 
+@intrinsic
+def _minus(typing, one, other):
+    def emit(context, builder, signature, args):
+        return builder.fsub(*args)
+
+    return one(one, other), emit
+
+
+@intrinsic
+def _plus_product(typing, total, one, other):
+    def emit(context, builder, signature, args):
+        part = builder.fmul(args[1], args[2], flags=("contract",))
+        return builder.fadd(args[0], part, flags=("contract",))
+
+    return total(total, one, other), emit
+
+
+@intrinsic
+def _repeated(typing, number, vector):
+    def emit(context, builder, signature, args):
+        return spread(builder, args[0], args[1].type)
+
+    return vector(vector.scalar, vector), emit
+
+
 # Numba asks these for what it puts in the place of a call.
 overload(load)(lambda array, row, column: lambda array, row, column: _load(array, row, column))
 overload(load_some)(
@@ -139,4 +180,7 @@ overload(load_some)(
 overload(store)(lambda array, row, column, v: lambda array, row, column, v: _store(array, row, column, v))
 overload(scaled)(lambda vector, number: lambda vector, number: _scaled(vector, number))
 overload(plus_scaled)(lambda total, vector, number: lambda total, vector, number: _plus_scaled(total, vector, number))
+overload(minus)(lambda one, other: lambda one, other: _minus(one, other))
+overload(plus_product)(lambda total, one, other: lambda total, one, other: _plus_product(total, one, other))
+overload(repeated)(lambda number, vector: lambda number, vector: _repeated(number, vector))
 overload(product)(lambda one, other: lambda one, other: _product(one, other))

@@ -64,23 +64,31 @@ def bump(q):
     return rest * rest * (type(q)(4) * r + one)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+def gather_points(x, coefficients, centres, shapes, waves, starts, members, out, first, cells, channels):
+    """f of points (P, 3) into F columns of `out`, from `first` on."""
+    for point in range(len(x)):
+        u, v, w = inside(x, point, 0), inside(x, point, 1), inside(x, point, 2)
+        cell = cell_of(u, v, w, cells)
+        row = out[point, first : first + len(channels)]
+        row[:] = 0
+        for entry in range(starts[cell], starts[cell + 1]):
+            m = members[entry]
+            a, b, c = frame(u, v, w, centres, shapes, m)
+            q = a * a + b * b + c * c
+            if q < 1:
+                phi, values = bump(q), coefficients[m]
+                for j in range(len(channels)):
+                    row[j] += values[j] * sine(phi * waves[j])
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
 def gather(x, coefficients, centres, shapes, waves, starts, members, out, cells, channels):
     """Each task takes BLOCK points: f (N, F) into `out`."""
     for task in prange((x.shape[0] + BLOCK - 1) // BLOCK):
-        for point in range(task * BLOCK, min((task + 1) * BLOCK, x.shape[0])):
-            u, v, w = inside(x, point, 0), inside(x, point, 1), inside(x, point, 2)
-            cell = cell_of(u, v, w, cells)
-            row = out[point]
-            row[:] = 0
-            for entry in range(starts[cell], starts[cell + 1]):
-                m = members[entry]
-                a, b, c = frame(u, v, w, centres, shapes, m)
-                q = a * a + b * b + c * c
-                if q < 1:
-                    phi, values = bump(q), coefficients[m]
-                    for j in range(len(channels)):
-                        row[j] += values[j] * sine(phi * waves[j])
+        begin, end = task * BLOCK, min((task + 1) * BLOCK, x.shape[0])
+        own = out[begin:end]
+        gather_points(x[begin:end], coefficients, centres, shapes, waves, starts, members, own, 0, cells, channels)
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})

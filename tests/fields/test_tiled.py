@@ -19,6 +19,8 @@ SHAPES = {  # architecture, preset, what differs, head
     "triplane": ("triplane", "tiny", {}, ""),
     "triplane-sum": ("triplane", "tiny", {"combine": "sum", "channels": 11, "width": 40}, ""),
     "vm": ("vm", "tiny", {"density_rank": 5}, ""),
+    "rbf": ("rbf", "tiny", {"levels": 5, "neurons": 19}, ""),
+    "rbf-space": ("rbf", "space-tiny", {"levels": 6, "placed": True}, ""),
     "voxels": ("voxels", "tiny", {"rows": 400, "degree": 2}, ""),  # the other vertices are pruned
 }
 COUNTS = [1, 95, 96, 97, 5000]
