@@ -55,9 +55,13 @@ def functions(kind: type) -> ModuleType | None:
 
 def fusible(field: Asked) -> bool:
     """Whether the field's architecture and head have what the kernels need."""
-    parts = (field.architecture, field.head)
-    known = all(functions(type(part)) is not None and part.operands() is not None for part in parts)
-    return known and field.space.dims == 3
+    return all(known(part) for part in (field.architecture, field.head)) and field.space.dims == 3
+
+
+def known(part: Architecture | Head) -> bool:
+    """Whether a network or a head has device functions, and a shape that they take."""
+    operands = part.operands() if functions(type(part)) is not None else None
+    return operands is not None and operands.small
 
 
 def suits(field: Asked, *points: Tensor) -> bool:
@@ -104,7 +108,8 @@ def converted(field: Asked, asking: Asking) -> tuple[list[Tensor], Any]:
     """Parameters in the order of the kernels' gradients, and the kernels' Parts. ValueError if it has no such form."""
     network, head = field.architecture.operands(), field.head.operands()
     asks, shows = functions(type(field.architecture)), functions(type(field.head))
-    if network is None or head is None or asks is None or shows is None:
+    both = known(field.architecture) and known(field.head)
+    if not both or network is None or head is None or asks is None or shows is None:
         raise ValueError(f"{type(field.architecture).__module__}: a fused form was asked for, but this shape has none")
     parameters = [*network.tables, *network.weights, *head.weights]
     parts = kernels().Parts(halved(network, asking), halved(head, asking), asks, shows)

@@ -1,4 +1,5 @@
-"""Operands: what a fused kernel needs of an architecture or a head, besides its device functions."""
+"""Operands: what a fused kernel needs of an architecture or a head, besides its device functions: of a GPU's beside
+NAME_cuda.py, of the CPU's beside NAME_cpu.py."""
 
 from dataclasses import dataclass
 
@@ -16,3 +17,5 @@ class Operands:
     shape: tuple[int | float, ...]  # constants of the kernel
     width: int  # features F; device functions hand on a tile (BLOCK, F rounded up to a power of two, 16 at least)
     exact: bool = False  # the weights are read in float32, also where products are of half precision
+    small: bool = True  # whether a tile of points and what belongs to it fits a GPU's registers; else NAME_cuda.py is
+    # not asked

@@ -63,11 +63,12 @@ class Network(Architecture):
         return self.decoder(grid_encode(x, self.table, self.scales, self.vertices, self.offsets))
 
     def operands(self) -> Operands | None:
-        """See Architecture. Three coordinates, up to 64 numbers of the grid, and a hidden layer up to 128 wide: what a
-        tile of points and its matrices may take of a processor's registers."""
+        """See Architecture. Three coordinates. Small: up to 64 numbers of the grid, and a hidden layer up to 128 wide,
+        what a tile of points and its matrices may take of a GPU's registers."""
         grid = self.config.levels * self.config.channels
-        if self.dims != 3 or grid > 64 or self.config.width > 128:
+        if self.dims != 3:
             return None
         fixed = (self.scales, self.vertices, self.offsets)
         shape = (self.config.levels, self.config.channels, self.config.width, FEATURES)
-        return Operands((self.table,), tuple(self.decoder.layers), fixed, shape, FEATURES)
+        small = grid <= 64 and self.config.width <= 128
+        return Operands((self.table,), tuple(self.decoder.layers), fixed, shape, FEATURES, small=small)

@@ -184,13 +184,12 @@ class Network(Architecture):
         return self.last(self.body(self.lift(seen)))[: len(x)]
 
     def operands(self) -> Operands | None:
-        """See Architecture. Plain ReLU networks over three coordinates, up to 64 neurons wide and 4 layers deep: the
-        gradient of 128 neurons would keep 1.9 kB of a thread outside its registers."""
+        """See Architecture. Plain ReLU networks over three coordinates. Small are those up to 64 neurons wide and 4
+        layers deep: the gradient of 128 neurons would keep 1.9 kB of a GPU's thread outside its registers."""
         config, read, body = self.config, self.read, self.body
         if not isinstance(read, Waves) or not isinstance(body, Plain) or self.dims != 3:
             return None
-        if config.width > 64 or config.depth > 4 or read.outputs > 64:
-            return None
+        small = config.width <= 64 and config.depth <= 4 and read.outputs <= 64
         weights = tuple(p for layer in (*body.layers, self.last) for p in layer.parameters())
         shape = (config.depth, config.width, config.skip, config.frequencies)
-        return Operands((), weights, (read.cycles,), shape, FEATURES)
+        return Operands((), weights, (read.cycles,), shape, FEATURES, small=small)

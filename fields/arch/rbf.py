@@ -185,23 +185,24 @@ class Network(Architecture):
         return self.decoder(torch.cat(both, -1) if len(both) > 1 else grid)
 
     def operands(self) -> Operands | None:
-        """See Architecture. Three coordinates, and up to 64 numbers of the grid, of a kernel and of the hidden layer:
-        what a tile of points may take of a processor's registers."""
+        """See Architecture. Three coordinates. Small: up to 64 numbers of the grid and of a kernel, and 128 of
+        the hidden layer, what a tile of points may take of a GPU's registers."""
         config, kernels = self.config, next(self.beside.children(), None)
         grid, coefficients = config.levels * config.channels, config.coefficients if config.placed else 0
-        if self.dims != 3 or max(grid, coefficients) > 64 or config.width > 128:
+        if self.dims != 3:
             return None
+        small = max(grid, coefficients) <= 64 and config.width <= 128
         fixed = (self.scales, self.vertices, self.offsets)
         if isinstance(self.decoder, GaussianReadout):
             weights = (self.decoder.centres, self.decoder.log_precision, self.decoder.weight, self.decoder.bias)
             shape = (config.levels, config.channels, config.neurons, 0, 0, 0)
-            return Operands((self.table,), weights, fixed, shape, FEATURES, exact=True)
+            return Operands((self.table,), weights, fixed, shape, FEATURES, exact=True, small=small)
         tables, cells, weights = (self.table,), 0, tuple(self.decoder.layers)
         if isinstance(kernels, SpaceKernels):
             tables, cells = (self.table, kernels.coefficients), round((len(kernels.starts) - 1) ** (1 / 3))
             fixed = (*fixed, kernels.centres, kernels.shapes, kernels.waves, kernels.starts, kernels.members)
         shape = (config.levels, config.channels, 0, coefficients, config.width, cells)
-        return Operands(tables, weights, fixed, shape, FEATURES)
+        return Operands(tables, weights, fixed, shape, FEATURES, small=small)
 
     @staticmethod
     def final(config: Config) -> Config:

@@ -248,3 +248,16 @@ def exponential(x):
 def sigmoid(x):
     """1 / (1 + exp(-x)) of float32."""
     return np.float32(1) / (np.float32(1) + exponential(-x))
+
+
+@njit(error_model="numpy")
+def sine(turns):
+    """sin(2 pi turns) of float32, within 1.5e-7: whole half turns off, which is exact, then Taylor's series."""
+    whole = np.floor(np.float32(2) * turns + np.float32(0.5))
+    r = np.float32(2 * np.pi) * (turns - np.float32(0.5) * whole)
+    odd = whole - np.float32(2) * np.floor(np.float32(0.5) * whole)
+    s = r * r
+    total = np.float32(1 / 6227020800)
+    for inverse in (-1 / 39916800, 1 / 362880, -1 / 5040, 1 / 120, -1 / 6, 1.0):
+        total = total * s + np.float32(inverse)
+    return (np.float32(1) - np.float32(2) * odd) * r * total

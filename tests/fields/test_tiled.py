@@ -21,6 +21,7 @@ SHAPES = {  # architecture, preset, what differs, head
     "vm": ("vm", "tiny", {"density_rank": 5}, ""),
     "rbf": ("rbf", "tiny", {"levels": 5, "neurons": 19}, ""),
     "rbf-space": ("rbf", "space-tiny", {"levels": 6, "placed": True}, ""),
+    "mlp": ("mlp", "tiny", {"depth": 4, "width": 40, "skip": 2}, ""),
     "voxels": ("voxels", "tiny", {"rows": 400, "degree": 2}, ""),  # the other vertices are pruned
 }
 COUNTS = [1, 95, 96, 97, 5000]

@@ -15,6 +15,7 @@ from fields.kernels.tiles_cpu import (
     product_masked,
     product_relu,
     sigmoid,
+    sine,
     unpacked,
     wide,
 )
@@ -109,3 +110,21 @@ def test_exponential_at_its_ends():
     np.testing.assert_array_equal(got[1:7], np.array([np.inf, 0, 1, np.inf, np.inf, 0], np.float32))
     assert 0 < got[7] < 1e-44
     np.testing.assert_array_equal(share[1:4], np.array([1, 0, 0.5], np.float32))
+
+
+@njit
+def sines(turns):
+    """sin(2 pi turns) of each number."""
+    out = np.empty_like(turns)
+    for n in range(len(turns)):
+        out[n] = sine(turns[n])
+    return out
+
+
+@pytest.mark.parametrize("reach", [1, 8192])
+def test_sine_is_exact_to_rounding(reach):
+    turns = np.linspace(-reach, reach, 100003).astype(np.float32)
+    want = np.sin(2 * np.pi * np.remainder(turns.astype(np.float64), 1))
+    np.testing.assert_allclose(sines(turns), want, atol=2e-7)
+    np.testing.assert_array_equal(sines(np.array([0, 0.5, 2000], np.float32)), np.zeros(3))
+    assert np.isnan(sines(np.array([np.nan, np.inf], np.float32))).all()

@@ -1,0 +1,61 @@
+"""Plain ReLU networks over coordinates on the CPU, in Numba: what the fused kernels ask at points, and what they hand
+back. There are no tables: the point itself is kept, and its waves are made again."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from torch import Tensor
+
+from fields.kernels.dense_cpu import Stack, run, run_grad, stacked
+from fields.kernels.tiles_cpu import TILE
+from fields.kernels.waves_cpu import waves
+from fields.operands import Operands
+
+LEAD = 0  # inputs in the tile that the first matrix does not read
+
+
+class Arrays(NamedTuple):
+    """Operands as arrays."""
+
+    cycles: np.ndarray  # (K,)
+    stack: Stack
+
+
+def arrays(operands: Operands) -> Arrays:
+    """See fields/tiled.py."""
+    weights = tuple(weight.detach().numpy() for weight in operands.weights)
+    return Arrays(operands.fixed[0].numpy(), stacked(weights, LEAD, int(operands.shape[2]), modulated=False))
+
+
+def columns(operands: Operands) -> int:
+    """See fields/tiled.py."""
+    return 3
+
+
+def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
+    """See fields/tiled.py."""
+    return []
+
+
+@njit(nogil=True, error_model="numpy")
+def encode(network, x, out):
+    """See fields/kernels/fused_cpu.py."""
+    out[:] = x
+
+
+@njit(nogil=True, error_model="numpy")
+def decode(network, seen, out):
+    """See fields/kernels/fused_cpu.py."""
+    first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
+    waves(seen, 0, network.cycles, first)
+    run(network.stack, first, seen, out)
+
+
+@njit(nogil=True, error_model="numpy")
+def decode_grad(network, seen, push, sums, out):
+    """See fields/kernels/fused_cpu.py."""
+    first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
+    waves(seen, 0, network.cycles, first)
+    run_grad(network.stack, first, seen, push, sums, out, first[:, :0])
+    out[:] = 0

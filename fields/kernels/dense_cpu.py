@@ -1,0 +1,179 @@
+"""Layers with bias of a tile of points, as many as there are: forward, and backward with activations made again.
+
+Behind a layer comes a ReLU, or, where the stack is modulated, what fields/kernels/modulate.py says. One layer may read
+the input of the stack again. All numbers lie one after the other, each layer's matrix (inputs, outputs) and bias, so
+that a kernel need not be compiled anew for another depth.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from fields.kernels.modulate_cpu import FAST, normalize
+from fields.kernels.tiles_cpu import (
+    TILE,
+    add_outer,
+    add_product,
+    add_product_relu,
+    packed,
+    product,
+    product_masked,
+)
+
+
+class Stack(NamedTuple):
+    """Layers, the last of which has nothing behind it."""
+
+    layers: np.ndarray  # (L, 3) int64: first number, inputs and outputs, rounded up
+    numbers: np.ndarray  # (S,) matrices and biases
+    turned: np.ndarray  # (S,) the matrices outputs first
+    inputs: int  # of the stack
+    width: int  # of what lies between two layers
+    skip: int  # the layer that reads the input again; 0: none
+    modulated: bool
+    most: int  # the widest input or output
+
+
+def stacked(weights: tuple[np.ndarray, ...], lead: int, skip: int, *, modulated: bool) -> Stack:
+    """Of matrices (outputs, inputs) and biases (outputs,) in turn. The first `lead` inputs are not looked at."""
+    matrices = [packed(weight, 0 if number else lead) for number, weight in enumerate(weights[::2])]
+    biases = [packed(bias) for bias in weights[1::2]]
+    sizes = [matrix.size + bias.size for matrix, bias in zip(matrices, biases, strict=True)]
+    layers = np.array([(sum(sizes[:n]), *matrix.shape) for n, matrix in enumerate(matrices)], np.int64)
+    both = [part.ravel() for pair in zip(matrices, biases, strict=True) for part in pair]
+    turned = [part.ravel() for pair in zip((m.T for m in matrices), biases, strict=True) for part in pair]
+    inputs, width = lead + weights[0].shape[1], weights[0].shape[0]
+    return Stack(
+        layers, np.concatenate(both), np.concatenate(turned), inputs, width, skip, modulated, int(layers[:, 1:].max())
+    )
+
+
+@njit(nogil=True, error_model="numpy")
+def matrix(numbers, layer):
+    """A layer's part of all numbers, (inputs, outputs)."""
+    return numbers[layer[0] : layer[0] + layer[1] * layer[2]].reshape((layer[1], layer[2]))
+
+
+@njit(nogil=True, error_model="numpy")
+def bias(numbers, layer):
+    """A layer's bias (outputs,) among all numbers."""
+    first = layer[0] + layer[1] * layer[2]
+    return numbers[first : first + layer[2]]
+
+
+@njit(nogil=True, error_model="numpy")
+def tile(room, slot, columns):
+    """A tile (TILE, columns) in a slot of room (slots, TILE * the most columns)."""
+    return room[slot, : TILE * columns].reshape((TILE, columns))
+
+
+@njit(nogil=True, error_model="numpy")
+def slots(stack, count):
+    """Room for `count` tiles of any layer's inputs."""
+    return np.empty((count, TILE * stack.most), np.float32)
+
+
+@njit(nogil=True, error_model="numpy", fastmath=FAST)
+def modulated(z, width, scalars, number, inverses, out):
+    """out (TILE, width or more) = relu(gamma n + beta) with n, the normalised z (TILE, width or more), in its place,
+    and what it was divided by, (TILE,). scalars (TILE, ...): gamma - 1 and beta of a layer at columns 2 number."""
+    for p in range(TILE):
+        row, made = z[p, :width], out[p]
+        inverses[p] = normalize(row)
+        scale, shift = np.float32(1) + scalars[p, 2 * number], scalars[p, 2 * number + 1]
+        for c in range(width):
+            value = scale * row[c] + shift
+            made[c] = np.float32(0) if value <= 0 else value
+        made[width:] = 0
+
+
+@njit(nogil=True, error_model="numpy", fastmath=FAST)
+def modulated_grad(pull, n, width, scalars, number, inverses, out):
+    """What pull (TILE, width or more), the gradient behind the modulation and zero where its ReLU is, becomes in front
+    of it, in its place; its scalars' gradients go to columns of out."""
+    share = np.float32(1) / np.float32(width)
+    for p in range(TILE):
+        u, norm = pull[p, :width], n[p, :width]
+        total = along = np.float32(0)
+        for c in range(width):
+            total += u[c]
+            along += u[c] * norm[c]
+        out[p, 2 * number], out[p, 2 * number + 1] = along, total
+        scale = (np.float32(1) + scalars[p, 2 * number]) * inverses[p]
+        total, along = total * share, along * share
+        for c in range(width):
+            u[c] = scale * (u[c] - total - norm[c] * along)
+
+
+@njit(nogil=True, error_model="numpy")
+def begin(values, out):
+    """Every row of out (TILE, at least as many) = values (outputs,)."""
+    for p in range(TILE):
+        for n in range(len(values)):
+            out[p, n] = values[n]
+
+
+@njit(nogil=True, error_model="numpy")
+def hidden(stack, seen, scalars, acts, norms, inverses):
+    """Goes through all layers but the last, and tells the slot of acts where its input lies. seen (TILE, inputs rounded
+    up) is what the first reads. The input of layer l comes to lie in slot l of acts, where it has so many, else in one
+    of two by turns, and the layers' normalised numbers likewise."""
+    layers, keep, slot = stack.layers, len(acts) > 2, 0
+    first = tile(acts, 0, layers[0, 1])
+    first[:] = seen
+    for number in range(len(layers) - 1):
+        layer, columns = layers[number], layers[number + 1, 1]
+        h, slot = tile(acts, slot, layer[1]), number + 1 if keep else 1 - slot
+        out = tile(acts, slot, columns)
+        if stack.modulated:
+            z = tile(norms, number if keep else 0, layer[2])
+            begin(bias(stack.numbers, layer), z)
+            add_product(h, matrix(stack.numbers, layer), z)
+            modulated(z, stack.width, scalars, number, inverses[number], out)
+        else:
+            begin(bias(stack.numbers, layer), out)
+            add_product_relu(h, matrix(stack.numbers, layer), out)
+        if number + 1 == stack.skip:
+            out[:, stack.width : stack.width + stack.inputs] = seen[:, : stack.inputs]
+            out[:, stack.width + stack.inputs :] = 0
+    return slot
+
+
+@njit(nogil=True, error_model="numpy")
+def run(stack, seen, scalars, out):
+    """out (TILE, outputs rounded up) of seen (TILE, inputs rounded up)."""
+    acts, norms = slots(stack, 2), slots(stack, 1)
+    slot = hidden(stack, seen, scalars, acts, norms, np.empty((len(stack.layers), TILE), np.float32))
+    last = stack.layers[len(stack.layers) - 1]
+    begin(bias(stack.numbers, last), out)
+    add_product(tile(acts, slot, last[1]), matrix(stack.numbers, last), out)
+
+
+@njit(nogil=True, error_model="numpy")
+def run_grad(stack, seen, scalars, push, sums, for_scalars, for_seen):
+    """From push (TILE, outputs rounded up) the gradients of the scalars, into the first columns of for_scalars, and of
+    what the first layer read, for_seen (TILE, inputs rounded up), or (TILE, 0) where nobody asks; adds those of
+    matrices and biases to sums (S,)."""
+    layers, depth = stack.layers, len(stack.layers)
+    acts, norms = slots(stack, depth), slots(stack, depth if stack.modulated else 0)
+    inverses, pulls = np.empty((depth, TILE), np.float32), slots(stack, 2)
+    hidden(stack, seen, scalars, acts, norms, inverses)
+    for number in range(depth - 1, -1, -1):
+        layer = layers[number]
+        h, turned = tile(acts, number, layer[1]), matrix(stack.turned, layer).reshape((layer[2], layer[1]))
+        for_bias = bias(sums, layer)
+        for p in range(TILE):
+            for n in range(len(for_bias)):
+                for_bias[n] += push[p, n]
+        add_outer(h, push, matrix(sums, layer))
+        if number > 0:
+            pull = tile(pulls, number % 2, layer[1])
+            product_masked(push, turned, pull, h)
+            pull[:, stack.width : layers[number - 1, 2]] = 0  # where that layer reads the input again
+            if stack.modulated:
+                before, n = number - 1, tile(norms, number - 1, layers[number - 1, 2])
+                modulated_grad(pull, n, stack.width, scalars, before, inverses[before], for_scalars)
+            push = pull
+        elif for_seen.shape[1] > 0:
+            product(push, turned, for_seen)
