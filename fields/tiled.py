@@ -55,9 +55,9 @@ class TiledForm:
 
     def packed_shape(self, number: int) -> tuple[int, ...]:
         """Shape in which a matrix or a bias lies."""
-        *inputs, outputs = self.operands.weights[number].shape[::-1]
+        outputs, *inputs = self.operands.weights[number].shape
         lead = 0 if number else self.functions.LEAD
-        return (*(wide(lead + size) for size in inputs), wide(outputs))
+        return (wide(lead + int(np.prod(inputs))), wide(outputs)) if inputs else (wide(outputs),)
 
     @property
     def width(self) -> int:
@@ -75,7 +75,9 @@ class TiledForm:
         for number, weight in enumerate(self.operands.weights):
             shape = self.packed_shape(number)
             room = sums[first : first + int(np.prod(shape))].reshape(shape)
-            result.append(torch.from_numpy(unpacked(room, tuple(weight.shape), 0 if number else self.functions.LEAD)))
+            flat = tuple(weight.flatten(1).shape) if weight.dim() > 1 else tuple(weight.shape)
+            part = unpacked(room, flat, 0 if number else self.functions.LEAD)
+            result.append(torch.from_numpy(part).view(weight.shape))
             first += room.size
         return result
 

@@ -18,6 +18,7 @@ from fields.base import FEATURES, Architecture
 from fields.encodings import frequencies, octaves
 from fields.layers import arithmetic, padded
 from fields.modulation import Lookup, Modulated, Stack
+from fields.operands import Operands
 from fields.quantize import decode, encode, rounded
 from fields.ranges import check, check_choice
 
@@ -63,7 +64,7 @@ class Network(Architecture):
 
     def __init__(self, config: Config, dims: int, generator: torch.Generator | None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.dims = config, dims
         self.rate = min(1.28 / config.width, 2e-2)  # 1e-2 at 128 neurons; less where sums are longer
         self.register_buffer("cycles", octaves(config.frequencies, config.bandwidth), persistent=False)
         stack = Stack(config.depth, config.width, config.skip, config.bits)
@@ -76,6 +77,15 @@ class Network(Architecture):
         place = padded(x)
         scalars = self.lookup(place, rounded(self.grid, self.config.bits))
         return self.body(arithmetic(frequencies(place, self.cycles)), scalars)[: len(x)]
+
+    def operands(self) -> Operands | None:
+        """See Architecture. Three coordinates. The shape is (depth, skip, bits)."""
+        if self.dims != 3:
+            return None
+        config, lookup = self.config, self.lookup
+        weights = tuple(p for layer in (*self.body.hidden, self.body.last) for p in layer.parameters())
+        fixed = (self.cycles, lookup.scales, lookup.vertices, lookup.offsets)
+        return Operands((self.grid,), weights, fixed, (config.depth, config.skip, config.bits), FEATURES)
 
     def stored(self) -> dict[str, Tensor]:
         """See Architecture."""

@@ -49,17 +49,26 @@ def color(head, f, d, out):
 
 
 @njit(nogil=True, error_model="numpy")
-def head_grad(head, f, d, for_sigma, for_rgb, sums, out):
+def density_grad(head, f, for_sigma, out):
+    """See fields/kernels/fused_cpu.py."""
+    for p in range(TILE):
+        out[p, 0] += for_sigma[p] * exponential(min(max(f[p, 0], -LARGEST), LARGEST))
+
+
+@njit(nogil=True, error_model="numpy")
+def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
     terms, shown = np.empty((TILE, HARMONICS), np.float32), np.empty((TILE, 3), np.float32)
     color(head, f, d, shown)
     harmonics(d, 0, terms)
     for p in range(TILE):
-        held = min(max(f[p, 0], -LARGEST), LARGEST)
-        out[p, 0] = for_sigma[p] * exponential(held)
-        for c in range(3):
-            shown[p, c] = for_rgb[p, c] * shown[p, c] * (np.float32(1) - shown[p, c])
+        red, green, blue = shown[p, 0], shown[p, 1], shown[p, 2]
+        red *= for_rgb[p, 0] * (np.float32(1) - red)
+        green *= for_rgb[p, 1] * (np.float32(1) - green)
+        blue *= for_rgb[p, 2] * (np.float32(1) - blue)
+        out[p, 0] = 0
         for n in range(head.count):
-            for c in range(3):
-                out[p, 1 + 3 * n + c] = terms[p, n] * shown[p, c]
+            out[p, 3 * n + 1] = terms[p, n] * red
+            out[p, 3 * n + 2] = terms[p, n] * green
+            out[p, 3 * n + 3] = terms[p, n] * blue
     out[:, 1 + 3 * head.count :] = 0

@@ -10,6 +10,7 @@ from fields.base import Volume
 from fields.encodings import COEFFICIENTS, spherical_harmonics
 from fields.layers import arithmetic, padded
 from fields.modulation import Lookup, Modulated, Stack
+from fields.operands import Operands
 from fields.quantize import decode, encode, rounded
 from fields.ranges import require
 
@@ -24,7 +25,7 @@ class Readout(Volume):
     def __init__(self, width: int, config: Any, generator: torch.Generator | None, hidden: int = 64) -> None:
         super().__init__()
         require("head modulated", config, "azimuths", "elevations", "bits")
-        self.config = config
+        self.config, self.width = config, width
         self.body = Modulated(width - 1 + COEFFICIENTS, 3, Stack(2, hidden, 0, config.bits), generator)
         self.grid = nn.Parameter(torch.zeros(4, config.elevations, config.azimuths))
         self.reach = max(config.azimuths, config.elevations) + 2  # vertices of an axis, those that come twice included
@@ -62,6 +63,14 @@ class Readout(Volume):
         elevation = torch.atan2(z, torch.hypot(x, y)) / torch.pi + 0.5
         places = [azimuth * self.config.azimuths, elevation * (self.config.elevations - 1) + 0.5]
         return torch.stack(places, -1) / (self.reach - 2)
+
+    def operands(self) -> Operands:
+        """See Head. The shape is (azimuths, elevations, bits)."""
+        config, weights = (
+            self.config,
+            tuple(p for layer in (*self.body.hidden, self.body.last) for p in layer.parameters()),
+        )
+        return Operands((), (*weights, self.grid), (), (config.azimuths, config.elevations, config.bits), self.width)
 
     def stored(self) -> dict[str, Tensor]:
         """See Head."""

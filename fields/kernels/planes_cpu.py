@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from fields.kernels.grid_cpu import inside
 from fields.kernels.planes import planes, point_grad, table_grad
+from fields.kernels.queue_cpu import share, take
 from fields.kernels.vector_cpu import LANES, load, plus_scaled, product, scaled, store
 
 BLOCK = 512  # points that a task takes through all factors in the forward pass
@@ -213,16 +214,19 @@ def scatter_group(grad, column, x, table, factors, out, first, span, multiplied)
                         add(out, near[3], place, vector, shares[3])
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def scatter(grad, first, x, table, factors, groups, out, span, multiplied):
-    """Each task owns a group and `span` channels: no entry has two writers, the order of every sum is fixed. The
-    gradients begin at column `first` of grad. `out` comes with zeros."""
-    parts = table.shape[1] // span
-    for task in prange((groups.shape[0] - 1) * parts):
-        group, part = task // parts, task % parts * span
+@njit(nogil=True, cache=True, error_model="numpy")
+def scatter(queue, grad, first, x, table, factors, groups, out, span, multiplied):
+    """Each piece is `span` channels of a group: no entry has two writers, the order of every sum is fixed. The
+    gradients begin at column `first` of grad. All of `out` (E, C) is written."""
+    parts, piece = table.shape[1] // span, take(queue)
+    while piece < (len(groups) - 1) * parts:
+        group, part = piece // parts, piece % parts * span
         own = factors[groups[group] : groups[group + 1]]
+        for k in range(len(own)):
+            out[own[k, 4] : own[k, 4] + own[k, 2] * own[k, 3], part : part + span] = 0
         column = first + group * table.shape[1] + part
         scatter_group(grad, column, x, table, own, out, part, span, multiplied)
+        piece = take(queue)
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
@@ -294,11 +298,11 @@ def table_sums(
         count = len(groups) - 1
         grad, first = padded(grad[:, first : first + count * channels], count), 0
     rows = padded(table.detach(), 1).numpy()
-    out = torch.from_numpy(np.zeros(rows.shape, rows.dtype))  # NumPy asks for huge pages, torch not
+    out = np.empty(rows.shape, rows.dtype)  # NumPy asks for huge pages, torch does not
     span = next(size for size in SPANS if rows.shape[1] % size == 0)
     given = (grad.contiguous().numpy(), first, x.contiguous().numpy(), rows, factors.numpy(), groups.numpy())
-    scatter(*given, out.numpy(), span, multiplied)
-    return out[:, :channels].contiguous()
+    share(scatter, *given, out, span, multiplied)
+    return torch.from_numpy(out)[:, :channels].contiguous()
 
 
 @point_grad.register_kernel("cpu")

@@ -180,7 +180,20 @@ overload(load_some)(
 overload(store)(lambda array, row, column, v: lambda array, row, column, v: _store(array, row, column, v))
 overload(scaled)(lambda vector, number: lambda vector, number: _scaled(vector, number))
 overload(plus_scaled)(lambda total, vector, number: lambda total, vector, number: _plus_scaled(total, vector, number))
-overload(minus)(lambda one, other: lambda one, other: _minus(one, other))
-overload(plus_product)(lambda total, one, other: lambda total, one, other: _plus_product(total, one, other))
-overload(repeated)(lambda number, vector: lambda number, vector: _repeated(number, vector))
 overload(product)(lambda one, other: lambda one, other: _product(one, other))
+
+
+# These have names of their own: of two with arguments of the same types Numba keeps one, see tiles_cpu.called.
+@overload(minus)
+def _overloaded_minus(one, other):
+    return lambda one, other: _minus(one, other)
+
+
+@overload(plus_product)
+def _overloaded_plus_product(total, one, other):
+    return lambda total, one, other: _plus_product(total, one, other)
+
+
+@overload(repeated)
+def _overloaded_repeated(number, vector):
+    return lambda number, vector: _repeated(number, vector)

@@ -22,6 +22,8 @@ SHAPES = {  # architecture, preset, what differs, head
     "rbf": ("rbf", "tiny", {"levels": 5, "neurons": 19}, ""),
     "rbf-space": ("rbf", "space-tiny", {"levels": 6, "placed": True}, ""),
     "mlp": ("mlp", "tiny", {"depth": 4, "width": 40, "skip": 2}, ""),
+    "cam": ("cam", "tiny", {"width": 40, "skip": 1, "bits": 32}, ""),
+    "cam-rounded": ("cam", "tiny", {}, ""),
     "voxels": ("voxels", "tiny", {"rows": 400, "degree": 2}, ""),  # the other vertices are pruned
 }
 COUNTS = [1, 95, 96, 97, 5000]
@@ -40,7 +42,7 @@ def made(name: str, contraction: str = "none") -> Field:
     field = shaped(name).build(Space(BOX, contraction), generator)
     with torch.no_grad():
         for part, parameter in field.named_parameters():
-            if part.endswith(("table", "coefficients", "density", "color")):
+            if part.endswith(("table", "coefficients", "density", "color", "grid")):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
     return field
 

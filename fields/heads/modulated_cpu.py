@@ -1,0 +1,151 @@
+"""Device functions of the modulated head on the CPU, in Numba: density, colour whose layers are scaled and shifted by a
+grid over directions, and their gradients. Weights and grid are rounded once for each call."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from fields.arch.cam_cpu import given
+from fields.heads.radiance_cpu import HARMONICS, LARGEST, harmonics
+from fields.kernels.dense_cpu import Stack, run, run_grad, stacked
+from fields.kernels.tiles_cpu import TILE, exponential, packed, sigmoid
+from fields.operands import Operands
+from fields.quantize import rounded
+
+LEAD = 1  # inputs in the tile that the first matrix does not read: log-density
+SCALARS = 4  # gamma - 1 and beta of two layers
+
+
+class Arrays(NamedTuple):
+    """Operands as arrays."""
+
+    width: int  # of the features
+    azimuths: int
+    elevations: int
+    grid: np.ndarray  # (elevations * azimuths, SCALARS rounded up), the poles' rows all alike
+    stack: Stack
+
+
+def arrays(operands: Operands) -> Arrays:
+    """See fields/tiled.py."""
+    azimuths, elevations, bits = map(int, operands.shape)
+    *weights, grid = operands.weights
+    seen = rounded(grid.detach(), bits).clone()
+    seen[:, [0, -1]] = seen[:, [0, -1]].mean(2, keepdim=True)
+    stack = stacked(tuple(given(weight, bits) for weight in weights), LEAD, 0, modulated=True)
+    return Arrays(operands.width, azimuths, elevations, packed(seen.flatten(1).numpy()), stack)
+
+
+@njit(nogil=True, error_model="numpy")
+def density(head, f, out):
+    """See fields/kernels/fused_cpu.py."""
+    for p in range(TILE):
+        out[p] = exponential(f[p, 0])
+
+
+@njit(nogil=True, error_model="numpy")
+def density_grad(head, f, for_sigma, out):
+    """See fields/kernels/fused_cpu.py."""
+    for p in range(TILE):
+        out[p, 0] += for_sigma[p] * exponential(min(max(f[p, 0], -LARGEST), LARGEST))
+
+
+@njit(error_model="numpy")
+def cell(place, last):
+    """Lower vertex and fraction above it of a place among so many, clamped, NaN to 0."""
+    place = place if place >= 0 else np.float32(0)
+    place = min(place, np.float32(last))
+    low = np.int64(place)
+    return low, place - np.float32(low)
+
+
+@njit(error_model="numpy")
+def around(head, d, p, rows, weights):
+    """Rows of the grid around direction p, and their weights, (4,) each."""
+    x, y, z = d[p, 0], d[p, 1], d[p, 2]
+    half = np.float32(0.5)
+    turn = np.arctan2(y, x) * np.float32(1 / (2 * np.pi)) + half
+    rise = np.arctan2(z, np.sqrt(x * x + y * y)) * np.float32(1 / np.pi) + half
+    i, u = cell(turn * np.float32(head.azimuths) + half, head.azimuths + 1)
+    j, v = cell(rise * np.float32(head.elevations - 1), head.elevations - 1)
+    near, far = i % head.azimuths, (i + 1) % head.azimuths
+    low, high = j * head.azimuths, min(j + 1, head.elevations - 1) * head.azimuths
+    one = np.float32(1)
+    rows[0], rows[1], rows[2], rows[3] = low + near, low + far, high + near, high + far
+    weights[0], weights[1] = (one - u) * (one - v), u * (one - v)
+    weights[2], weights[3] = (one - u) * v, u * v
+
+
+@njit(nogil=True, error_model="numpy")
+def scalars(head, d):
+    """What the grid says along directions d (TILE, 3): (TILE, SCALARS)."""
+    out, rows, weights = np.zeros((TILE, SCALARS), np.float32), np.empty(4, np.int64), np.empty(4, np.float32)
+    for p in range(TILE):
+        around(head, d, p, rows, weights)
+        for corner in range(4):
+            for n in range(SCALARS):
+                out[p, n] += weights[corner] * head.grid[rows[corner], n]
+    return out
+
+
+@njit(nogil=True, error_model="numpy")
+def scalars_grad(head, d, push, sums):
+    """Adds to the gradient of the grid, sums (elevations * azimuths, SCALARS or more), from push (TILE, SCALARS). What
+    comes to a vertex of a pole, all of its azimuths share."""
+    rows, weights = np.empty(4, np.int64), np.empty(4, np.float32)
+    last, part = (head.elevations - 1) * head.azimuths, np.float32(1) / np.float32(head.azimuths)
+    for p in range(TILE):
+        around(head, d, p, rows, weights)
+        for corner in range(4):
+            row, weight = rows[corner], weights[corner]
+            if row < head.azimuths or row >= last:
+                first = 0 if row < head.azimuths else last
+                for other in range(first, first + head.azimuths):
+                    for n in range(SCALARS):
+                        sums[other, n] += part * weight * push[p, n]
+            else:
+                for n in range(SCALARS):
+                    sums[row, n] += weight * push[p, n]
+
+
+@njit(nogil=True, error_model="numpy")
+def inputs(head, f, d):
+    """What the colour network reads of a tile (TILE, inputs)."""
+    seen = np.zeros((TILE, head.stack.layers[0, 1]), np.float32)
+    for p in range(TILE):
+        for n in range(1, head.width):
+            seen[p, n] = f[p, n]
+    room = np.empty((TILE, HARMONICS), np.float32)
+    harmonics(d, 0, room)
+    seen[:, head.width : head.width + HARMONICS] = room
+    return seen
+
+
+@njit(nogil=True, error_model="numpy")
+def color(head, f, d, out):
+    """See fields/kernels/fused_cpu.py."""
+    last = np.empty((TILE, head.stack.layers[len(head.stack.layers) - 1, 2]), np.float32)
+    run(head.stack, inputs(head, f, d), scalars(head, d), last)
+    for p in range(TILE):
+        for n in range(3):
+            out[p, n] = sigmoid(last[p, n])
+
+
+@njit(nogil=True, error_model="numpy")
+def color_grad(head, f, d, for_rgb, sums, out):
+    """See fields/kernels/fused_cpu.py."""
+    stack, seen, said = head.stack, inputs(head, f, d), scalars(head, d)
+    push = np.zeros((TILE, stack.layers[len(stack.layers) - 1, 2]), np.float32)
+    shown, pull, for_scalars = np.empty((TILE, 3), np.float32), np.empty_like(seen), np.zeros_like(said)
+    color(head, f, d, shown)
+    for p in range(TILE):
+        for n in range(3):
+            push[p, n] = for_rgb[p, n] * shown[p, n] * (np.float32(1) - shown[p, n])
+    own = len(stack.numbers)
+    run_grad(stack, seen, said, push, sums[:own], for_scalars, pull)
+    scalars_grad(head, d, for_scalars, sums[own:].reshape(head.grid.shape))
+    for p in range(TILE):
+        out[p, 0] = 0
+        for n in range(1, out.shape[1]):
+            out[p, n] = pull[p, n] if n < head.width else np.float32(0)
