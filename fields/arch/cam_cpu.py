@@ -11,7 +11,7 @@ from numba import njit
 from torch import Tensor
 
 from fields.kernels import grid_cpu
-from fields.kernels.dense_cpu import Stack, run, run_grad, stacked
+from fields.kernels.dense_cpu import Stack, run, run_grad, stacked, workspace
 from fields.kernels.grid import table_grad
 from fields.kernels.tiles_cpu import TILE
 from fields.kernels.waves_cpu import waves
@@ -75,7 +75,7 @@ def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
     waves(seen, len(network.channels), network.cycles, first)
-    run(network.stack, first, seen, out)
+    run(network.stack, first, seen, workspace(network.stack, 2), out)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -83,5 +83,7 @@ def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
     waves(seen, len(network.channels), network.cycles, first)
-    run_grad(network.stack, first, seen, push, sums, out, first[:, :0])
+    space = workspace(network.stack, len(network.stack.layers))
+    run(network.stack, first, seen, space, np.empty_like(push))
+    run_grad(network.stack, seen, space, push, sums, out, first[:, :0])
     out[:, len(network.channels) :] = 0

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
-from fields.kernels.dense_cpu import Stack, run, run_grad, stacked
+from fields.kernels.dense_cpu import Stack, run, run_grad, stacked, workspace
 from fields.kernels.tiles_cpu import TILE
 from fields.kernels.waves_cpu import waves
 from fields.operands import Operands
@@ -49,7 +49,7 @@ def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
     waves(seen, 0, network.cycles, first)
-    run(network.stack, first, seen, out)
+    run(network.stack, first, seen, workspace(network.stack, 2), out)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -57,5 +57,7 @@ def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
     waves(seen, 0, network.cycles, first)
-    run_grad(network.stack, first, seen, push, sums, out, first[:, :0])
+    space = workspace(network.stack, len(network.stack.layers))
+    run(network.stack, first, seen, space, np.empty_like(push))
+    run_grad(network.stack, seen, space, push, sums, out, first[:, :0])
     out[:] = 0

@@ -8,7 +8,7 @@ from numba import njit
 
 from fields.arch.cam_cpu import given
 from fields.heads.radiance_cpu import HARMONICS, LARGEST, harmonics
-from fields.kernels.dense_cpu import Stack, run, run_grad, stacked
+from fields.kernels.dense_cpu import Stack, run, run_grad, stacked, workspace
 from fields.kernels.tiles_cpu import TILE, exponential, packed, sigmoid
 from fields.operands import Operands
 from fields.quantize import rounded
@@ -21,6 +21,7 @@ class Arrays(NamedTuple):
     """Operands as arrays."""
 
     width: int  # of the features
+    outputs: int  # of the network, rounded up
     azimuths: int
     elevations: int
     grid: np.ndarray  # (elevations * azimuths, SCALARS rounded up), the poles' rows all alike
@@ -34,7 +35,9 @@ def arrays(operands: Operands) -> Arrays:
     seen = rounded(grid.detach(), bits).clone()
     seen[:, [0, -1]] = seen[:, [0, -1]].mean(2, keepdim=True)
     stack = stacked(tuple(given(weight, bits) for weight in weights), LEAD, 0, modulated=True)
-    return Arrays(operands.width, azimuths, elevations, packed(seen.flatten(1).numpy()), stack)
+    return Arrays(
+        operands.width, int(stack.layers[-1, 2]), azimuths, elevations, packed(seen.flatten(1).numpy()), stack
+    )
 
 
 @njit(nogil=True, error_model="numpy")
@@ -77,11 +80,21 @@ def around(head, d, p, rows, weights):
     weights[2], weights[3] = (one - u) * v, u * v
 
 
+@njit(error_model="numpy")
+def same(d, p):
+    """Whether a direction is the one before: those of a ray's points are."""
+    return d[p, 0] == d[p - 1, 0] and d[p, 1] == d[p - 1, 1] and d[p, 2] == d[p - 1, 2]
+
+
 @njit(nogil=True, error_model="numpy")
 def scalars(head, d):
     """What the grid says along directions d (TILE, 3): (TILE, SCALARS)."""
     out, rows, weights = np.zeros((TILE, SCALARS), np.float32), np.empty(4, np.int64), np.empty(4, np.float32)
     for p in range(TILE):
+        if p > 0 and same(d, p):
+            for n in range(SCALARS):
+                out[p, n] = out[p - 1, n]
+            continue
         around(head, d, p, rows, weights)
         for corner in range(4):
             for n in range(SCALARS):
@@ -96,7 +109,8 @@ def scalars_grad(head, d, push, sums):
     rows, weights = np.empty(4, np.int64), np.empty(4, np.float32)
     last, part = (head.elevations - 1) * head.azimuths, np.float32(1) / np.float32(head.azimuths)
     for p in range(TILE):
-        around(head, d, p, rows, weights)
+        if p == 0 or not same(d, p):
+            around(head, d, p, rows, weights)
         for corner in range(4):
             row, weight = rows[corner], weights[corner]
             if row < head.azimuths or row >= last:
@@ -125,8 +139,8 @@ def inputs(head, f, d):
 @njit(nogil=True, error_model="numpy")
 def color(head, f, d, out):
     """See fields/kernels/fused_cpu.py."""
-    last = np.empty((TILE, head.stack.layers[len(head.stack.layers) - 1, 2]), np.float32)
-    run(head.stack, inputs(head, f, d), scalars(head, d), last)
+    last = np.empty((TILE, head.outputs), np.float32)
+    run(head.stack, inputs(head, f, d), scalars(head, d), workspace(head.stack, 2), last)
     for p in range(TILE):
         for n in range(3):
             out[p, n] = sigmoid(last[p, n])
@@ -136,14 +150,15 @@ def color(head, f, d, out):
 def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
     stack, seen, said = head.stack, inputs(head, f, d), scalars(head, d)
-    push = np.zeros((TILE, stack.layers[len(stack.layers) - 1, 2]), np.float32)
-    shown, pull, for_scalars = np.empty((TILE, 3), np.float32), np.empty_like(seen), np.zeros_like(said)
-    color(head, f, d, shown)
+    space, last = workspace(stack, len(stack.layers)), np.empty((TILE, head.outputs), np.float32)
+    run(stack, seen, said, space, last)
+    push, for_scalars, pull = np.zeros_like(last), np.zeros_like(said), np.empty_like(seen)
     for p in range(TILE):
         for n in range(3):
-            push[p, n] = for_rgb[p, n] * shown[p, n] * (np.float32(1) - shown[p, n])
+            shown = sigmoid(last[p, n])
+            push[p, n] = for_rgb[p, n] * shown * (np.float32(1) - shown)
     own = len(stack.numbers)
-    run_grad(stack, seen, said, push, sums[:own], for_scalars, pull)
+    run_grad(stack, said, space, push, sums[:own], for_scalars, pull)
     scalars_grad(head, d, for_scalars, sums[own:].reshape(head.grid.shape))
     for p in range(TILE):
         out[p, 0] = 0

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from fields.kernels.modulate_cpu import FAST, normalize
+from fields.kernels.modulate import EPS
+from fields.kernels.modulate_cpu import FAST
 from fields.kernels.tiles_cpu import (
     TILE,
     add_outer,
@@ -74,18 +75,36 @@ def slots(stack, count):
     return np.empty((count, TILE * stack.most), np.float32)
 
 
+@njit(nogil=True, error_model="numpy")
+def workspace(stack, count):
+    """Room for what `run` leaves: the inputs of `count` layers, as many normalised tiles, and what these were divided
+    by (L, TILE)."""
+    norms = slots(stack, count if stack.modulated else 0)
+    return slots(stack, count), norms, np.empty((len(stack.layers), TILE), np.float32)
+
+
 @njit(nogil=True, error_model="numpy", fastmath=FAST)
 def modulated(z, width, scalars, number, inverses, out):
     """out (TILE, width or more) = relu(gamma n + beta) with n, the normalised z (TILE, width or more), in its place,
     and what it was divided by, (TILE,). scalars (TILE, ...): gamma - 1 and beta of a layer at columns 2 number."""
+    share, eps, nought = np.float32(1) / np.float32(width), np.float32(EPS), np.float32(0)
     for p in range(TILE):
         row, made = z[p, :width], out[p]
-        inverses[p] = normalize(row)
         scale, shift = np.float32(1) + scalars[p, 2 * number], scalars[p, 2 * number + 1]
+        mean = variance = nought
         for c in range(width):
+            mean += row[c]
+        mean *= share
+        for c in range(width):
+            variance += (row[c] - mean) * (row[c] - mean)
+        inverse = np.float32(1) / np.sqrt(variance * share + eps)
+        inverses[p] = inverse
+        for c in range(width):
+            row[c] = (row[c] - mean) * inverse
             value = scale * row[c] + shift
-            made[c] = np.float32(0) if value <= 0 else value
-        made[width:] = 0
+            made[c] = nought if value <= nought else value
+        for c in range(width, len(made)):
+            made[c] = nought
 
 
 @njit(nogil=True, error_model="numpy", fastmath=FAST)
@@ -115,51 +134,39 @@ def begin(values, out):
 
 
 @njit(nogil=True, error_model="numpy")
-def hidden(stack, seen, scalars, acts, norms, inverses):
-    """Goes through all layers but the last, and tells the slot of acts where its input lies. seen (TILE, inputs rounded
-    up) is what the first reads. The input of layer l comes to lie in slot l of acts, where it has so many, else in one
-    of two by turns, and the layers' normalised numbers likewise."""
-    layers, keep, slot = stack.layers, len(acts) > 2, 0
+def run(stack, seen, scalars, space, out):
+    """out (TILE, outputs rounded up) of seen (TILE, inputs rounded up). The input of layer l comes to lie in slot l of
+    the workspace, where it has so many, else in one of two by turns, and the layers' normalised numbers likewise."""
+    layers, (acts, norms, inverses), slot = stack.layers, space, 0
+    keep, last = len(acts) > 2, len(layers) - 1
     first = tile(acts, 0, layers[0, 1])
     first[:] = seen
-    for number in range(len(layers) - 1):
+    for number in range(last):
         layer, columns = layers[number], layers[number + 1, 1]
         h, slot = tile(acts, slot, layer[1]), number + 1 if keep else 1 - slot
-        out = tile(acts, slot, columns)
+        after = tile(acts, slot, columns)
         if stack.modulated:
             z = tile(norms, number if keep else 0, layer[2])
             begin(bias(stack.numbers, layer), z)
             add_product(h, matrix(stack.numbers, layer), z)
-            modulated(z, stack.width, scalars, number, inverses[number], out)
+            modulated(z, stack.width, scalars, number, inverses[number], after)
         else:
-            begin(bias(stack.numbers, layer), out)
-            add_product_relu(h, matrix(stack.numbers, layer), out)
+            begin(bias(stack.numbers, layer), after)
+            add_product_relu(h, matrix(stack.numbers, layer), after)
         if number + 1 == stack.skip:
-            out[:, stack.width : stack.width + stack.inputs] = seen[:, : stack.inputs]
-            out[:, stack.width + stack.inputs :] = 0
-    return slot
+            after[:, stack.width : stack.width + stack.inputs] = seen[:, : stack.inputs]
+            after[:, stack.width + stack.inputs :] = 0
+    begin(bias(stack.numbers, layers[last]), out)
+    add_product(tile(acts, slot, layers[last, 1]), matrix(stack.numbers, layers[last]), out)
 
 
 @njit(nogil=True, error_model="numpy")
-def run(stack, seen, scalars, out):
-    """out (TILE, outputs rounded up) of seen (TILE, inputs rounded up)."""
-    acts, norms = slots(stack, 2), slots(stack, 1)
-    slot = hidden(stack, seen, scalars, acts, norms, np.empty((len(stack.layers), TILE), np.float32))
-    last = stack.layers[len(stack.layers) - 1]
-    begin(bias(stack.numbers, last), out)
-    add_product(tile(acts, slot, last[1]), matrix(stack.numbers, last), out)
-
-
-@njit(nogil=True, error_model="numpy")
-def run_grad(stack, seen, scalars, push, sums, for_scalars, for_seen):
-    """From push (TILE, outputs rounded up) the gradients of the scalars, into the first columns of for_scalars, and of
-    what the first layer read, for_seen (TILE, inputs rounded up), or (TILE, 0) where nobody asks; adds those of
-    matrices and biases to sums (S,)."""
-    layers, depth = stack.layers, len(stack.layers)
-    acts, norms = slots(stack, depth), slots(stack, depth if stack.modulated else 0)
-    inverses, pulls = np.empty((depth, TILE), np.float32), slots(stack, 2)
-    hidden(stack, seen, scalars, acts, norms, inverses)
-    for number in range(depth - 1, -1, -1):
+def run_grad(stack, scalars, space, push, sums, for_scalars, for_seen):
+    """After `run` with a workspace for all layers: from push (TILE, outputs rounded up) the gradients of the scalars,
+    into the first columns of for_scalars, and of what the first layer read, for_seen (TILE, inputs rounded up), or
+    (TILE, 0) where nobody asks; adds those of matrices and biases to sums (S,)."""
+    layers, (acts, norms, inverses), pulls = stack.layers, space, slots(stack, 2)
+    for number in range(len(layers) - 1, -1, -1):
         layer = layers[number]
         h, turned = tile(acts, number, layer[1]), matrix(stack.turned, layer).reshape((layer[2], layer[1]))
         for_bias = bias(sums, layer)
@@ -168,12 +175,12 @@ def run_grad(stack, seen, scalars, push, sums, for_scalars, for_seen):
                 for_bias[n] += push[p, n]
         add_outer(h, push, matrix(sums, layer))
         if number > 0:
-            pull = tile(pulls, number % 2, layer[1])
+            before, pull = layers[number - 1], tile(pulls, number % 2, layer[1])
             product_masked(push, turned, pull, h)
-            pull[:, stack.width : layers[number - 1, 2]] = 0  # where that layer reads the input again
+            pull[:, stack.width : before[2]] = 0  # where that layer reads the input again
             if stack.modulated:
-                before, n = number - 1, tile(norms, number - 1, layers[number - 1, 2])
-                modulated_grad(pull, n, stack.width, scalars, before, inverses[before], for_scalars)
+                n = tile(norms, number - 1, before[2])
+                modulated_grad(pull, n, stack.width, scalars, number - 1, inverses[number - 1], for_scalars)
             push = pull
         elif for_seen.shape[1] > 0:
             product(push, turned, for_seen)
