@@ -119,10 +119,17 @@ def inside(x, first, last, out):
 @njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 def encode_points(x, table, scales, vertices, offsets, out, axes, channels):
     """Points (P, D) through all levels -> out (P, L * C)."""
-    dims, nought, count = len(axes), uintp(0), x.shape[0]
+    dims, count = len(axes), x.shape[0]
     places = np.empty((dims, count), x.dtype)
     rows, weights = np.empty((1 << dims) * STRIP, np.uint32), np.empty((1 << dims) * STRIP, x.dtype)
     inside(x, 0, count, places)
+    encode_places(places, table, scales, vertices, offsets, out, axes, channels, rows, weights)
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"}, _nrt=False)  # see render/kernels/march_cpu.py
+def encode_places(places, table, scales, vertices, offsets, out, axes, channels, rows, weights):
+    """The same for coordinates in the unit box, places (D, P), and room for rows and weights of a strip."""
+    dims, nought, count = len(axes), uintp(0), places.shape[1]
     for level in range(scales.shape[0]):
         column, start = uintp(level * len(channels)), offsets[level]
         entries = (start, offsets[level + 1] - start - 1, vertices[level])

@@ -22,7 +22,7 @@ from render.kernels.gather_cpu import threshold
 from render.kernels.march_cpu import advance, crossed, first_interval, ray_of
 
 POINTS = 10 * TILE  # asked together: what is known of them stays in the cache
-STEPS = 8  # samples of a ray asked together: those behind a surface are asked for nothing
+STEPS = 4  # samples of a ray asked together: those behind a surface are asked for nothing
 SLOTS = 2 * POINTS // STEPS  # rays of a thread at most
 SIDE = 8  # pixels along a side of the squares in which a picture's rays are taken
 GROUP = SIDE * SIDE
@@ -275,16 +275,13 @@ def draw(queue, source, course, place, network, head, columns, width, canvas):
         np.empty((LOOKS, width), np.float32), np.empty((LOOKS, 3), np.float32), np.empty((TILE, 3), np.float32),
         np.empty(LOOKS, np.float32), np.empty(LOOKS, np.int64),
     )  # fmt: skip
-    at, held, waiting = take(queue) * GROUP, 0, 0
-    while True:
+    at, held, waiting, count = take(queue) * GROUP, 0, 0, 1
+    while count:
         count, rays, held, at = collect(queue, at, held, source, bundle, course, known, canvas)
-        if count == 0:
-            break
         ask(known, count, place, network, head)
         waiting = weigh(rays, bundle, course, known, looks, waiting)
-        waiting = show(looks, waiting, TILE, head, canvas.rgb) if course.colored else 0
+        waiting = show(looks, waiting, TILE if count else 1, head, canvas.rgb) if course.colored else 0
         for slot in range(rays - 1, -1, -1):
             if bundle.samples[slot, 1] < STEPS or not np.float32(bundle.seen[slot, 0]) < course.opaque:
                 held -= 1
                 release(slot, held, bundle, canvas)
-    show(looks, waiting, 1, head, canvas.rgb)

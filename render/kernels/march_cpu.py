@@ -125,7 +125,8 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
     the interval behind the last; writes the samples, from `at` on, where the output arrays have room."""
     (step, cone, longest, end), (enter, leave) = lattice, span
     ox, oy, oz, dx, dy, dz, ix, iy, iz = ray
-    count, first, per_cell, wide = 0, 0.0, 1.0 / resolution, resolution // BLOCK
+    count, first, per_cell, per_step, wide = 0, 0.0, 1.0 / resolution, 1.0 / step, resolution // BLOCK
+    cascade, side, nested = 0, 1.0, bits.shape[0] > 1
     upper = boundary(k + jitter, step, cone, longest, end)
     while count < limit:
         lower, upper = upper, boundary(k + 1 + jitter, step, cone, longest, end)
@@ -136,8 +137,9 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
             k += 1
             continue
         x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
-        reach = max(abs(x - 0.5), abs(y - 0.5), abs(z - 0.5))
-        cascade, side = cascade_of(reach, dt, resolution, bits.shape[0])
+        if nested:
+            reach = max(abs(x - 0.5), abs(y - 0.5), abs(z - 0.5))
+            cascade, side = cascade_of(reach, dt, resolution, bits.shape[0])
         per_unit, length = resolution / side, side * per_cell
         a, b, c = cell_of(x, per_unit, resolution), cell_of(y, per_unit, resolution), cell_of(z, per_unit, resolution)
         n = a + resolution * (b + resolution * c)
@@ -159,7 +161,8 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
             continue
         else:
             out = t + way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution)
-        following = math.ceil(lattice_place(out, step, cone, longest, end) - jitter - 0.5 - SLACK)
+        place = out * per_step if cone <= 0 else lattice_place(out, step, cone, longest, end)
+        following = math.ceil(place - jitter - 0.5 - SLACK)
         if following > k + 1:
             k = following
             upper = boundary(k + jitter, step, cone, longest, end)

@@ -45,6 +45,9 @@ PAIRS = [(teacher, student) for teacher in fields.NAMES for student in fields.NA
 class Content(nn.Module):
     """The ball; answers as a Field does."""
 
+    architecture = head = None
+    space = CUBE
+
     def density(self, x):
         away = ((x - 0.5).norm(dim=-1) - RADIUS) / SOFT
         return torch.exp(THICK + (THIN - THICK) * torch.sigmoid(2 * away)), x
