@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fields.kernels import queue_cpu
 from fields.kernels.grid import PRIMES, grid_encode, point_grad, table_grad
+from fields.kernels.lean_cpu import LEAN
 from fields.kernels.queue_cpu import take
 from fields.kernels.vector_cpu import load_some, plus_scaled, scaled, store
 
@@ -126,7 +127,7 @@ def encode_points(x, table, scales, vertices, offsets, out, axes, channels):
     encode_places(places, table, scales, vertices, offsets, out, axes, channels, rows, weights)
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"}, _nrt=False)  # see render/kernels/march_cpu.py
+@njit(**LEAN, fastmath={"contract", "nsz"})
 def encode_places(places, table, scales, vertices, offsets, out, axes, channels, rows, weights):
     """The same for coordinates in the unit box, places (D, P), and room for rows and weights of a strip."""
     dims, nought, count = len(axes), uintp(0), places.shape[1]

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from fields.kernels.fused_cpu import color, decode, density, encode
+from fields.kernels.lean_cpu import LEAN
 from fields.kernels.queue_cpu import take
 from fields.kernels.space_cpu import unit
 from fields.kernels.tiles_cpu import TILE
@@ -105,7 +106,7 @@ class Looks(NamedTuple):
     pixel: np.ndarray  # (LOOKS,) int64
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def pixel_at(place, count, width, height):
     """Which ray comes at a place of the queue, -1 where there is none."""
     if width == 0:
@@ -116,7 +117,7 @@ def pixel_at(place, count, width, height):
     return x + width * y if x < width and y < height else -1
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def places_of(source):
     """Length of the queue: groups are whole."""
     if source.width == 0:
@@ -124,7 +125,7 @@ def places_of(source):
     return (source.width + SIDE - 1) // SIDE * ((source.height + SIDE - 1) // SIDE) * GROUP
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def make_ray(pixel, width, lens, slot, origins, directions):
     """Origin and unit direction of the ray through a pinhole camera's pixel, into their slot. See render/camera.py."""
     half = np.float32(0.5)
@@ -137,7 +138,7 @@ def make_ray(pixel, width, lens, slot, origins, directions):
     origins[slot, 0], origins[slot, 1], origins[slot, 2] = lens[7], lens[11], lens[15]
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def hold(pixel, slot, source, bundle, course):
     """Puts a ray into a slot. False where it misses the box."""
     if len(source.lens):
@@ -155,7 +156,7 @@ def hold(pixel, slot, source, bundle, course):
     return enter < leave
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def release(slot, last, bundle, canvas):
     """Writes what a slot's ray has seen, and moves the last one's into its place."""
     pixel = bundle.pixel[slot]
@@ -168,7 +169,7 @@ def release(slot, last, bundle, canvas):
         bundle.samples[slot, n] = bundle.samples[last, n]
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def collect(queue, at, held, source, bundle, course, known, canvas):
     """The next samples of the rays that are held, and of others from the queue as long as there is room. Returns the
     number of samples, that of rays they are of, how many are held, and the queue's next place."""
@@ -213,7 +214,7 @@ def ask(known, n, place, network, head):
         density(head, features, known.sigma[first : first + TILE])
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def weigh(rays, bundle, course, known, looks, waiting):
     """What the first rays see of their samples, and which of these are looked at: see render/kernels/gather.py. Returns
     how many looks wait."""

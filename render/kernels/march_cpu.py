@@ -7,6 +7,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from fields.kernels.lean_cpu import LEAN
 from fields.kernels.queue_cpu import share, stretch
 from render.kernels.march import TINY, largest_step, march_count, march_fill
 
@@ -93,7 +94,7 @@ def one_cascade(out, side, resolution, step, cone, last):
     return last or cone <= 0 or max(step, cone * (1 + cone) * out) * resolution <= side
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def ray_of(origins, directions, n):
     """The n-th ray's origin, direction, and one over each of the direction's parts: nine numbers."""
     ox, oy, oz = float(origins[n, 0]), float(origins[n, 1]), float(origins[n, 2])
@@ -101,7 +102,7 @@ def ray_of(origins, directions, n):
     return ox, oy, oz, dx, dy, dz, reciprocal(dx), reciprocal(dy), reciprocal(dz)
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def crossed(ray, near, box):
     """Distances at which a ray enters the box, not before `near`, and leaves it."""
     ox, oy, oz, _, _, _, ix, iy, iz = ray
@@ -112,14 +113,14 @@ def crossed(ray, near, box):
     return enter, leave
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def first_interval(enter, jitter, lattice):
     """An interval before which no sample lies."""
     step, cone, longest, end = lattice
     return max(math.floor(lattice_place(enter, step, cone, longest, end) - jitter - 0.5 - SLACK), 0.0)
 
 
-@njit(nogil=True, error_model="numpy", _nrt=False)
+@njit(**LEAN)
 def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, t_out, dt_out):
     """One ray from interval k on. Returns its number of samples, at most `limit`, a distance just before the first, and
     the interval behind the last; writes the samples, from `at` on, where the output arrays have room."""

@@ -231,7 +231,8 @@ def test_quality_is_that_of_whole_first_passes_over_the_photographs_background(s
     view = camera()
     truth, request = photograph(view), FrameRequest(1, view, (0,), background=(0.0, 0.0, 0.0), exposure=2.0)
     over = model.image(view).pixels.over(torch.tensor(truth.background)).clamp(0, 1)
-    assert drawn(source, request, truth=truth).psnr == pytest.approx(psnr(over, truth.rgb, truth.valid), abs=1e-9)
+    # a picture's rays are made by the kernel that draws it, and rounded otherwise
+    assert drawn(source, request, truth=truth).psnr == pytest.approx(psnr(over, truth.rgb, truth.valid), abs=1e-6)
     assert drawn(source, request).psnr is None
     assert drawn(source, request, 1, truth).psnr is None
     for change in ({"near": 0.1}, {"crop": (0.0, 0, 0, 1, 1, 1)}, {"mode": "depth"}, {"camera": camera((64, 48))}):
