@@ -201,7 +201,7 @@ def collect(queue, at, held, source, bundle, course, known, canvas):
     return n, slot, held, at
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(inline="always")  # what it calls is compiled once less
 def ask(known, n, place, network, head):
     """Features and sigma of the first n samples."""
     x, whole = known.x[:n], (n + TILE - 1) // TILE * TILE
@@ -238,7 +238,7 @@ def weigh(rays, bundle, course, known, looks, waiting):
     return waiting
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(inline="always")  # what it calls is compiled once less
 def show(looks, waiting, least, head, rgb):
     """Adds the colours of those that wait to the rays' rgb (R, 3), tile by tile, while there are `least` left. Returns
     how many wait on."""

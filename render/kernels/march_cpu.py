@@ -17,7 +17,7 @@ RAYS = 64  # that a thread takes at a time
 SLACK = 0.01  # intervals: a skip stops this much before the cell's far side, so that rounding never loses a sample
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def boundary(u, step, cone, longest, end):
     """T(u); `end` is where the geometric part of the lattice ends."""
     if cone <= 0 or u * cone < 1:
@@ -27,7 +27,7 @@ def boundary(u, step, cone, longest, end):
     return longest / cone + (u - end) * longest
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def lattice_place(t, step, cone, longest, end):
     """Inverse of `boundary`."""
     if cone <= 0 or t * cone < step:
@@ -37,7 +37,7 @@ def lattice_place(t, step, cone, longest, end):
     return end + (t - longest / cone) / longest
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def cascade_of(reach, dt, resolution, cascades):
     """Finest cascade that holds a point `reach` from the centre and whose cells are no shorter than dt."""
     cascade = 0
@@ -48,28 +48,28 @@ def cascade_of(reach, dt, resolution, cascades):
     return cascade, side
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def cell_of(x, per_unit, resolution):
     """Index along one axis of the cell that holds coordinate x, at `per_unit` cells per scene unit."""
     cell = math.floor((x - 0.5) * per_unit + 0.5 * resolution)
     return min(max(cell, 0), resolution - 1)
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def distance_out(x, inverse, cell, length, resolution):
     """How far along the ray the far side of a cell of `length` scene units lies, for one axis."""
     face = (cell + (1 if inverse > 0 else 0) - 0.5 * resolution) * length + 0.5
     return (face - x) * inverse
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution):
     """How far along the ray the point leaves its cell."""
     out = min(distance_out(x, ix, a, length, resolution), distance_out(y, iy, b, length, resolution))
     return max(min(out, distance_out(z, iz, c, length, resolution)), 0.0)
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def reciprocal(d):
     """1 / d, large and finite where the ray is parallel to the axis."""
     return 1 / (TINY if abs(d) < TINY else d)
@@ -88,7 +88,7 @@ def join(bits, resolution, blocks):
                     blocks[cascade, block + a] |= bits[cascade, row + a]
 
 
-@njit(inline="always")
+@njit(**LEAN)
 def one_cascade(out, side, resolution, step, cone, last):
     """Whether all intervals as far as `out` are looked up in the cascade of this side, if they lie in its cells."""
     return last or cone <= 0 or max(step, cone * (1 + cone) * out) * resolution <= side
