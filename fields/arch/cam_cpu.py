@@ -67,7 +67,9 @@ def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     layout = (network.scales, network.vertices, network.offsets)
     grid_cpu.encode_points(x, network.table, *layout, out, network.axes, network.channels)
-    out[:, len(network.channels) :] = x
+    for p in range(len(x)):
+        for axis in range(3):
+            out[p, len(network.channels) + axis] = x[p, axis]
 
 
 @njit(nogil=True, error_model="numpy")

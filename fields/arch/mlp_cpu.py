@@ -41,7 +41,9 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
 @njit(nogil=True, error_model="numpy")
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
-    out[:] = x
+    for p in range(len(x)):
+        for axis in range(3):
+            out[p, axis] = x[p, axis]
 
 
 @njit(nogil=True, error_model="numpy")

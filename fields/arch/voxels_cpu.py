@@ -8,6 +8,7 @@ from numba import njit
 from torch import Tensor
 
 from fields.kernels import voxels_cpu
+from fields.kernels.dense_cpu import copied
 from fields.kernels.tiles_cpu import wide
 from fields.operands import Operands
 
@@ -49,10 +50,10 @@ def encode(network, x, out):
 @njit(nogil=True, error_model="numpy")
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
-    out[:] = seen
+    copied(seen, seen.shape[1], out, 0)
 
 
 @njit(nogil=True, error_model="numpy")
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    out[:] = push
+    copied(push, push.shape[1], out, 0)

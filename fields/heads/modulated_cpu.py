@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from fields.arch.cam_cpu import given
-from fields.heads.radiance_cpu import HARMONICS, LARGEST, harmonics
+from fields.heads.radiance_cpu import LARGEST, harmonics
 from fields.kernels.dense_cpu import Stack, run, run_grad, stacked, workspace
 from fields.kernels.tiles_cpu import TILE, exponential, packed, sigmoid
 from fields.operands import Operands
@@ -130,9 +130,7 @@ def inputs(head, f, d):
     for p in range(TILE):
         for n in range(1, head.width):
             seen[p, n] = f[p, n]
-    room = np.empty((TILE, HARMONICS), np.float32)
-    harmonics(d, 0, room)
-    seen[:, head.width : head.width + HARMONICS] = room
+    harmonics(d, head.width, seen)
     return seen
 
 

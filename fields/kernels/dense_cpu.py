@@ -126,6 +126,22 @@ def modulated_grad(pull, n, width, scalars, number, inverses, out):
 
 
 @njit(nogil=True, error_model="numpy")
+def copied(values, count, out, at):
+    """So many first columns of values (TILE, ...) come to columns of out from `at` on."""
+    for p in range(TILE):
+        for n in range(count):
+            out[p, at + n] = values[p, n]
+
+
+@njit(nogil=True, error_model="numpy")
+def blank(out, first, last):
+    """Zeros in these columns of out (TILE, ...)."""
+    for p in range(TILE):
+        for n in range(first, last):
+            out[p, n] = 0
+
+
+@njit(nogil=True, error_model="numpy")
 def begin(values, out):
     """Every row of out (TILE, at least as many) = values (outputs,)."""
     for p in range(TILE):
@@ -133,14 +149,13 @@ def begin(values, out):
             out[p, n] = values[n]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", inline="always")
 def run(stack, seen, scalars, space, out):
     """out (TILE, outputs rounded up) of seen (TILE, inputs rounded up). The input of layer l comes to lie in slot l of
     the workspace, where it has so many, else in one of two by turns, and the layers' normalised numbers likewise."""
     layers, (acts, norms, inverses), slot = stack.layers, space, 0
     keep, last = len(acts) > 2, len(layers) - 1
-    first = tile(acts, 0, layers[0, 1])
-    first[:] = seen
+    copied(seen, seen.shape[1], tile(acts, 0, layers[0, 1]), 0)
     for number in range(last):
         layer, columns = layers[number], layers[number + 1, 1]
         h, slot = tile(acts, slot, layer[1]), number + 1 if keep else 1 - slot
@@ -154,13 +169,13 @@ def run(stack, seen, scalars, space, out):
             begin(bias(stack.numbers, layer), after)
             add_product_relu(h, matrix(stack.numbers, layer), after)
         if number + 1 == stack.skip:
-            after[:, stack.width : stack.width + stack.inputs] = seen[:, : stack.inputs]
-            after[:, stack.width + stack.inputs :] = 0
+            copied(seen, stack.inputs, after, stack.width)
+            blank(after, stack.width + stack.inputs, columns)
     begin(bias(stack.numbers, layers[last]), out)
     add_product(tile(acts, slot, layers[last, 1]), matrix(stack.numbers, layers[last]), out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", inline="always")
 def run_grad(stack, scalars, space, push, sums, for_scalars, for_seen):
     """After `run` with a workspace for all layers: from push (TILE, outputs rounded up) the gradients of the scalars,
     into the first columns of for_scalars, and of what the first layer read, for_seen (TILE, inputs rounded up), or
@@ -177,7 +192,7 @@ def run_grad(stack, scalars, space, push, sums, for_scalars, for_seen):
         if number > 0:
             before, pull = layers[number - 1], tile(pulls, number % 2, layer[1])
             product_masked(push, turned, pull, h)
-            pull[:, stack.width : before[2]] = 0  # where that layer reads the input again
+            blank(pull, stack.width, before[2])  # where that layer reads the input again
             if stack.modulated:
                 n = tile(norms, number - 1, before[2])
                 modulated_grad(pull, n, stack.width, scalars, number - 1, inverses[number - 1], for_scalars)

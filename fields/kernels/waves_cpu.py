@@ -10,8 +10,9 @@ from fields.kernels.tiles_cpu import TILE, sine
 def waves(x, at, cycles, out):
     """out (TILE, 3 + 6 K or more) of three coordinates, columns from `at` on of x (TILE, ...): 2 x - 1, sines and
     cosines of 2 pi cycles x, coordinate by coordinate, and zeros."""
-    count = len(cycles)
-    out[:] = 0
+    count, flat = len(cycles), out.reshape(out.size)
+    for n in range(len(flat)):
+        flat[n] = 0
     for p in range(TILE):
         for axis in range(3):
             place, first = x[p, at + axis], 3 + axis * count
@@ -20,7 +21,6 @@ def waves(x, at, cycles, out):
                 turns -= np.floor(turns)
                 out[p, first + k] = turns
                 out[p, first + 3 * count + k] = turns + np.float32(0.25)
-    flat = out.reshape(out.size)
     for n in range(len(flat)):
         flat[n] = sine(flat[n])
     for p in range(TILE):
