@@ -1,10 +1,12 @@
 """RBF on the CPU, in Numba: the grid and Gaussians that read it, or kernels in space beside it and a decoder."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numba import njit
+from numba.extending import overload
 from torch import Tensor
 
 from fields.kernels import gaussians_cpu, grid_cpu, perceptron_cpu, wendland_cpu
@@ -17,8 +19,8 @@ from fields.operands import Operands
 LEAD = 0  # inputs in the tile that the first matrix does not read
 
 
-class Neurons(NamedTuple):
-    """Gaussians in feature space, side by side."""
+class Gaussians(NamedTuple):
+    """Neurons in feature space, side by side, and the map of their answers."""
 
     centres: np.ndarray  # (D, K)
     precision: np.ndarray  # (D, K), zeros past the last of either
@@ -26,6 +28,15 @@ class Neurons(NamedTuple):
     by_neuron: np.ndarray  # (K, D) centres
     precision_by_neuron: np.ndarray  # (K, D)
     bias: np.ndarray  # (outputs,)
+    weight: np.ndarray  # (K, outputs)
+    turned: np.ndarray  # (outputs, K)
+
+
+class Layers(NamedTuple):
+    """Two layers."""
+
+    weights: tuple[np.ndarray, ...]  # (inputs, outputs)
+    turned: tuple[np.ndarray, ...]  # the same, outputs first
 
 
 class Beside(NamedTuple):
@@ -37,10 +48,12 @@ class Beside(NamedTuple):
     waves: np.ndarray
     starts: np.ndarray
     members: np.ndarray
+    cells: int  # of the lists, along the box's side
+    channels: tuple[int, ...]  # F
 
 
 class Arrays(NamedTuple):
-    """Operands as arrays. Of neurons, and of kernels in space, there may be none."""
+    """Operands as arrays."""
 
     table: np.ndarray  # (entries, C)
     scales: np.ndarray
@@ -48,41 +61,90 @@ class Arrays(NamedTuple):
     offsets: np.ndarray
     axes: tuple[int, ...]  # as many as there are coordinates
     channels: tuple[int, ...]  # C
-    gaussian: bool  # whether neurons read the grid, or two layers
-    neurons: Neurons
-    kernels: Beside
-    cells: int  # of the kernels' lists, along the box's side
-    coefficients: tuple[int, ...]  # F
-    weights: tuple[np.ndarray, ...]  # of both layers, or twice that of the neurons' answers, (inputs, outputs)
-    turned: tuple[np.ndarray, ...]  # the same, outputs first
+    kernels: tuple[Beside, ...]  # one, or none
+    reader: Gaussians | Layers
 
 
-def neurons(operands: Operands) -> Neurons:
+def gaussians(operands: Operands) -> Gaussians:
     """Those of a Gaussian readout."""
-    centres, log, _, bias = (weight.detach() for weight in operands.weights)
+    centres, log, weight, bias = (weight.detach() for weight in operands.weights)
     spread = precision(log)
     free = torch.where(log.abs() > LARGEST, 0, -0.5 * spread)
-    across, along, widening = (packed(values.numpy()) for values in (centres, spread, free))
-    turned = (np.ascontiguousarray(values.T) for values in (across, along))
-    return Neurons(across, along, widening, *turned, packed(bias.numpy()))
+    across, along, widening, answers = (packed(v.numpy()) for v in (centres, spread, free, weight))
+    turned = tuple(np.ascontiguousarray(values.T) for values in (across, along, answers))
+    return Gaussians(across, along, widening, *turned[:2], packed(bias.numpy()), answers, turned[2])
+
+
+def layers(operands: Operands) -> Layers:
+    """Those of a decoder."""
+    weights = tuple(packed(weight.detach().numpy()) for weight in operands.weights)
+    return Layers(weights, tuple(np.ascontiguousarray(weight.T) for weight in weights))
 
 
 def arrays(operands: Operands) -> Arrays:
     """See fields/tiled.py."""
     table, *coefficients = (table.detach().numpy() for table in operands.tables)
-    fixed = tuple(values.numpy() for values in operands.fixed)
-    none, line, whole = np.zeros((0, 0), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
-    kernels = Beside(*coefficients, *fixed[3:]) if coefficients else Beside(none, none, none, line, whole, whole)
-    gaussian = operands.shape[2] > 0
-    read = Neurons(none, none, none, none, none, line)
-    weights = operands.weights[2:3] * 2 if gaussian else operands.weights
-    packs = tuple(packed(weight.detach().numpy()) for weight in weights)
-    turned = tuple(np.ascontiguousarray(weight.T) for weight in packs)
-    size, cells = int(operands.shape[3]), int(operands.shape[5])
-    return Arrays(
-        table, *fixed[:3], (0,) * 3, (0,) * table.shape[1], gaussian, neurons(operands) if gaussian else read, kernels,
-        cells, (0,) * size, packs, turned,
-    )  # fmt: skip
+    layout, places = operands.fixed[:3], tuple(values.numpy() for values in operands.fixed[3:])
+    size, cells = (0,) * int(operands.shape[3]), int(operands.shape[5])
+    kernels = (Beside(coefficients[0], *places, cells, size),) if coefficients else ()
+    reader = gaussians(operands) if operands.shape[2] > 0 else layers(operands)
+    grid = (table, *(values.numpy() for values in layout), (0,) * 3, (0,) * table.shape[1])
+    return Arrays(*grid, kernels, reader)
+
+
+def reads(reader: Gaussians | Layers, seen: np.ndarray, out: np.ndarray) -> None:
+    """Features, out (TILE, outputs), of what tables said."""
+    _reads(reader.__class__)(reader, seen, out)
+
+
+def reads_grad(
+    reader: Gaussians | Layers, seen: np.ndarray, push: np.ndarray, sums: np.ndarray, out: np.ndarray
+) -> None:
+    """Its gradient, as decode_grad."""
+    _reads_grad(reader.__class__)(reader, seen, push, sums, out)
+
+
+def asks(kernels: tuple[Beside, ...], x: np.ndarray, out: np.ndarray, first: int) -> None:
+    """What kernels in space, where there are any, say of points (P, 3): columns of out from `first` on."""
+    _asks(len(kernels))(kernels, x, out, first)
+
+
+def _reads(kind: type) -> Callable:
+    def by_gaussians(reader, seen, out):
+        gaussians_cpu.readout(seen, reader, reader.weight, out)
+
+    def by_layers(reader, seen, out):
+        perceptron_cpu.two_layers(seen, reader.weights, out)
+
+    return by_gaussians if kind is Gaussians else by_layers
+
+
+def _reads_grad(kind: type) -> Callable:
+    def by_gaussians(reader, seen, push, sums, out):
+        gaussians_cpu.readout_grad(seen, push, reader, reader.weight, reader.turned, sums, out)
+
+    def by_layers(reader, seen, push, sums, out):
+        perceptron_cpu.two_layers_grad(seen, push, reader.weights, reader.turned, sums, out)
+
+    return by_gaussians if kind is Gaussians else by_layers
+
+
+def _asks(count: int) -> Callable:
+    def one(kernels, x, out, first):
+        own = kernels[0]
+        places, lists = (own.centres, own.shapes), (own.starts, own.members)
+        wendland_cpu.gather_points(x, own.coefficients, *places, own.waves, *lists, out, first, own.cells, own.channels)
+
+    def none(kernels, x, out, first):
+        pass
+
+    return one if count else none
+
+
+# Numba asks these for what it puts in the place of a call.
+overload(reads)(lambda reader, seen, out: _reads(reader.instance_class))
+overload(reads_grad)(lambda reader, seen, push, sums, out: _reads_grad(reader.instance_class))
+overload(asks)(lambda kernels, x, out, first: _asks(len(kernels)))
 
 
 def columns(operands: Operands) -> int:
@@ -109,26 +171,16 @@ def encode(network, x, out):
     grid = len(network.scales) * len(network.channels)
     out[:, grid:] = 0
     grid_cpu.encode_points(x, network.table, *layout, out, network.axes, network.channels)
-    if len(network.coefficients) > 0:
-        own, cells, size = network.kernels, network.cells, network.coefficients
-        places, lists = (own.centres, own.shapes), (own.starts, own.members)
-        wendland_cpu.gather_points(x, own.coefficients, *places, own.waves, *lists, out, grid, cells, size)
+    asks(network.kernels, x, out, grid)
 
 
 @njit(nogil=True, error_model="numpy")
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
-    if network.gaussian:
-        gaussians_cpu.readout(seen, network.neurons, network.weights[0], out)
-    else:
-        perceptron_cpu.two_layers(seen, network.weights, out)
+    reads(network.reader, seen, out)
 
 
 @njit(nogil=True, error_model="numpy")
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    weights, turned = network.weights, network.turned
-    if network.gaussian:
-        gaussians_cpu.readout_grad(seen, push, network.neurons, weights[0], turned[0], sums, out)
-    else:
-        perceptron_cpu.two_layers_grad(seen, push, weights, turned, sums, out)
+    reads_grad(network.reader, seen, push, sums, out)
