@@ -47,7 +47,7 @@ class Rays:
 
 def suits(field: Field, grid: OccupancyGrid) -> bool:
     """Whether one kernel draws this field."""
-    if not TRITON or not grid.bits.is_cuda:
+    if not TRITON or not isinstance(grid, OccupancyGrid) or not grid.bits.is_cuda:
         return False
     return all(p.dtype == torch.float32 for p in field.parameters()) and fused.fusible(field)
 

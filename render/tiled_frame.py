@@ -17,7 +17,7 @@ from render.occupancy import OccupancyGrid
 
 def suits(field: Field, grid: OccupancyGrid) -> bool:
     """Whether one kernel draws this field."""
-    return grid.bits.device.type == "cpu" and tiled.suits(field)
+    return isinstance(grid, OccupancyGrid) and grid.bits.device.type == "cpu" and tiled.suits(field)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from numba import njit
 from torch import Tensor
 
 from fields.kernels import grid_cpu
-from fields.kernels.dense_cpu import Stack, run, run_grad, stacked, workspace
+from fields.kernels.dense_cpu import DenseArrays, run, run_grad, stacked, workspace
 from fields.kernels.grid import table_grad
 from fields.kernels.tiles_cpu import TILE
 from fields.kernels.waves_cpu import waves
@@ -31,7 +31,7 @@ class Arrays(NamedTuple):
     axes: tuple[int, ...]  # as many as there are coordinates
     channels: tuple[int, ...]  # 2 depth
     cycles: np.ndarray  # (K,)
-    stack: Stack
+    stack: DenseArrays
 
 
 def arrays(operands: Operands) -> Arrays:

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
-from fields.kernels.dense_cpu import Stack, run, run_grad, stacked, workspace
+from fields.kernels.dense_cpu import DenseArrays, run, run_grad, stacked, workspace
 from fields.kernels.tiles_cpu import TILE
 from fields.kernels.waves_cpu import waves
 from fields.operands import Operands
@@ -19,7 +19,7 @@ class Arrays(NamedTuple):
     """Operands as arrays."""
 
     cycles: np.ndarray  # (K,)
-    stack: Stack
+    stack: DenseArrays
 
 
 def arrays(operands: Operands) -> Arrays:

@@ -8,7 +8,7 @@ from numba import njit
 
 from fields.arch.cam_cpu import given
 from fields.heads.radiance_cpu import LARGEST, harmonics
-from fields.kernels.dense_cpu import Stack, run, run_grad, stacked, workspace
+from fields.kernels.dense_cpu import DenseArrays, run, run_grad, stacked, workspace
 from fields.kernels.tiles_cpu import TILE, exponential, packed, sigmoid
 from fields.operands import Operands
 from fields.quantize import rounded
@@ -25,7 +25,7 @@ class Arrays(NamedTuple):
     azimuths: int
     elevations: int
     grid: np.ndarray  # (elevations * azimuths, SCALARS rounded up), the poles' rows all alike
-    stack: Stack
+    stack: DenseArrays
 
 
 def arrays(operands: Operands) -> Arrays:

@@ -23,7 +23,7 @@ from fields.kernels.tiles_cpu import (
 )
 
 
-class Stack(NamedTuple):
+class DenseArrays(NamedTuple):
     """Layers, the last of which has nothing behind it."""
 
     layers: np.ndarray  # (L, 3) int64: first number, inputs and outputs, rounded up
@@ -36,7 +36,7 @@ class Stack(NamedTuple):
     most: int  # the widest input or output
 
 
-def stacked(weights: tuple[np.ndarray, ...], lead: int, skip: int, *, modulated: bool) -> Stack:
+def stacked(weights: tuple[np.ndarray, ...], lead: int, skip: int, *, modulated: bool) -> DenseArrays:
     """Of matrices (outputs, inputs) and biases (outputs,) in turn. The first `lead` inputs are not looked at."""
     matrices = [packed(weight, 0 if number else lead) for number, weight in enumerate(weights[::2])]
     biases = [packed(bias) for bias in weights[1::2]]
@@ -45,7 +45,7 @@ def stacked(weights: tuple[np.ndarray, ...], lead: int, skip: int, *, modulated:
     both = [part.ravel() for pair in zip(matrices, biases, strict=True) for part in pair]
     turned = [part.ravel() for pair in zip((m.T for m in matrices), biases, strict=True) for part in pair]
     inputs, width = lead + weights[0].shape[1], weights[0].shape[0]
-    return Stack(
+    return DenseArrays(
         layers, np.concatenate(both), np.concatenate(turned), inputs, width, skip, modulated, int(layers[:, 1:].max())
     )
 
