@@ -56,17 +56,18 @@ def cell_of(x, per_unit, resolution):
 
 
 @njit(**LEAN)
-def distance_out(x, inverse, cell, length, resolution):
-    """How far along the ray the far side of a cell of `length` scene units lies, for one axis."""
-    face = (cell + (1 if inverse > 0 else 0) - 0.5 * resolution) * length + 0.5
+def distance_out(x, inverse, cell, rings, length, resolution):
+    """How far along the ray the far side of a cell of `length` scene units lies, for one axis; or that of so many rings
+    of cells, itself the first."""
+    face = (cell + (rings if inverse > 0 else 1 - rings) - 0.5 * resolution) * length + 0.5
     return (face - x) * inverse
 
 
 @njit(**LEAN)
-def way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution):
-    """How far along the ray the point leaves its cell."""
-    out = min(distance_out(x, ix, a, length, resolution), distance_out(y, iy, b, length, resolution))
-    return max(min(out, distance_out(z, iz, c, length, resolution)), 0.0)
+def way_out(x, y, z, ix, iy, iz, a, b, c, rings, length, resolution):
+    """How far along the ray the point leaves its cell, or the rings around it."""
+    out = min(distance_out(x, ix, a, rings, length, resolution), distance_out(y, iy, b, rings, length, resolution))
+    return max(min(out, distance_out(z, iz, c, rings, length, resolution)), 0.0)
 
 
 @njit(**LEAN)
@@ -77,15 +78,37 @@ def reciprocal(d):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def join(bits, resolution, blocks):
-    """blocks[c, a + B (b + B c)] (K, B^3) becomes other than 0 where any cell of the block is occupied, B = G / BLOCK.
-    A byte is BLOCK cells along the first axis."""
+    """blocks[c, a + B (b + B c)] (K, B^3) becomes 0 where any cell of the block is occupied, B = G / BLOCK; else 1, or
+    where there is one cascade, the number of blocks to the nearest that is. A byte is BLOCK cells along the first
+    axis."""
     side = resolution // BLOCK
     for cascade in range(bits.shape[0]):
+        blocks[cascade] = side if bits.shape[0] == 1 else 1
         for k in range(resolution):
             for j in range(resolution):
                 row, block = side * (j + resolution * k), side * (j // BLOCK + side * (k // BLOCK))
                 for a in range(side):
-                    blocks[cascade, block + a] |= bits[cascade, row + a]
+                    if bits[cascade, row + a]:
+                        blocks[cascade, block + a] = 0
+    if bits.shape[0] == 1:
+        approach(blocks[0].reshape((side, side, side)), 1)
+        approach(blocks[0].reshape((side, side, side))[::-1, ::-1, ::-1], 1)
+
+
+@njit(nogil=True, error_model="numpy")
+def approach(far, one):
+    """far (B, B, B) becomes at most `one` more than those of its 26 neighbours that come before it have; after both
+    ways it is the chessboard distance to the nearest zero (Rosenfeld and Pfaltz 1968)."""
+    side = far.shape[0]
+    for k in range(side):
+        for j in range(side):
+            for i in range(side):
+                least = far[k, j, i]
+                for n in range(13):
+                    c, b, a = k + n // 9 - 1, j + n // 3 % 3 - 1, i + n % 3 - 1
+                    if 0 <= a < side and 0 <= b < side and 0 <= c < side:
+                        least = min(least, far[c, b, a] + one)
+                far[k, j, i] = least
 
 
 @njit(**LEAN)
@@ -153,15 +176,16 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
             k += 1
             continue
         i, j, m = a // BLOCK, b // BLOCK, c // BLOCK
-        if blocks.shape[1] > 0 and blocks[cascade, i + wide * (j + wide * m)] == 0:
-            out = t + way_out(x, y, z, ix, iy, iz, i, j, m, length * BLOCK, wide)
+        rings = int(blocks[cascade, i + wide * (j + wide * m)]) if blocks.shape[1] > 0 else 0
+        if rings > 0:
+            out = t + way_out(x, y, z, ix, iy, iz, i, j, m, rings, length * BLOCK, wide)
             if not one_cascade(out, side, resolution, step, cone, cascade == bits.shape[0] - 1):
-                out = t + way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution)
+                out = t + way_out(x, y, z, ix, iy, iz, a, b, c, 1, length, resolution)
         elif dt * LONG > length:  # the next interval lies in another cell anyway, and need not wait for this one's
             k += 1
             continue
         else:
-            out = t + way_out(x, y, z, ix, iy, iz, a, b, c, length, resolution)
+            out = t + way_out(x, y, z, ix, iy, iz, a, b, c, 1, length, resolution)
         place = out * per_step if cone <= 0 else lattice_place(out, step, cone, longest, end)
         following = math.ceil(place - jitter - 0.5 - SLACK)
         if following > k + 1:
@@ -221,7 +245,8 @@ def lattice_of(bits: Tensor, resolution: int, step: float, cone: float) -> tuple
 
 
 def blocks_of(bits: np.ndarray, resolution: int) -> np.ndarray:
-    """(K, B^3) uint8, 0 where a block of cells is empty; nothing where a finer cascade's cube would cut blocks."""
+    """(K, B^3) uint8, rings of blocks around each, itself the first, that are empty; 0 where it is not. Of several
+    cascades one ring is told; nothing at all where a finer cascade's cube would cut blocks."""
     blocks = np.zeros((len(bits), (resolution // BLOCK) ** 3 if resolution % (4 * BLOCK) == 0 else 0), np.uint8)
     if blocks.size:
         join(bits, resolution, blocks)
