@@ -18,6 +18,7 @@ from fields.kernels.tiles_cpu import (
     product_masked,
     product_relu,
     sigmoid,
+    wide,
 )
 from fields.operands import Operands
 
@@ -31,7 +32,7 @@ class Arrays(NamedTuple):
 
     width: tuple[int, ...]  # as many as there are features
     weights: tuple[np.ndarray, ...]  # of three layers, (inputs, outputs)
-    turned: tuple[np.ndarray, ...]  # the same, outputs first
+    turned: tuple[np.ndarray, ...]  # the same, outputs first; of the first layer, as far as features go
 
 
 def arrays(operands: Operands) -> Arrays:
@@ -39,7 +40,8 @@ def arrays(operands: Operands) -> Arrays:
     first, *others = (weight.detach().numpy() for weight in operands.weights)
     weights = (packed(first, LEAD), *map(packed, others))
     turned = tuple(np.ascontiguousarray(weight.T) for weight in weights)
-    return Arrays((0,) * operands.width, weights, turned)
+    seen = np.ascontiguousarray(turned[0][:, : wide(operands.width)])  # the directions learn nothing
+    return Arrays((0,) * operands.width, weights, (seen, *turned[1:]))
 
 
 @njit(error_model="numpy")

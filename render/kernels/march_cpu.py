@@ -14,6 +14,7 @@ from render.kernels.march import TINY, largest_step, march_count, march_fill
 BLOCK = 8  # cells along a side of the blocks that are skipped as a whole where nothing in them is occupied
 LONG = 2  # such intervals in a cell or fewer are looked at one by one
 RAYS = 64  # that a thread takes at a time
+LATEST: list[tuple[np.ndarray, np.ndarray]] = []  # bits, and their blocks
 SLACK = 0.01  # intervals: a skip stops this much before the cell's far side, so that rounding never loses a sample
 
 
@@ -200,7 +201,7 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
 def walk(ray, near, jitter, bits, blocks, box, resolution, lattice, limit, t_out, dt_out):
     """One ray. Returns its number of samples and a distance just before the first; writes the samples where the output
     arrays have room."""
-    span = crossed(ray, near, box)
+    span, jitter = crossed(ray, near, box), float(jitter)  # one type for all who call `advance`
     if not span[0] < span[1]:
         return 0, 0.0
     k = first_interval(span[0], jitter, lattice)
@@ -246,10 +247,15 @@ def lattice_of(bits: Tensor, resolution: int, step: float, cone: float) -> tuple
 
 def blocks_of(bits: np.ndarray, resolution: int) -> np.ndarray:
     """(K, B^3) uint8, rings of blocks around each, itself the first, that are empty; 0 where it is not. Of several
-    cascades one ring is told; nothing at all where a finer cascade's cube would cut blocks."""
+    cascades one ring is told; nothing at all where a finer cascade's cube would cut blocks. Those of the latest bits
+    are kept: a step marches twice, and bits change once in many steps."""
+    for known, blocks in LATEST:
+        if len(blocks[0]) == (resolution // BLOCK) ** 3 and np.array_equal(known, bits):
+            return blocks
     blocks = np.zeros((len(bits), (resolution // BLOCK) ** 3 if resolution % (4 * BLOCK) == 0 else 0), np.uint8)
     if blocks.size:
         join(bits, resolution, blocks)
+        LATEST[:] = [(bits.copy(), blocks)]
     return blocks
 
 
