@@ -115,7 +115,9 @@ def test_density_is_gone_on_one_side_of_every_face_and_as_it_was_on_the_other(ge
     appearances = result.field.volume.appearance(features), model.field.volume.appearance(before)
     torch.testing.assert_close(*appearances, atol=1e-4, rtol=1e-4)
     directions = torch.nn.functional.normalize(points, dim=-1)
-    assert torch.equal(result.field.color(features, directions), model.field.color(features[:, :-1], directions))
+    # the head itself, op by op: a field that is not edited is asked tile by tile, which rounds otherwise
+    want = model.field.volume.color(features[:, :-1], directions)
+    assert torch.equal(result.field.color(features, directions), want)
 
 
 def near_faces(box, generator):
@@ -136,8 +138,9 @@ def test_without_a_crop_what_stays_stays_to_the_bit(generator):
     points = torch.rand(5000, 3, generator=generator)
     kept = torch.stack([-depth(inputs(points, turned()), hole) for hole in HOLES]).amin(0) > EDGE
     assert 100 < int(kept.sum()) < 4900
-    (got, features), (want, before) = (m.field.density(points[kept]) for m in (result, model))
-    assert torch.equal(got, want)
+    got, features = result.field.density(points[kept])
+    before = model.field.architecture.features(model.field.space.unit(points[kept]))  # op by op, as an edited field is
+    assert torch.equal(got, model.field.volume.density(before))
     assert torch.equal(features[:, :-1], before)
 
 
