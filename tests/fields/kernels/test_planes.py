@@ -171,4 +171,4 @@ def test_the_dispatcher_takes_the_cpu_kernels(generator, monkeypatch):
         monkeypatch.setattr(planes_cpu, name, lambda *a, name=name, real=real: called.append(name) or real(*a))
     x, table, plan = problem("product", 8, 5, generator)
     planes(x, table, *plan).sum().backward()
-    assert sorted(called) == ["blend", "scatter", "slope"]
+    assert sorted(set(called)) == ["blend", "scatter", "slope"]  # `scatter` by each thread
