@@ -7,8 +7,6 @@ Gradients need no scaling of the loss: see `power` in fields/kernels/tiles_cuda.
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from types import ModuleType
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from fields.backend import TRITON, repeats
 from fields.base import Architecture, Head
-from fields.operands import Operands
+from fields.operands import Operands, device_functions
 from fields.space import Space
 
 Copies = Mapping[Tensor, Tensor]  # parameter -> the same in half precision, kept up to date by whoever trains
@@ -41,18 +39,6 @@ class Asked(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
-@cache
-def functions(kind: type) -> ModuleType | None:
-    """The file with the device functions of a network or a head, beside its own; None where there is none."""
-    name = f"{kind.__module__}_cuda"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        return None
-
-
 def fusible(field: Asked) -> bool:
     """Whether the field's architecture and head have what the kernels need."""
     return all(known(part) for part in (field.architecture, field.head)) and field.space.dims == 3
@@ -60,7 +46,7 @@ def fusible(field: Asked) -> bool:
 
 def known(part: Architecture | Head) -> bool:
     """Whether a network or a head has device functions, and a shape that they take."""
-    operands = part.operands() if functions(type(part)) is not None else None
+    operands = part.operands() if device_functions(type(part), "cuda") is not None else None
     return operands is not None and operands.small
 
 
@@ -107,7 +93,7 @@ def placed(field: Asked, x: Tensor, d: Tensor, asking: Asking) -> Any:
 def converted(field: Asked, asking: Asking) -> tuple[list[Tensor], Any]:
     """Parameters in the order of the kernels' gradients, and the kernels' Parts. ValueError if it has no such form."""
     network, head = field.architecture.operands(), field.head.operands()
-    asks, shows = functions(type(field.architecture)), functions(type(field.head))
+    asks, shows = (device_functions(type(part), "cuda") for part in (field.architecture, field.head))
     both = known(field.architecture) and known(field.head)
     if not both or network is None or head is None or asks is None or shows is None:
         raise ValueError(f"{type(field.architecture).__module__}: a fused form was asked for, but this shape has none")

@@ -1,9 +1,25 @@
 """Operands: what a fused kernel needs of an architecture or a head, besides its device functions: of a GPU's beside
 NAME_cuda.py, of the CPU's beside NAME_cpu.py."""
 
+import importlib
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Literal
 
 from torch import Tensor
+
+
+@cache
+def device_functions(kind: type, device: Literal["cpu", "cuda"]) -> ModuleType | None:
+    """The file with the device functions of a network or a head, beside its own; None where there is none."""
+    name = f"{kind.__module__}_{device}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""The fused field on the CPU: which fields can be asked tile by tile, and how. Same answers as op by op, but
-for rounding.
+"""The fused field on the CPU: which fields can be asked tile by tile, and how. Same answers as op by op, but for
+rounding.
 
 Beside an architecture or a head NAME.py whose shape has operands, NAME_cpu.py holds the device functions that
 fields/kernels/fused_cpu.py lists; `arrays(operands)`, the named tuple of arrays that these read; LEAD, inputs in the
@@ -8,15 +8,14 @@ tile that the first matrix does not read; and, of an architecture, `columns(oper
 Everything is float32, and results repeat bit for bit.
 """
 
-import importlib
 from dataclasses import dataclass, replace
-from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from fields.base import Architecture, Head
@@ -24,7 +23,7 @@ from fields.fused import Asked
 from fields.kernels import fused_cpu as kernels
 from fields.kernels.queue_cpu import share
 from fields.kernels.tiles_cpu import TILE, unpacked, wide
-from fields.operands import Operands
+from fields.operands import Operands, device_functions
 
 GROUP = 8 * TILE  # points whose density one thread asks together
 GROUPS = 64  # at most, of tiles whose gradients of matrices have sums of their own
@@ -109,23 +108,11 @@ class Recall:
         return sigma, shade(self.head, features, d, ray)
 
 
-@cache
-def functions(kind: type) -> ModuleType | None:
-    """The file with the device functions of a network or a head, beside its own; None where there is none."""
-    name = f"{kind.__module__}_cpu"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        return None
-
-
 def form(owner: Architecture | Head) -> TiledForm | None:
     """A network or a head as the kernels take it; None where its shape has no such form."""
-    device_functions = functions(type(owner))
-    operands = owner.operands() if device_functions else None
-    return TiledForm(operands, device_functions) if device_functions and operands else None
+    functions = device_functions(type(owner), "cpu")
+    operands = owner.operands() if functions else None
+    return TiledForm(operands, functions) if functions and operands else None
 
 
 def suits(field: Asked, *points: Tensor) -> bool:
@@ -216,7 +203,8 @@ class TiledDensity(torch.autograd.Function):
         return recall.sigma.index_select(0, recall.index), recall.features.index_select(0, recall.index)
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+    @once_differentiable
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001  # pyright: ignore[reportIncompatibleMethodOverride]
         recall, network = ctx.recall, ctx.recall.network
         group, sums = sums_of(len(recall.index), network)
         push = recall.seen.new_empty(len(recall.index), recall.seen.shape[1])
@@ -239,7 +227,8 @@ class TiledColor(torch.autograd.Function):
         return rgb
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+    @once_differentiable
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001  # pyright: ignore[reportIncompatibleMethodOverride]
         features, d, ray = ctx.saved_tensors
         group, sums = sums_of(len(features), ctx.head)
         pull = torch.empty_like(features)
@@ -248,8 +237,8 @@ class TiledColor(torch.autograd.Function):
         return pull, None, None, None, *ctx.head.gradients(sums)
 
 
-def sums_of(count: int, form: TiledForm) -> tuple[int, np.ndarray]:
+def sums_of(count: int, learning: TiledForm) -> tuple[int, np.ndarray]:
     """Points of a group whose gradients of matrices have sums of their own, and room for these, (groups, S)."""
-    groups = min(GROUPS, max(FEWEST, ROOM // max(form.room, 1)))
+    groups = min(GROUPS, max(FEWEST, ROOM // max(learning.room, 1)))
     group = -(-count // (groups * TILE)) * TILE or TILE
-    return group, np.empty((-(-count // group), form.room), np.float32)
+    return group, np.empty((-(-count // group), learning.room), np.float32)

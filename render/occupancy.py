@@ -177,9 +177,8 @@ class OccupancyEstimate:
             jitter = torch.rand(len(part), 3, generator=generator, device=part.device)
             with precision(part.device):
                 sigma = field.thickness(self.centers(part // count, part % count, jitter))
-            thickness = (sigma * self.step).nan_to_num(
-                nan=0.0, posinf=occupancy_cpu.THICKEST
-            )  # a bad step must not outlive itself
+            highest = occupancy_cpu.THICKEST  # in place of infinity; NaN is nothing: a bad step must not outlive itself
+            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=highest)
             flat.scatter_reduce_(0, part, thickness, "amax")  # a cell that was drawn twice takes the larger
         mean = torch.where(live, self.values, 0.0).sum(dtype=torch.float64) / max(len(self.allowed), 1)
         self.occupied.copy_(live & (self.values > mean.clamp(max=HIGHEST)))

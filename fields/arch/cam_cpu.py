@@ -10,9 +10,9 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
-from fields.kernels import grid_cpu
-from fields.kernels.dense_cpu import DenseArrays, run, run_grad, stacked, workspace
+from fields.kernels.dense_cpu import DenseArrays, as_filed, run, run_grad, stacked, workspace
 from fields.kernels.grid import table_grad
+from fields.kernels.grid_cpu import GridArrays, encode_grid, grid_arrays
 from fields.kernels.tiles_cpu import TILE
 from fields.kernels.waves_cpu import waves
 from fields.operands import Operands
@@ -24,30 +24,19 @@ LEAD = 0  # inputs in the tile that the first matrix does not read
 class Arrays(NamedTuple):
     """Operands as arrays."""
 
-    table: np.ndarray  # (V^3, 2 depth)
-    scales: np.ndarray
-    vertices: np.ndarray
-    offsets: np.ndarray
-    axes: tuple[int, ...]  # as many as there are coordinates
-    channels: tuple[int, ...]  # 2 depth
+    grid: GridArrays  # 2 depth numbers at each vertex
     cycles: np.ndarray  # (K,)
     stack: DenseArrays
 
 
 def arrays(operands: Operands) -> Arrays:
     """See fields/tiled.py."""
-    depth, skip, bits = map(int, operands.shape)
-    cycles, *layout = (values.numpy() for values in operands.fixed)
-    table = rounded(operands.tables[0].detach(), bits).T.contiguous().numpy()
-    weights = tuple(given(weight, bits) for weight in operands.weights)
+    _, skip, bits = map(int, operands.shape)
+    cycles, *layout = operands.fixed
+    table = rounded(operands.tables[0].detach(), bits).T.contiguous()
+    weights = tuple(as_filed(weight, bits) for weight in operands.weights)
     stack = stacked(weights, LEAD, skip, modulated=True)
-    return Arrays(table, *layout, (0,) * 3, (0,) * (2 * depth), cycles, stack)
-
-
-def given(weight: Tensor, bits: int) -> np.ndarray:
-    """A matrix as a file of so many bits would hold it, or a bias."""
-    weight = weight.detach()
-    return (rounded(weight, bits) if weight.dim() > 1 else weight).numpy()
+    return Arrays(grid_arrays(table, layout), cycles.numpy(), stack)
 
 
 def columns(operands: Operands) -> int:
@@ -65,18 +54,17 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
 @njit(nogil=True, error_model="numpy")
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
-    layout = (network.scales, network.vertices, network.offsets)
-    grid_cpu.encode_points(x, network.table, *layout, out, network.axes, network.channels)
+    first = encode_grid(network.grid, x, out)
     for p in range(len(x)):
         for axis in range(3):
-            out[p, len(network.channels) + axis] = x[p, axis]
+            out[p, first + axis] = x[p, axis]
 
 
 @njit(nogil=True, error_model="numpy")
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
-    waves(seen, len(network.channels), network.cycles, first)
+    waves(seen, len(network.grid.channels), network.cycles, first)
     run(network.stack, first, seen, workspace(network.stack, 2), out)
 
 
@@ -84,8 +72,8 @@ def decode(network, seen, out):
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
-    waves(seen, len(network.channels), network.cycles, first)
+    waves(seen, len(network.grid.channels), network.cycles, first)
     space = workspace(network.stack, len(network.stack.layers))
     run(network.stack, first, seen, space, np.empty_like(push))
     run_grad(network.stack, seen, space, push, sums, out, first[:, :0])
-    out[:, len(network.channels) :] = 0
+    out[:, len(network.grid.channels) :] = 0

@@ -6,8 +6,9 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
-from fields.kernels import grid_cpu, perceptron_cpu
+from fields.kernels import perceptron_cpu
 from fields.kernels.grid import table_grad
+from fields.kernels.grid_cpu import GridArrays, encode_grid, grid_arrays
 from fields.kernels.tiles_cpu import packed, wide
 from fields.operands import Operands
 
@@ -17,22 +18,16 @@ LEAD = 0  # inputs in the tile that the first matrix does not read
 class Arrays(NamedTuple):
     """Operands as arrays."""
 
-    table: np.ndarray  # (entries, C)
-    scales: np.ndarray
-    vertices: np.ndarray
-    offsets: np.ndarray
-    axes: tuple[int, ...]  # as many as there are coordinates
-    channels: tuple[int, ...]  # C
+    grid: GridArrays
     weights: tuple[np.ndarray, ...]  # of both layers, (inputs, outputs)
     turned: tuple[np.ndarray, ...]  # the same, outputs first
 
 
 def arrays(operands: Operands) -> Arrays:
     """See fields/tiled.py."""
-    (table,), layout = operands.tables, tuple(values.numpy() for values in operands.fixed)
     weights = tuple(packed(weight.detach().numpy()) for weight in operands.weights)
     turned = tuple(np.ascontiguousarray(weight.T) for weight in weights)
-    return Arrays(table.detach().numpy(), *layout, (0,) * 3, (0,) * table.shape[1], weights, turned)
+    return Arrays(grid_arrays(operands.tables[0], operands.fixed), weights, turned)
 
 
 def columns(operands: Operands) -> int:
@@ -50,9 +45,7 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
 @njit(nogil=True, error_model="numpy")
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
-    layout = (network.scales, network.vertices, network.offsets)
-    out[:, len(network.scales) * len(network.channels) :] = 0
-    grid_cpu.encode_points(x, network.table, *layout, out, network.axes, network.channels)
+    out[:, encode_grid(network.grid, x, out) :] = 0
 
 
 @njit(nogil=True, error_model="numpy")

@@ -9,8 +9,9 @@ from numba import njit
 from numba.extending import overload
 from torch import Tensor
 
-from fields.kernels import gaussians_cpu, grid_cpu, perceptron_cpu, wendland_cpu
+from fields.kernels import gaussians_cpu, perceptron_cpu, wendland_cpu
 from fields.kernels.grid import table_grad
+from fields.kernels.grid_cpu import GridArrays, encode_grid, grid_arrays
 from fields.kernels.rbf import LARGEST, precision
 from fields.kernels.tiles_cpu import packed, wide
 from fields.kernels.wendland import coefficient_grad
@@ -55,12 +56,7 @@ class Beside(NamedTuple):
 class Arrays(NamedTuple):
     """Operands as arrays."""
 
-    table: np.ndarray  # (entries, C)
-    scales: np.ndarray
-    vertices: np.ndarray
-    offsets: np.ndarray
-    axes: tuple[int, ...]  # as many as there are coordinates
-    channels: tuple[int, ...]  # C
+    grid: GridArrays
     kernels: tuple[Beside, ...]  # one, or none
     reader: Gaussians | Layers
 
@@ -83,13 +79,12 @@ def layers(operands: Operands) -> Layers:
 
 def arrays(operands: Operands) -> Arrays:
     """See fields/tiled.py."""
-    table, *coefficients = (table.detach().numpy() for table in operands.tables)
+    table, *coefficients = operands.tables
     layout, places = operands.fixed[:3], tuple(values.numpy() for values in operands.fixed[3:])
     size, cells = (0,) * int(operands.shape[3]), int(operands.shape[5])
-    kernels = (Beside(coefficients[0], *places, cells, size),) if coefficients else ()
+    kernels = (Beside(coefficients[0].detach().numpy(), *places, cells, size),) if coefficients else ()
     reader = gaussians(operands) if operands.shape[2] > 0 else layers(operands)
-    grid = (table, *(values.numpy() for values in layout), (0,) * 3, (0,) * table.shape[1])
-    return Arrays(*grid, kernels, reader)
+    return Arrays(grid_arrays(table, layout), kernels, reader)
 
 
 def reads(reader: Gaussians | Layers, seen: np.ndarray, out: np.ndarray) -> None:
@@ -167,10 +162,8 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
 @njit(nogil=True, error_model="numpy")
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
-    layout = (network.scales, network.vertices, network.offsets)
-    grid = len(network.scales) * len(network.channels)
+    grid = encode_grid(network.grid, x, out)
     out[:, grid:] = 0
-    grid_cpu.encode_points(x, network.table, *layout, out, network.axes, network.channels)
     asks(network.kernels, x, out, grid)
 
 

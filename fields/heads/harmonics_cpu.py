@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from fields.heads.radiance_cpu import HARMONICS, LARGEST, harmonics
-from fields.kernels.tiles_cpu import TILE, exponential, sigmoid
+from fields.kernels.shading_cpu import HARMONICS, first_density, first_density_grad, harmonics, shown
+from fields.kernels.tiles_cpu import TILE
 from fields.operands import Operands
 
 LEAD = 0  # there is no matrix
@@ -27,8 +27,7 @@ def arrays(operands: Operands) -> Arrays:
 @njit(nogil=True, error_model="numpy")
 def density(head, f, out):
     """See fields/kernels/fused_cpu.py."""
-    for p in range(TILE):
-        out[p] = exponential(f[p, 0])
+    first_density(f, out)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -43,26 +42,23 @@ def color(head, f, d, out):
             green += f[p, 3 * n + 2] * terms[p, n]
             blue += f[p, 3 * n + 3] * terms[p, n]
         out[p, 0], out[p, 1], out[p, 2] = red, green, blue
-    for p in range(TILE):
-        for c in range(3):
-            out[p, c] = sigmoid(out[p, c])
+    shown(out, out)
 
 
 @njit(nogil=True, error_model="numpy")
 def density_grad(head, f, for_sigma, out):
     """See fields/kernels/fused_cpu.py."""
-    for p in range(TILE):
-        out[p, 0] += for_sigma[p] * exponential(min(max(f[p, 0], -LARGEST), LARGEST))
+    first_density_grad(f, for_sigma, out)
 
 
 @njit(nogil=True, error_model="numpy")
 def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    terms, shown = np.empty((TILE, HARMONICS), np.float32), np.empty((TILE, 3), np.float32)
-    color(head, f, d, shown)
+    terms, rgb = np.empty((TILE, HARMONICS), np.float32), np.empty((TILE, 3), np.float32)
+    color(head, f, d, rgb)
     harmonics(d, 0, terms)
     for p in range(TILE):
-        red, green, blue = shown[p, 0], shown[p, 1], shown[p, 2]
+        red, green, blue = rgb[p, 0], rgb[p, 1], rgb[p, 2]
         red *= for_rgb[p, 0] * (np.float32(1) - red)
         green *= for_rgb[p, 1] * (np.float32(1) - green)
         blue *= for_rgb[p, 2] * (np.float32(1) - blue)

@@ -6,10 +6,16 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from fields.arch.cam_cpu import given
-from fields.heads.radiance_cpu import LARGEST, harmonics
-from fields.kernels.dense_cpu import DenseArrays, run, run_grad, stacked, workspace
-from fields.kernels.tiles_cpu import TILE, exponential, packed, sigmoid
+from fields.kernels.dense_cpu import DenseArrays, as_filed, run, run_grad, stacked, workspace
+from fields.kernels.shading_cpu import (
+    color_inputs,
+    color_pull,
+    first_density,
+    first_density_grad,
+    shown,
+    shown_grad,
+)
+from fields.kernels.tiles_cpu import TILE, packed
 from fields.operands import Operands
 from fields.quantize import rounded
 
@@ -34,7 +40,7 @@ def arrays(operands: Operands) -> Arrays:
     *weights, grid = operands.weights
     seen = rounded(grid.detach(), bits).clone()
     seen[:, [0, -1]] = seen[:, [0, -1]].mean(2, keepdim=True)
-    stack = stacked(tuple(given(weight, bits) for weight in weights), LEAD, 0, modulated=True)
+    stack = stacked(tuple(as_filed(weight, bits) for weight in weights), LEAD, 0, modulated=True)
     return Arrays(
         operands.width, int(stack.layers[-1, 2]), azimuths, elevations, packed(seen.flatten(1).numpy()), stack
     )
@@ -43,15 +49,13 @@ def arrays(operands: Operands) -> Arrays:
 @njit(nogil=True, error_model="numpy")
 def density(head, f, out):
     """See fields/kernels/fused_cpu.py."""
-    for p in range(TILE):
-        out[p] = exponential(f[p, 0])
+    first_density(f, out)
 
 
 @njit(nogil=True, error_model="numpy")
 def density_grad(head, f, for_sigma, out):
     """See fields/kernels/fused_cpu.py."""
-    for p in range(TILE):
-        out[p, 0] += for_sigma[p] * exponential(min(max(f[p, 0], -LARGEST), LARGEST))
+    first_density_grad(f, for_sigma, out)
 
 
 @njit(error_model="numpy")
@@ -124,41 +128,22 @@ def scalars_grad(head, d, push, sums):
 
 
 @njit(nogil=True, error_model="numpy")
-def inputs(head, f, d):
-    """What the colour network reads of a tile (TILE, inputs)."""
-    seen = np.zeros((TILE, head.stack.layers[0, 1]), np.float32)
-    for p in range(TILE):
-        for n in range(1, head.width):
-            seen[p, n] = f[p, n]
-    harmonics(d, head.width, seen)
-    return seen
-
-
-@njit(nogil=True, error_model="numpy")
 def color(head, f, d, out):
     """See fields/kernels/fused_cpu.py."""
     last = np.empty((TILE, head.outputs), np.float32)
-    run(head.stack, inputs(head, f, d), scalars(head, d), workspace(head.stack, 2), last)
-    for p in range(TILE):
-        for n in range(3):
-            out[p, n] = sigmoid(last[p, n])
+    seen = color_inputs(f, d, head.width, head.stack.layers[0, 1])
+    run(head.stack, seen, scalars(head, d), workspace(head.stack, 2), last)
+    shown(last, out)
 
 
 @njit(nogil=True, error_model="numpy")
 def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    stack, seen, said = head.stack, inputs(head, f, d), scalars(head, d)
+    stack, seen, said = head.stack, color_inputs(f, d, head.width, head.stack.layers[0, 1]), scalars(head, d)
     space, last = workspace(stack, len(stack.layers)), np.empty((TILE, head.outputs), np.float32)
     run(stack, seen, said, space, last)
-    push, for_scalars, pull = np.zeros_like(last), np.zeros_like(said), np.empty_like(seen)
-    for p in range(TILE):
-        for n in range(3):
-            shown = sigmoid(last[p, n])
-            push[p, n] = for_rgb[p, n] * shown * (np.float32(1) - shown)
+    push, for_scalars, pull = shown_grad(last, for_rgb), np.zeros_like(said), np.empty_like(seen)
     own = len(stack.numbers)
     run_grad(stack, said, space, push, sums[:own], for_scalars, pull)
     scalars_grad(head, d, for_scalars, sums[own:].reshape(head.grid.shape))
-    for p in range(TILE):
-        out[p, 0] = 0
-        for n in range(1, out.shape[1]):
-            out[p, n] = pull[p, n] if n < head.width else np.float32(0)
+    color_pull(pull, head.width, out)

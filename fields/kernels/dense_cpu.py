@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from torch import Tensor
 
 from fields.kernels.modulate import EPS
 from fields.kernels.modulate_cpu import FAST
@@ -21,6 +22,7 @@ from fields.kernels.tiles_cpu import (
     product,
     product_masked,
 )
+from fields.quantize import rounded
 
 
 class DenseArrays(NamedTuple):
@@ -34,6 +36,12 @@ class DenseArrays(NamedTuple):
     skip: int  # the layer that reads the input again; 0: none
     modulated: bool
     most: int  # the widest input or output
+
+
+def as_filed(weight: Tensor, bits: int) -> np.ndarray:
+    """A matrix as a file of so many bits would hold it, or a bias."""
+    weight = weight.detach()
+    return (rounded(weight, bits) if weight.dim() > 1 else weight).numpy()
 
 
 def stacked(weights: tuple[np.ndarray, ...], lead: int, skip: int, *, modulated: bool) -> DenseArrays:

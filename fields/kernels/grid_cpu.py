@@ -6,6 +6,9 @@ the compiler knows, so that all inner loops unroll; kernels are module-level fun
 cannot hold closures over kernels.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numba import get_num_threads, njit, prange, uintp
@@ -225,6 +228,31 @@ def slope(grad, x, table, scales, vertices, offsets, out, axes, channels):
         for axis in range(dims):
             if not 0 <= x[point, axis] <= 1:
                 out[point, axis] = 0
+
+
+class GridArrays(NamedTuple):
+    """A grid as the fused kernels' device functions hold it."""
+
+    table: np.ndarray  # (entries, C)
+    scales: np.ndarray
+    vertices: np.ndarray
+    offsets: np.ndarray
+    axes: tuple[int, ...]  # as many as there are coordinates
+    channels: tuple[int, ...]  # C
+
+
+def grid_arrays(table: Tensor, layout: Sequence[Tensor]) -> GridArrays:
+    """Of a table (entries, C) over three coordinates, and its scales, vertices and offsets."""
+    scales, vertices, offsets = (values.numpy() for values in layout)
+    return GridArrays(table.detach().numpy(), scales, vertices, offsets, (0,) * 3, (0,) * table.shape[1])
+
+
+@njit(nogil=True, error_model="numpy")
+def encode_grid(grid, x, out):
+    """Points (P, 3) in the unit box -> the first columns of out (P, L * C or more). Returns how many these are."""
+    layout = (grid.scales, grid.vertices, grid.offsets)
+    encode_points(x, grid.table, *layout, out, grid.axes, grid.channels)
+    return len(grid.scales) * len(grid.channels)
 
 
 def arguments(x: Tensor, scales: Tensor, vertices: Tensor, offsets: Tensor) -> tuple[np.ndarray, ...]:

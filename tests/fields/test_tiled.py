@@ -185,6 +185,14 @@ def test_results_repeat_whatever_the_number_of_threads(name):
         assert torch.equal(one, other)
 
 
+def test_a_second_derivative_is_refused():
+    field, (x, d) = made("hashgrid"), asked(5)
+    for value, part in zip(field.radiance(x, d), (field.architecture, field.head), strict=True):
+        first = torch.autograd.grad(value.square().sum(), list(part.parameters()), create_graph=True)
+        with pytest.raises(RuntimeError, match="differentiate twice"):
+            torch.stack([g.square().sum() for g in first]).sum().backward()
+
+
 def test_who_is_not_asked_here():
     field, (x, d) = made("hashgrid"), asked(5)
     assert not tiled.suits(field, x.double(), d)

@@ -56,6 +56,7 @@ def test_its_picture_is_the_block(path):
 def test_a_look_replaces_colour(path):
     model, view = open_model(path, CPU), camera()
     shown = model.image(view, lambda field, points, features, d: points).pixels
+    # the one is drawn in waves, the other by a kernel: a ray ends where less than `stop` is left, sooner or later
     torch.testing.assert_close(shown.opacity, model.image(view).pixels.opacity, atol=model.renderer.stop, rtol=0)
     solid, rays = shown.opacity.flatten() > 0.99, view.rays()
     points = rays.origins + rays.directions * shown.depth.view(-1, 1)

@@ -6,6 +6,7 @@ import torch
 import fields
 from fields import fused
 from fields.kernels import fused_cuda
+from fields.operands import device_functions
 from fields.shape import Shape, preset
 from fields.space import Space
 
@@ -51,7 +52,7 @@ def test_base_presets_have_a_fused_form(name):
     with torch.device("meta"):
         network = fields.module(name).Network(fields.module(name).PRESETS["base"], 3, None)
         assert network.operands().small
-    assert fused.functions(type(network)) is not None
+    assert device_functions(type(network), "cuda") is not None
 
 
 def launches(names=tuple(ARCHITECTURES), halves=(torch.float16,)):
