@@ -49,10 +49,31 @@ def test_without_a_folder_of_ones_own_it_is_the_users_cache(house, monkeypatch):
     assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == house / "users" / "polyfield" / "kernels"
 
 
-def test_a_folder_that_cannot_be_made_is_no_error(house, monkeypatch):
+def test_what_is_no_kernel_does_not_count(house):
+    name = compiled.fingerprint()
+    (house / "fields" / "kernels" / "some_cuda.py").write_text("")
+    (house / "render" / "kernels").mkdir(parents=True)
+    (house / "render" / "films.py").write_text("")
+    assert compiled.fingerprint() == name
+    for place in ("fields/field.py", "render/kernels/march.py", "render/deep_cpu.py"):
+        (house / place).write_text("NUMBER = 1")
+        assert compiled.fingerprint() != name
+        name = compiled.fingerprint()
+
+
+@pytest.mark.parametrize("trouble", ["a file is there", "full"])
+def test_where_nothing_can_be_kept_a_folder_goes_with_the_process(trouble, house, monkeypatch):
+    if trouble == "full":
+        monkeypatch.setattr(compiled, "LEAST", 1 << 62)
     (house / "file").write_text("")
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(house / "file" / "below"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(house / ("cache" if trouble == "full" else "file/below")))
+    gone = []
+    monkeypatch.setattr(compiled.atexit, "register", lambda remove, folder, **more: gone.append(folder))
     compiled.keep()
+    kept = Path(os.environ["NUMBA_CACHE_DIR"])
+    assert kept.is_dir()
+    assert kept.parent == Path(gone[0])
+    compiled.shutil.rmtree(gone[0])
 
 
 @pytest.mark.parametrize("order", ["fields, numba", "numba, fields"])
