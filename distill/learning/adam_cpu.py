@@ -10,6 +10,7 @@ from numba import njit
 from torch import Tensor
 
 from distill.learning.adam import BETAS, EPSILON, part
+from fields.kernels.options_cpu import INNER, KERNEL
 from fields.kernels.queue_cpu import share, take
 
 PIECE = 1 << 16  # numbers that a thread takes at once
@@ -19,7 +20,7 @@ SMALL = np.float32(EPSILON)
 EXPONENT, LAST = np.uint32(0x7F800000), np.uint32(1 << 23)  # bits of a float32; what counts all ones over into its sign
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def exceeds(bits):
     """Whether the exponent of any float32 of which the bits (N,) uint32 are given is all ones, as that of infinities
     and NaN is. A loop from 0 over a slice is one of many numbers at a time."""
@@ -29,7 +30,7 @@ def exceeds(bits):
     return over >> np.uint32(31) != 0
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def touches(one, two, three):
     """Whether any bit is set in three arrays (N,) uint32."""
     found = np.uint32(0)
@@ -38,7 +39,7 @@ def touches(one, two, three):
     return found != 0
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(**INNER, fastmath={"contract"})
 def shift(parameter, grad, mean, square, rate, root):
     """p -= rate m / (root sqrt(v) + epsilon) with m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, all (N,)
     float32."""
@@ -49,7 +50,7 @@ def shift(parameter, grad, mean, square, rate, root):
         parameter[n] -= rate * m / (root * np.sqrt(v) + SMALL)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def look(queue, bits, found):
     """found[0] = 1 where any of the numbers of which bits (N,) are given is not finite."""
     piece = take(queue)
@@ -59,7 +60,7 @@ def look(queue, bits, found):
         piece = take(queue)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def step(queue, parameter, grad, mean, square, bits, rate, root):
     """`shift` wherever a strip is not untouched; `bits` are those of gradient and moments as uint32."""
     g, m, v = bits

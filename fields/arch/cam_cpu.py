@@ -13,6 +13,7 @@ from torch import Tensor
 from fields.kernels.dense_cpu import DenseArrays, as_filed, run, run_grad, stacked, workspace
 from fields.kernels.grid import table_grad
 from fields.kernels.grid_cpu import GridArrays, encode_grid, grid_arrays
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import TILE
 from fields.kernels.waves_cpu import waves
 from fields.operands import Operands
@@ -51,7 +52,7 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
     return [table_grad(push[:, :channels], x, *layout, entries, channels).T.contiguous()]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     first = encode_grid(network.grid, x, out)
@@ -60,7 +61,7 @@ def encode(network, x, out):
             out[p, first + axis] = x[p, axis]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
@@ -68,7 +69,7 @@ def decode(network, seen, out):
     run(network.stack, first, seen, workspace(network.stack, 2), out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)

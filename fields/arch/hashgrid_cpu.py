@@ -9,6 +9,7 @@ from torch import Tensor
 from fields.kernels import perceptron_cpu
 from fields.kernels.grid import table_grad
 from fields.kernels.grid_cpu import GridArrays, encode_grid, grid_arrays
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import packed, wide
 from fields.operands import Operands
 
@@ -42,19 +43,19 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
     return [table_grad(push[:, : int(levels * channels)], x, *operands.fixed, *table.shape)]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     out[:, encode_grid(network.grid, x, out) :] = 0
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     perceptron_cpu.two_layers(seen, network.weights, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     perceptron_cpu.two_layers_grad(seen, push, network.weights, network.turned, sums, out)

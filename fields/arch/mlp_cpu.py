@@ -8,6 +8,7 @@ from numba import njit
 from torch import Tensor
 
 from fields.kernels.dense_cpu import DenseArrays, run, run_grad, stacked, workspace
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import TILE
 from fields.kernels.waves_cpu import waves
 from fields.operands import Operands
@@ -38,7 +39,7 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
     return []
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     for p in range(len(x)):
@@ -46,7 +47,7 @@ def encode(network, x, out):
             out[p, axis] = x[p, axis]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)
@@ -54,7 +55,7 @@ def decode(network, seen, out):
     run(network.stack, first, seen, workspace(network.stack, 2), out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     first = np.empty((TILE, network.stack.layers[0, 1]), np.float32)

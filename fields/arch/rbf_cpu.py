@@ -12,6 +12,7 @@ from torch import Tensor
 from fields.kernels import gaussians_cpu, perceptron_cpu, wendland_cpu
 from fields.kernels.grid import table_grad
 from fields.kernels.grid_cpu import GridArrays, encode_grid, grid_arrays
+from fields.kernels.options_cpu import INNER
 from fields.kernels.rbf import LARGEST, precision
 from fields.kernels.tiles_cpu import packed, wide
 from fields.kernels.wendland import coefficient_grad
@@ -159,7 +160,7 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
     return grads
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     grid = encode_grid(network.grid, x, out)
@@ -167,13 +168,13 @@ def encode(network, x, out):
     asks(network.kernels, x, out, grid)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     reads(network.reader, seen, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     reads_grad(network.reader, seen, push, sums, out)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fields.arch import triplane
 from fields.kernels import perceptron_cpu, planes_cpu
+from fields.kernels.options_cpu import INNER
 from fields.kernels.planes import SPACE
 from fields.kernels.tiles_cpu import TILE, packed, wide
 from fields.operands import Operands
@@ -55,7 +56,7 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
     return [planes_cpu.table_sums(push, 0, x, table, layout, multiplied=bool(operands.shape[4]))]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     layout = (network.factors, network.groups)
@@ -63,7 +64,7 @@ def encode(network, x, out):
     planes_cpu.blend_points(x, network.table, *layout, out, 0, network.multiplied)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     perceptron_cpu.two_layers(seen, network.weights, out)
@@ -71,7 +72,7 @@ def decode(network, seen, out):
         out[p, 0] -= SHIFT
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     perceptron_cpu.two_layers_grad(seen, push, network.weights, network.turned, sums, out)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fields.arch import vm
 from fields.kernels import planes_cpu
+from fields.kernels.options_cpu import INNER
 from fields.kernels.planes import SPACE
 from fields.kernels.tiles_cpu import TILE, add_outer, packed, product, wide
 from fields.operands import Operands
@@ -55,7 +56,7 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
     return [planes_cpu.table_sums(same, 0, x, density, layout), planes_cpu.table_sums(push, LEAD, x, color, layout)]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     pairs = len(network.groups) - 1
@@ -71,7 +72,7 @@ def encode(network, x, out):
     out[:, LEAD + pairs * network.color.shape[1] :] = 0
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     color = np.empty((TILE, network.basis.shape[1]), np.float32)
@@ -82,7 +83,7 @@ def decode(network, seen, out):
             out[p, n] = color[p, n - 1]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     color = np.zeros((TILE, network.basis.shape[1]), np.float32)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fields.kernels import voxels_cpu
 from fields.kernels.dense_cpu import copied
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import wide
 from fields.operands import Operands
 
@@ -39,7 +40,7 @@ def table_grads(operands: Operands, x: Tensor, push: Tensor) -> list[Tensor]:
     return [*voxels_cpu.table_sums(push, x, operands.fixed[0], (len(coefficients), coefficients.shape[1]))]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode(network, x, out):
     """See fields/kernels/fused_cpu.py."""
     channels = network.coefficients.shape[1]
@@ -47,13 +48,13 @@ def encode(network, x, out):
     out[:, 1 + channels :] = 0
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode(network, seen, out):
     """See fields/kernels/fused_cpu.py."""
     copied(seen, seen.shape[1], out, 0)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def decode_grad(network, seen, push, sums, out):
     """See fields/kernels/fused_cpu.py."""
     copied(push, push.shape[1], out, 0)

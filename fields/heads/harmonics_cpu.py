@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fields.kernels.options_cpu import INNER
 from fields.kernels.shading_cpu import HARMONICS, first_density, first_density_grad, harmonics, shown
 from fields.kernels.tiles_cpu import TILE
 from fields.operands import Operands
@@ -24,13 +25,13 @@ def arrays(operands: Operands) -> Arrays:
     return Arrays(int(operands.shape[0]))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def density(head, f, out):
     """See fields/kernels/fused_cpu.py."""
     first_density(f, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color(head, f, d, out):
     """See fields/kernels/fused_cpu.py."""
     terms = np.empty((TILE, HARMONICS), np.float32)
@@ -45,13 +46,13 @@ def color(head, f, d, out):
     shown(out, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def density_grad(head, f, for_sigma, out):
     """See fields/kernels/fused_cpu.py."""
     first_density_grad(f, for_sigma, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
     terms, rgb = np.empty((TILE, HARMONICS), np.float32), np.empty((TILE, 3), np.float32)

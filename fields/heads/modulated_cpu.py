@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from fields.kernels.dense_cpu import DenseArrays, as_filed, run, run_grad, stacked, workspace
+from fields.kernels.options_cpu import INNER
 from fields.kernels.shading_cpu import (
     color_inputs,
     color_pull,
@@ -46,19 +47,19 @@ def arrays(operands: Operands) -> Arrays:
     )
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def density(head, f, out):
     """See fields/kernels/fused_cpu.py."""
     first_density(f, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def density_grad(head, f, for_sigma, out):
     """See fields/kernels/fused_cpu.py."""
     first_density_grad(f, for_sigma, out)
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def cell(place, last):
     """Lower vertex and fraction above it of a place among so many, clamped, NaN to 0."""
     place = place if place >= 0 else np.float32(0)
@@ -67,7 +68,7 @@ def cell(place, last):
     return low, place - np.float32(low)
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def around(head, d, p, rows, weights):
     """Rows of the grid around direction p, and their weights, (4,) each."""
     x, y, z = d[p, 0], d[p, 1], d[p, 2]
@@ -84,13 +85,13 @@ def around(head, d, p, rows, weights):
     weights[2], weights[3] = (one - u) * v, u * v
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def same(d, p):
     """Whether a direction is the one before: those of a ray's points are."""
     return d[p, 0] == d[p - 1, 0] and d[p, 1] == d[p - 1, 1] and d[p, 2] == d[p - 1, 2]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def scalars(head, d):
     """What the grid says along directions d (TILE, 3): (TILE, SCALARS)."""
     out, rows, weights = np.zeros((TILE, SCALARS), np.float32), np.empty(4, np.int64), np.empty(4, np.float32)
@@ -106,7 +107,7 @@ def scalars(head, d):
     return out
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def scalars_grad(head, d, push, sums):
     """Adds to the gradient of the grid, sums (elevations * azimuths, SCALARS or more), from push (TILE, SCALARS). What
     comes to a vertex of a pole, all of its azimuths share."""
@@ -127,7 +128,7 @@ def scalars_grad(head, d, push, sums):
                     sums[row, n] += weight * push[p, n]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color(head, f, d, out):
     """See fields/kernels/fused_cpu.py."""
     last = np.empty((TILE, head.outputs), np.float32)
@@ -136,7 +137,7 @@ def color(head, f, d, out):
     shown(last, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
     stack, seen, said = head.stack, color_inputs(f, d, head.width, head.stack.layers[0, 1]), scalars(head, d)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fields.kernels.options_cpu import INNER
 from fields.kernels.perceptron_cpu import place
 from fields.kernels.shading_cpu import (
     color_inputs,
@@ -40,13 +41,13 @@ def arrays(operands: Operands) -> Arrays:
     return Arrays((0,) * operands.width, weights, (seen, *turned[1:]))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def density(head, f, out):
     """See fields/kernels/fused_cpu.py."""
     first_density(f, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color(head, f, d, out):
     """See fields/kernels/fused_cpu.py."""
     seen = color_inputs(f, d, len(head.width), head.weights[0].shape[0])
@@ -58,13 +59,13 @@ def color(head, f, d, out):
     shown(last, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def density_grad(head, f, for_sigma, out):
     """See fields/kernels/fused_cpu.py."""
     first_density_grad(f, for_sigma, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color_grad(head, f, d, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
     seen, weights, turned = color_inputs(f, d, len(head.width), head.weights[0].shape[0]), head.weights, head.turned

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fields.kernels.modulate import EPS
 from fields.kernels.modulate_cpu import FAST
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import (
     TILE,
     add_outer,
@@ -58,32 +59,32 @@ def stacked(weights: tuple[np.ndarray, ...], lead: int, skip: int, *, modulated:
     )
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def matrix(numbers, layer):
     """A layer's part of all numbers, (inputs, outputs)."""
     return numbers[layer[0] : layer[0] + layer[1] * layer[2]].reshape((layer[1], layer[2]))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def bias(numbers, layer):
     """A layer's bias (outputs,) among all numbers."""
     first = layer[0] + layer[1] * layer[2]
     return numbers[first : first + layer[2]]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def tile(room, slot, columns):
     """A tile (TILE, columns) in a slot of room (slots, TILE * the most columns)."""
     return room[slot, : TILE * columns].reshape((TILE, columns))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def slots(stack, count):
     """Room for `count` tiles of any layer's inputs."""
     return np.empty((count, TILE * stack.most), np.float32)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def workspace(stack, count):
     """Room for what `run` leaves: the inputs of `count` layers, as many normalised tiles, and what these were divided
     by (L, TILE)."""
@@ -91,7 +92,7 @@ def workspace(stack, count):
     return slots(stack, count), norms, np.empty((len(stack.layers), TILE), np.float32)
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def modulated(z, width, scalars, number, inverses, out):
     """out (TILE, width or more) = relu(gamma n + beta) with n, the normalised z (TILE, width or more), in its place,
     and what it was divided by, (TILE,). scalars (TILE, ...): gamma - 1 and beta of a layer at columns 2 number."""
@@ -115,7 +116,7 @@ def modulated(z, width, scalars, number, inverses, out):
             made[c] = nought
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER, fastmath=FAST)
 def modulated_grad(pull, n, width, scalars, number, inverses, out):
     """What pull (TILE, width or more), the gradient behind the modulation and zero where its ReLU is, becomes in front
     of it, in its place; its scalars' gradients go to columns of out."""
@@ -133,7 +134,7 @@ def modulated_grad(pull, n, width, scalars, number, inverses, out):
             u[c] = scale * (u[c] - total - norm[c] * along)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def copied(values, count, out, at):
     """So many first columns of values (TILE, ...) come to columns of out from `at` on."""
     for p in range(TILE):
@@ -141,7 +142,7 @@ def copied(values, count, out, at):
             out[p, at + n] = values[p, n]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def blank(out, first, last):
     """Zeros in these columns of out (TILE, ...)."""
     for p in range(TILE):
@@ -149,7 +150,7 @@ def blank(out, first, last):
             out[p, n] = 0
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def begin(values, out):
     """Every row of out (TILE, at least as many) = values (outputs,)."""
     for p in range(TILE):
@@ -157,7 +158,7 @@ def begin(values, out):
             out[p, n] = values[n]
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@njit(inline="always")
 def run(stack, seen, scalars, space, out):
     """out (TILE, outputs rounded up) of seen (TILE, inputs rounded up). The input of layer l comes to lie in slot l of
     the workspace, where it has so many, else in one of two by turns, and the layers' normalised numbers likewise."""
@@ -183,7 +184,7 @@ def run(stack, seen, scalars, space, out):
     add_product(tile(acts, slot, layers[last, 1]), matrix(stack.numbers, layers[last]), out)
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@njit(inline="always")
 def run_grad(stack, scalars, space, push, sums, for_scalars, for_seen):
     """After `run` with a workspace for all layers: from push (TILE, outputs rounded up) the gradients of the scalars,
     into the first columns of for_scalars, and of what the first layer read, for_seen (TILE, inputs rounded up), or

@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
+from fields.kernels.options_cpu import INNER, KERNEL
 from fields.kernels.queue_cpu import take
 from fields.kernels.tiles_cpu import TILE
 
@@ -79,7 +80,7 @@ overload(color_grad, NUMPY)(lambda head, f, d, for_rgb, sums, out: function(head
 
 
 # Loops, not slices: Numba takes a second to compile the assignment of an array to a slice, for each type.
-@njit(error_model="numpy")
+@njit(**INNER)
 def clear(out, first):
     """Rows of out (P, C) from `first` on become zero."""
     for p in range(first, out.shape[0]):
@@ -87,7 +88,7 @@ def clear(out, first):
             out[p, c] = 0
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def put(tile, first, last, out):
     """Rows first to last of out (N, C) become those of a tile (TILE, C)."""
     for p in range(last - first):
@@ -95,7 +96,7 @@ def put(tile, first, last, out):
             out[first + p, c] = tile[p, c]
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def rows(values, first, last, out):
     """Rows first to last of values (N, C), and zeros behind them, as out (TILE, C)."""
     for p in range(last - first):
@@ -104,7 +105,7 @@ def rows(values, first, last, out):
     clear(out, last - first)
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def picked(values, index, first, last, out):
     """Rows index[first] to index[last - 1] of values (N, C), and zeros behind them, as out (TILE, C)."""
     for p in range(last - first):
@@ -113,7 +114,7 @@ def picked(values, index, first, last, out):
     clear(out, last - first)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def thickness(queue, x, network, head, group, sigma, seen, features):
     """Sigma (N,) of points (N, 3) in the unit box. Where seen (M, E) or features (M, W) has room for N rounded up to
     whole groups and one more, they are kept there."""
@@ -137,7 +138,7 @@ def thickness(queue, x, network, head, group, sigma, seen, features):
                 sigma[first + p] = solid[p]
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def moves(push):
     """Whether any gradient of a tile (TILE, C) is other than zero; not-a-numbers are."""
     found = False
@@ -147,7 +148,7 @@ def moves(push):
     return found
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def thickness_grad(queue, index, seen, features, for_sigma, for_features, network, head, group, sums, push):
     """Of points index (N,) of seen (M, E) and features (M, W): from the gradients of sigma (N, 1) and features (N, W)
     those of what tables said, push (N, E), and each group's of matrices, a row of sums (groups, S)."""
@@ -173,7 +174,7 @@ def thickness_grad(queue, index, seen, features, for_sigma, for_features, networ
             put(out, first, last, push)
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def rooms(first, second, third):
     """Room for three tiles of so many columns."""
     return (
@@ -183,7 +184,7 @@ def rooms(first, second, third):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def shade(queue, features, d, ray, head, group, rgb):
     """RGB (N, 3) of features (N, W), each along the direction of its ray (N,), d (R, 3)."""
     count = len(features)
@@ -200,7 +201,7 @@ def shade(queue, features, d, ray, head, group, rgb):
             put(shown, first, last, rgb)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def shade_grad(queue, features, d, ray, for_rgb, head, group, sums, pull):
     """From the gradient of RGB (N, 3) that of features, pull (N, W), and each group's of matrices, a row of sums
     (groups, S)."""

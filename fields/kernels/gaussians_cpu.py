@@ -7,6 +7,7 @@ read of a neuron serves four, and no sum waits for the one before.
 import numpy as np
 from numba import njit, uintp
 
+from fields.kernels.options_cpu import INNER
 from fields.kernels.perceptron_cpu import place
 from fields.kernels.tiles_cpu import TILE, add_outer, add_product, exponential, product
 from fields.kernels.vector_cpu import (
@@ -43,7 +44,7 @@ def farther(total, f, p, d, center, weight):
     return plus_product(total, lanes_product(weight, e), e)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def answers(f, centres, precision, out):
     """out (TILE, K) = exp(-1/2 sum over d of precision[d, i] (f[p, d] - centres[d, i])^2); both (D, K)."""
     for column in range(0, centres.shape[1], LANES):
@@ -65,7 +66,7 @@ def answers(f, centres, precision, out):
             out[p, i] = exponential(np.float32(-0.5) * out[p, i])
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def readout(f, neurons, weight, out):
     """out (TILE, outputs): the bias, and weight (K, outputs) times the answers to f (TILE, D)."""
     phi = np.empty((TILE, weight.shape[0]), np.float32)
@@ -76,7 +77,7 @@ def readout(f, neurons, weight, out):
     add_product(phi, weight, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def readout_grad(f, push, neurons, weight, turned, sums, out):
     """From push (TILE, outputs) that of f, out (TILE, D); adds those of centres, log-precisions, weight and bias to
     sums (S,), one after the other."""
@@ -95,7 +96,7 @@ def readout_grad(f, push, neurons, weight, turned, sums, out):
     back(f, pull, neurons.by_neuron, neurons.precision_by_neuron, out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def move(f, pull, neurons, for_centres, for_log):
     """Adds to the gradients (D, K) of centres and log-precisions, from pull (TILE, K), dL/dphi * phi."""
     centres, precision, widening = neurons.centres, neurons.precision, neurons.widening
@@ -121,7 +122,7 @@ def drawn(total, f, pull, p, i, at, center, weight):
     return plus_product(total, scaled(weight, pull[p, i]), e)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def back(f, pull, centres, precision, out):
     """out[p, d] = sum over i of pull[p, i] precision[i, d] (centres[i, d] - f[p, d]); centres and precision (K, D)."""
     for column in range(0, centres.shape[1], LANES):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fields.kernels import queue_cpu
 from fields.kernels.grid import PRIMES, grid_encode, point_grad, table_grad
-from fields.kernels.lean_cpu import LEAN
+from fields.kernels.options_cpu import INNER, KERNEL, LEAN
 from fields.kernels.queue_cpu import take
 from fields.kernels.vector_cpu import load_some, plus_scaled, scaled, store
 
@@ -85,7 +85,7 @@ def quad32(i, j, k, m, vertices, mask):
     return (i ^ near) & mask, (right ^ near) & mask, (i ^ far) & mask, (right ^ far) & mask
 
 
-@njit(error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**INNER, fastmath={"contract", "nsz"})
 def surround(coordinates, axes, scale, level, rows, weights):
     """Rows of the table and weights of the 2^D vertices around each of at most STRIP points: vertex c of point p at
     c STRIP + p. coordinates: four arrays in the unit box, of which the first D are read. level: its first row, the mask
@@ -109,7 +109,7 @@ def surround(coordinates, axes, scale, level, rows, weights):
             rows[at + 2 * STRIP], rows[at + 3 * STRIP] = start + c, start + d
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def inside(x, first, last, out):
     """Points first to last clamped to the unit box (NaN to 0), one array (D, P) for all levels."""
     nought, one = x.dtype.type(0), x.dtype.type(1)
@@ -120,13 +120,13 @@ def inside(x, first, last, out):
             out[axis, p] = value if value <= 1 else one
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**INNER, fastmath={"contract", "nsz"})
 def encode_points(x, table, scales, vertices, offsets, out, axes, channels):
     """Points (P, D) through all levels -> out (P, L * C)."""
     dims, count = len(axes), x.shape[0]
     places = np.empty((dims, count), x.dtype)
     rows, weights = np.empty((1 << dims) * STRIP, np.uint32), np.empty((1 << dims) * STRIP, x.dtype)
-    inside(x, 0, count, places)
+    inside(x, np.int64(0), count, places)
     encode_places(places, table, scales, vertices, offsets, out, axes, channels, rows, weights)
 
 
@@ -150,7 +150,7 @@ def encode_places(places, table, scales, vertices, offsets, out, axes, channels,
                 store(out, uintp(first + p), column, total)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def encode(x, table, scales, vertices, offsets, out, axes, channels, block):
     """Each task takes a block of points through all levels. Points (N, D) -> out (N, L * C)."""
     for task in prange((x.shape[0] + block - 1) // block):
@@ -158,7 +158,7 @@ def encode(x, table, scales, vertices, offsets, out, axes, channels, block):
         encode_points(x[begin:end], table, scales, vertices, offsets, out[begin:end], axes, channels)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**KERNEL, fastmath={"contract", "nsz"})
 def scatter(queue, grad, x, scales, vertices, offsets, out, axes, channels):
     """Each piece is a level: no entry has two writers, the order of every sum is fixed. All of `out` (E, C) is written,
     a level's zeros just before its sums, while they are in cache."""
@@ -193,7 +193,7 @@ def dot(table, row, grad, point, column, channels):
     return total
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def slope(grad, x, table, scales, vertices, offsets, out, axes, channels):
     """Each task takes one point: dL/dx (N, D) by differences of the corners' values along each axis."""
     one = x.dtype.type(1)
@@ -247,7 +247,7 @@ def grid_arrays(table: Tensor, layout: Sequence[Tensor]) -> GridArrays:
     return GridArrays(table.detach().numpy(), scales, vertices, offsets, (0,) * 3, (0,) * table.shape[1])
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def encode_grid(grid, x, out):
     """Points (P, 3) in the unit box -> the first columns of out (P, L * C or more). Returns how many these are."""
     layout = (grid.scales, grid.vertices, grid.offsets)

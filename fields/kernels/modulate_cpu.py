@@ -11,6 +11,7 @@ from numba.extending import overload
 from torch import Tensor
 
 from fields.kernels.modulate import EPS, modulate, modulate_grad
+from fields.kernels.options_cpu import KERNEL
 
 BLOCK = 64  # rows per task
 FAST = {"contract", "nsz", "reassoc"}  # sums over channels in any order
@@ -90,7 +91,7 @@ def normalize(values):
     return inverse
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**KERNEL, parallel=True, fastmath=FAST)
 def forward(z, gamma, beta, out):
     """Each task takes a block of rows. z (N, C), gamma (N,), beta (N,) -> out (N, C)."""
     channels = z.shape[1]
@@ -107,7 +108,7 @@ def forward(z, gamma, beta, out):
             narrow(n, bits, row, out)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@njit(**KERNEL, parallel=True, fastmath=FAST)
 def gradient(grad, z, gamma, beta, for_z, for_gamma, for_beta):
     """Each task takes a block of rows; see modulate_grad."""
     channels = z.shape[1]

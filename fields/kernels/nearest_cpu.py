@@ -7,6 +7,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from fields.kernels.nearest import nearest
+from fields.kernels.options_cpu import KERNEL
 
 FINEST = 128  # buckets along the cube's side at most
 BLOCK = 256  # points per task
@@ -41,7 +42,7 @@ def shell(x, point, centres, order, starts, at, ring, side, best, number):
     return best, number
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def search(x, centres, order, starts, low, scale, side, out):
     """Each task takes BLOCK points. A bucket in shell r + 1 is at least r bucket widths away, plus the way to the edge
     of the point's own bucket; a point outside the cube only lies farther."""

@@ -3,10 +3,11 @@
 import numpy as np
 from numba import njit
 
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import TILE, add_outer, product, product_masked, product_relu
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def hidden(x, weights):
     """What x (TILE, inputs) becomes behind the first layer."""
     h = np.empty((TILE, weights[0].shape[1]), np.float32)
@@ -14,19 +15,19 @@ def hidden(x, weights):
     return h
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def two_layers(x, weights, out):
     """out (TILE, outputs) of x (TILE, inputs), for two matrices."""
     product(hidden(x, weights), weights[1], out)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def place(sums, first, weight):
     """The part of sums (S,) where the gradient of a matrix is, from `first` on, in its shape."""
     return sums[first : first + weight.size].reshape(weight.shape)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def two_layers_grad(x, push, weights, turned, sums, out):
     """From push (TILE, outputs) that of x, out (TILE, inputs); adds those of the matrices to sums (S,), one after the
     other. turned: the matrices, outputs first."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from fields.kernels.grid_cpu import inside
+from fields.kernels.options_cpu import INNER, KERNEL
 from fields.kernels.planes import planes, point_grad, table_grad
 from fields.kernels.queue_cpu import share, take
 from fields.kernels.vector_cpu import LANES, load, plus_scaled, product, scaled, store
@@ -83,7 +84,7 @@ def split(place, size):
     return low, place - type(place)(low)
 
 
-@njit(error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**INNER, fastmath={"contract", "nsz"})
 def surround(a, b, factor, at, rows, weights):
     """`square` of many points at once: their coordinates a and b (P,) in the unit box, and what is found from `at` on,
     lower and upper rows (..., 2) and weights (..., 4), stored column by column."""
@@ -107,7 +108,7 @@ def found(rows, weights, at):
     return (low, low + uintp(1), up, up + uintp(1)), shares
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def blend_rest(table, rows, weights, whole, out, first, how):
     """The channels from `whole` on of one factor at points, one by one. how: whether others were there before, and
     whether they are multiplied."""
@@ -120,7 +121,7 @@ def blend_rest(table, rows, weights, whole, out, first, how):
             out[p, place] = alone
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def blend_points(x, table, factors, groups, out, first, multiplied):
     """Points (P, D) through all factors -> out (P, G * C) from column `first` on: the factors of a group multiplied, or
     added. What vectors of eight do not reach of the channels goes one by one."""
@@ -155,7 +156,7 @@ def blend_points(x, table, factors, groups, out, first, multiplied):
                     blend_rest(table, own, shares_own, whole, out[start:end], at, how)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def blend(x, table, factors, groups, out, block):
     """Each task takes a block of points through all factors. Points (N, D) -> out (N, G * C)."""
     for task in prange((x.shape[0] + block - 1) // block):
@@ -163,7 +164,7 @@ def blend(x, table, factors, groups, out, block):
         blend_points(x[begin:end], table, factors, groups, out[begin:end], 0, True)
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def through(values, members, k, count, push):
     """Multiplies push (P, C), what a group's gradient is, by what the other members say, values (members * STRIP, C):
     then it is member k's."""
@@ -176,7 +177,7 @@ def through(values, members, k, count, push):
                     store(push, uintp(p), column, product(load(push, uintp(p), column), let))
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def scatter_group(grad, column, x, table, factors, out, first, span, multiplied):
     """`span` channels from `first` on of one group's factors (members, 5). Of a strip of points all factors are read,
     then each gets what the others let through, everything where they are not multiplied. The gradient of these channels
@@ -214,7 +215,7 @@ def scatter_group(grad, column, x, table, factors, out, first, span, multiplied)
                         add(out, near[3], place, vector, shares[3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def scatter(queue, grad, first, x, table, factors, groups, out, span, multiplied):
     """Each piece is `span` channels of a group: no entry has two writers, the order of every sum is fixed. The
     gradients begin at column `first` of grad. All of `out` (E, C) is written."""
@@ -229,7 +230,7 @@ def scatter(queue, grad, first, x, table, factors, groups, out, span, multiplied
         piece = take(queue)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def slope(grad, x, table, factors, groups, out, strip):
     """Each task takes a strip of points: dL/dx (N, D) by differences of the vertices along each axis."""
     one, channels = x.dtype.type(1), table.shape[1]

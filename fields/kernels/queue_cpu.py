@@ -15,6 +15,8 @@ from llvmlite import ir
 from numba import get_num_threads, njit, types
 from numba.extending import intrinsic, overload
 
+from fields.kernels.options_cpu import INNER
+
 ONE = Lock()  # at a time takes a number, where this runs as Python
 
 
@@ -37,7 +39,7 @@ def _take(typing, queue):
 overload(take)(lambda queue: lambda queue: _take(queue))
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def stretch(queue, size, count):
     """The next `size` of `count` things in a row: the first, and behind the last; none where there are none left."""
     first = take(queue) * size

@@ -5,12 +5,13 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from fields.kernels.options_cpu import KERNEL
 from fields.kernels.rbf import LARGEST, precision, rbf, rbf_grad
 
 BLOCK = 2048  # points per task; sums over tasks then have one order, whatever the number of threads
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**KERNEL, parallel=True, fastmath={"contract", "nsz"})
 def squares(features, centres, beta, out):
     """Each task takes BLOCK points: -1/2 sum_d beta[d, i] (f_d - c[d, i])^2 -> out (N, K). centres, beta (D, K)."""
     half = features.dtype.type(-0.5)
@@ -25,7 +26,7 @@ def squares(features, centres, beta, out):
                     row[i] += half * weight[i] * away * away
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+@njit(**KERNEL, parallel=True, fastmath={"contract", "nsz", "reassoc"})
 def pulls(pull, features, centres, beta, down, for_centres, for_log):
     """Each task takes BLOCK points and its own (D, K) slices of the sums, which come with zeros.
 

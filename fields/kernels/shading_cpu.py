@@ -6,27 +6,28 @@ from numba import njit
 
 from fields import exponential as held
 from fields.encodings import COEFFICIENTS
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import TILE, exponential, sigmoid
 
 HARMONICS = COEFFICIENTS  # columns of `harmonics`
 LARGEST = np.float32(held.LARGEST)  # argument at which the exponential's gradient is held
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def first_density(f, out):
     """Sigma, out (TILE,) = exp of the first of the features f (TILE, W)."""
     for p in range(TILE):
         out[p] = exponential(f[p, 0])
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def first_density_grad(f, for_sigma, out):
     """Adds to the gradient of the features, out (TILE, W), what that of sigma (TILE,) makes of it."""
     for p in range(TILE):
         out[p, 0] += for_sigma[p] * exponential(min(max(f[p, 0], -LARGEST), LARGEST))
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def harmonics(d, at, out):
     """Real orthonormal spherical harmonics of degrees 0 to 3 of unit directions d (TILE, 3): sixteen columns of out
     (TILE, ...), from `at` on."""
@@ -51,7 +52,7 @@ def harmonics(d, at, out):
         out[p, at + 15] = np.float32(0.5900435899266435) * x * (np.float32(3) * yy - xx)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color_inputs(f, d, width, columns):
     """What a colour network reads of a tile, (TILE, columns): `width` features f, the first of which, log-density, is
     blanked, then harmonics of directions d (TILE, 3), then zeros."""
@@ -63,7 +64,7 @@ def color_inputs(f, d, width, columns):
     return seen
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def shown(last, out):
     """RGB, out (TILE, 3), of what a colour network gives, last (TILE, 3 or more)."""
     for p in range(TILE):
@@ -71,7 +72,7 @@ def shown(last, out):
             out[p, n] = sigmoid(last[p, n])
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def shown_grad(last, for_rgb):
     """The gradient of `last`, from that of RGB (TILE, 3); zeros beside."""
     push = np.zeros_like(last)
@@ -82,7 +83,7 @@ def shown_grad(last, for_rgb):
     return push
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def color_pull(pull, width, out):
     """The gradient of the features, out (TILE, W), from that of `color_inputs`, pull (TILE, width or more): none of
     log-density, nor beyond the features."""

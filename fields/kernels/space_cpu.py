@@ -3,8 +3,10 @@
 import numpy as np
 from numba import njit
 
+from fields.kernels.options_cpu import INNER
 
-@njit(nogil=True, error_model="numpy")
+
+@njit(**INNER)
 def unit(points, center, side, sphere):
     """Points (P, 3), scene units, become those in the unit box. center (3,), side: of the same type; sphere: the space
     is contracted."""

@@ -16,6 +16,8 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from fields.kernels.options_cpu import INNER
+
 TILE = 96  # points: a multiple of the rows of every block below
 ALIGN = 16  # columns are rounded up to it
 
@@ -161,7 +163,7 @@ def made(start: str, end: str):
             for row in range(0, TILE, NARROW_ROWS):
                 single(x, row, w, column, out, row, column, inner, mask)
 
-    return njit(nogil=True, error_model="numpy")(called(f"{start}_{end}", run))
+    return njit(**INNER)(called(f"{start}_{end}", run))
 
 
 def made_outer():
@@ -179,7 +181,7 @@ def made_outer():
             for row in range(0, inputs, NARROW_INPUTS):
                 single(x, row, push, column, sums, row, column, TILE, sums)
 
-    return njit(nogil=True, error_model="numpy")(called("outer", run))
+    return njit(**INNER)(called("outer", run))
 
 
 def product(x, w, out):
@@ -227,7 +229,7 @@ overload(add_product_relu)(lambda x, w, out: called("add_product_relu", lambda x
 overload(add_outer)(lambda x, push, sums: called("add_outer", lambda x, push, sums: outer(x, push, sums)))
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def exponential(x):
     """exp of float32 within 2 units in the last place, infinity beyond; loops over it take as many as fill a register,
     which those over math.exp do not."""
@@ -244,13 +246,13 @@ def exponential(x):
     return total * low * np.int32((rest + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def sigmoid(x):
     """1 / (1 + exp(-x)) of float32."""
     return np.float32(1) / (np.float32(1) + exponential(-x))
 
 
-@njit(error_model="numpy")
+@njit(**INNER)
 def sine(turns):
     """sin(2 pi turns) of float32, within 1.5e-7: whole half turns off, which is exact, then Taylor's series."""
     whole = np.floor(np.float32(2) * turns + np.float32(0.5))

@@ -9,6 +9,7 @@ import torch
 from numba import get_num_threads, njit, prange
 from torch import Tensor
 
+from fields.kernels.options_cpu import INNER, KERNEL
 from fields.kernels.voxels import EMPTY, point_grad, table_grad, voxels
 
 BLOCK = 1024  # points per task
@@ -47,7 +48,7 @@ def read(density, row, weight, other, value):
     return value + weight * density.dtype.type(EMPTY), weight * 0, other
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**INNER, fastmath={"contract", "nsz"})
 def lookup_points(x, density, coefficients, index, out, channels):
     """Points (P, 3) -> out (P, 1 + C or more)."""
     one = x.dtype.type(1)
@@ -87,7 +88,7 @@ def lookup_points(x, density, coefficients, index, out, channels):
             )
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def lookup(x, density, coefficients, index, out, channels, block):
     """Each task takes a block of points. Points (N, 3) -> out (N, 1 + C)."""
     for task in prange((x.shape[0] + block - 1) // block):
@@ -104,7 +105,7 @@ def add(row, weight, grad, point, for_density, for_coefficients, channels):
             for_coefficients[row, n] += weight * grad[point, 1 + n]
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**KERNEL, parallel=True, fastmath={"contract", "nsz"})
 def scatter(grad, x, index, bounds, for_density, for_coefficients, channels):
     """Each task owns the layers bounds[task] to bounds[task + 1] of vertices and looks for the points that touch them:
     no row has two writers, and the order of every sum is that of the points. Both tables come with zeros."""
@@ -128,7 +129,7 @@ def scatter(grad, x, index, bounds, for_density, for_coefficients, channels):
                 add(d, far * w, grad, point, for_density, for_coefficients, channels)
 
 
-@njit(nogil=True, cache=True)
+@njit(**KERNEL)
 def layers(x, cells):
     """Points in each layer of cells along the first axis."""
     counts = np.zeros(cells + 1, np.int64)
@@ -148,7 +149,7 @@ def dot(density, coefficients, row, grad, point, channels):
     return total
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def slope(grad, x, density, coefficients, index, out, channels):
     """Each task takes one point: dL/dx (N, 3) by differences of the vertices' values along each axis."""
     one = x.dtype.type(1)

@@ -3,10 +3,11 @@
 import numpy as np
 from numba import njit
 
+from fields.kernels.options_cpu import INNER
 from fields.kernels.tiles_cpu import TILE, sine
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def waves(x, at, cycles, out):
     """out (TILE, 3 + 6 K or more) of three coordinates, columns from `at` on of x (TILE, ...): 2 x - 1, sines and
     cosines of 2 pi cycles x, coordinate by coordinate, and zeros."""

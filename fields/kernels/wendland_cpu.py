@@ -9,6 +9,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from fields.kernels.options_cpu import INNER, KERNEL
 from fields.kernels.wendland import coefficient_grad, point_grad, wendland
 
 BLOCK = 512  # points per task
@@ -64,7 +65,7 @@ def bump(q):
     return rest * rest * (type(q)(4) * r + one)
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**INNER, fastmath={"contract", "nsz"})
 def gather_points(x, coefficients, centres, shapes, waves, starts, members, out, first, cells, channels):
     """f of points (P, 3) into F columns of `out`, from `first` on."""
     for point in range(len(x)):
@@ -82,7 +83,7 @@ def gather_points(x, coefficients, centres, shapes, waves, starts, members, out,
                     row[j] += values[j] * sine(phi * waves[j])
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def gather(x, coefficients, centres, shapes, waves, starts, members, out, cells, channels):
     """Each task takes BLOCK points: f (N, F) into `out`."""
     for task in prange((x.shape[0] + BLOCK - 1) // BLOCK):
@@ -91,7 +92,7 @@ def gather(x, coefficients, centres, shapes, waves, starts, members, out, cells,
         gather_points(x[begin:end], coefficients, centres, shapes, waves, starts, members, own, 0, cells, channels)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(**KERNEL, parallel=True, fastmath={"contract", "nsz"})
 def scatter(grad, x, centres, shapes, waves, starts, members, out, cells, channels):
     """Each task takes its share of the points and its own sums out[task] (M, F), which come with zeros."""
     share = (x.shape[0] + out.shape[0] - 1) // out.shape[0]
@@ -110,7 +111,7 @@ def scatter(grad, x, centres, shapes, waves, starts, members, out, cells, channe
                         sums[j] += row[j] * sine(phi * waves[j])
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+@njit(**KERNEL, parallel=True, fastmath={"contract", "nsz", "reassoc"})
 def slope(grad, x, coefficients, centres, shapes, waves, starts, members, out, cells, channels):
     """Each task takes BLOCK points: dL/dx (N, 3) into `out`; a cosine is the sine a quarter turn on."""
     one, quarter = x.dtype.type(1), x.dtype.type(np.pi / 2)

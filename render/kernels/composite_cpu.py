@@ -7,13 +7,14 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from fields.kernels.options_cpu import KERNEL
 from fields.kernels.queue_cpu import share, stretch
 from render.kernels.composite import composite, composite_grad, reach
 
 RAYS = 64  # that a thread takes at a time
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def forward(queue, sigma, rgb, t, dt, offsets, color, opacity, distance, weights):
     """Each ray from its first sample to its last."""
     begin, end = stretch(queue, RAYS, len(offsets) - 1)
@@ -33,7 +34,7 @@ def forward(queue, sigma, rgb, t, dt, offsets, color, opacity, distance, weights
         begin, end = stretch(queue, RAYS, len(offsets) - 1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def reverse(
     queue, for_color, for_opacity, for_distance, for_weights, sigma, rgb, t, dt, weights, offsets, for_tau, for_rgb
 ):
@@ -56,7 +57,7 @@ def reverse(
         begin, end = stretch(queue, RAYS, len(offsets) - 1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def arrive(queue, sigma, dt, offsets, light):
     """Light that reaches each sample of each ray."""
     begin, end = stretch(queue, RAYS, len(offsets) - 1)

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from fields.kernels.fused_cpu import color, decode, density, encode
-from fields.kernels.lean_cpu import LEAN
+from fields.kernels.options_cpu import KERNEL, LEAN
 from fields.kernels.queue_cpu import take
 from fields.kernels.space_cpu import unit
 from fields.kernels.tiles_cpu import TILE
@@ -173,7 +173,7 @@ def release(slot, last, bundle, canvas):
 def collect(queue, at, held, source, bundle, course, known, canvas):
     """The next samples of the rays that are held, and of others from the queue as long as there is room. Returns the
     number of samples, that of rays they are of, how many are held, and the queue's next place."""
-    n, slot, places = 0, 0, places_of(source)
+    n, slot, places = np.int64(0), np.int64(0), places_of(source)
     while n + STEPS <= POINTS:
         if slot == held:
             if held == SLOTS or at >= places:
@@ -185,8 +185,8 @@ def collect(queue, at, held, source, bundle, course, known, canvas):
             held += 1
         ray, span = ray_of(bundle.origins, bundle.directions, slot), (bundle.way[slot, 0], bundle.way[slot, 1])
         count, _, bundle.way[slot, 2] = advance(
-            ray, span, bundle.way[slot, 2], 0.0, course.bits, course.blocks, course.resolution, course.lattice, STEPS,
-            n, known.t, known.dt,
+            ray, span, bundle.way[slot, 2], 0.0, course.bits, course.blocks, course.resolution, course.lattice,
+            np.int64(STEPS), n, known.t, known.dt,
         )  # fmt: skip
         if count == 0:
             held -= 1
@@ -261,7 +261,7 @@ def show(looks, waiting, least, head, rgb):
     return waiting - begin
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def draw(queue, source, course, place, network, head, columns, width, canvas):
     """Takes rays from the queue until there are none. columns, width: E and W, as fields/tiled.py has them."""
     bundle = Bundle(
@@ -276,7 +276,8 @@ def draw(queue, source, course, place, network, head, columns, width, canvas):
         np.empty((LOOKS, width), np.float32), np.empty((LOOKS, 3), np.float32), np.empty((TILE, 3), np.float32),
         np.empty(LOOKS, np.float32), np.empty(LOOKS, np.int64),
     )  # fmt: skip
-    at, held, waiting, count = take(queue) * GROUP, 0, 0, 1
+    # Numba would compile for the constant 0 as well as for numbers.
+    at, held, waiting, count = take(queue) * GROUP, np.int64(0), np.int64(0), 1
     while count:
         count, rays, held, at = collect(queue, at, held, source, bundle, course, known, canvas)
         ask(known, count, place, network, head)

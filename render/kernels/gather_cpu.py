@@ -5,6 +5,7 @@ import math
 import torch
 from numba import njit, prange
 
+from fields.kernels.options_cpu import KERNEL
 from render.kernels.composite_cpu import arrays
 from render.kernels.gather import FAINT, SHARE, gather
 
@@ -15,7 +16,7 @@ def threshold(opacity, faint, share):
     return max(math.ceil((opacity - faint) / share), 0)
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL, parallel=True)
 def forward(sigma, t, dt, offsets, opacity, looked, faint, share, weights, solid, distance, shown):
     """Each task takes one ray from its first sample to its last. The last four arrays are written."""
     for r in prange(offsets.shape[0] - 1):

@@ -7,7 +7,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from fields.kernels.lean_cpu import LEAN
+from fields.kernels.options_cpu import INNER, KERNEL, LEAN
 from fields.kernels.queue_cpu import share, stretch
 from render.kernels.march import TINY, largest_step, march_count, march_fill
 
@@ -77,7 +77,7 @@ def reciprocal(d):
     return 1 / (TINY if abs(d) < TINY else d)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def join(bits, resolution, blocks):
     """blocks[c, a + B (b + B c)] (K, B^3) becomes 0 where any cell of the block is occupied, B = G / BLOCK; else 1, or
     where there is one cascade, the number of blocks to the nearest that is. A byte is BLOCK cells along the first
@@ -92,11 +92,11 @@ def join(bits, resolution, blocks):
                     if bits[cascade, row + a]:
                         blocks[cascade, block + a] = 0
     if bits.shape[0] == 1:
-        approach(blocks[0].reshape((side, side, side)), 1)
+        approach(blocks[0].reshape((side, side, side))[::1, ::1, ::1], 1)  # of one type with the way back
         approach(blocks[0].reshape((side, side, side))[::-1, ::-1, ::-1], 1)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def approach(far, one):
     """far (B, B, B) becomes at most `one` more than those of its 26 neighbours that come before it have; after both
     ways it is the chessboard distance to the nearest zero (Rosenfeld and Pfaltz 1968)."""
@@ -151,6 +151,7 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
     (step, cone, longest, end), (enter, leave) = lattice, span
     ox, oy, oz, dx, dy, dz, ix, iy, iz = ray
     count, first, per_cell, per_step, wide = 0, 0.0, 1.0 / resolution, 1.0 / step, resolution // BLOCK
+    alone = np.int64(1)  # ring
     cascade, side, nested = 0, 1.0, bits.shape[0] > 1
     upper = boundary(k + jitter, step, cone, longest, end)
     while count < limit:
@@ -181,12 +182,12 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
         if rings > 0:
             out = t + way_out(x, y, z, ix, iy, iz, i, j, m, rings, length * BLOCK, wide)
             if not one_cascade(out, side, resolution, step, cone, cascade == bits.shape[0] - 1):
-                out = t + way_out(x, y, z, ix, iy, iz, a, b, c, 1, length, resolution)
+                out = t + way_out(x, y, z, ix, iy, iz, a, b, c, alone, length, resolution)
         elif dt * LONG > length:  # the next interval lies in another cell anyway, and need not wait for this one's
             k += 1
             continue
         else:
-            out = t + way_out(x, y, z, ix, iy, iz, a, b, c, 1, length, resolution)
+            out = t + way_out(x, y, z, ix, iy, iz, a, b, c, alone, length, resolution)
         place = out * per_step if cone <= 0 else lattice_place(out, step, cone, longest, end)
         following = math.ceil(place - jitter - 0.5 - SLACK)
         if following > k + 1:
@@ -197,19 +198,20 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
     return count, first, k
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**INNER)
 def walk(ray, near, jitter, bits, blocks, box, resolution, lattice, limit, t_out, dt_out):
     """One ray. Returns its number of samples and a distance just before the first; writes the samples where the output
     arrays have room."""
-    span, jitter = crossed(ray, near, box), float(jitter)  # one type for all who call `advance`
+    # Types as in a frame, so that what is called here is compiled once.
+    span, jitter, begin = crossed(ray, np.float64(near), box), np.float64(jitter), np.int64(0)
     if not span[0] < span[1]:
         return 0, 0.0
     k = first_interval(span[0], jitter, lattice)
-    count, first, _ = advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, 0, t_out, dt_out)
+    count, first, _ = advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, begin, t_out, dt_out)
     return count, first
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def count_rays(queue, origins, directions, near, jitter, bits, blocks, box, resolution, lattice, limit, out, first):
     """Samples of every ray, and a distance just before the first."""
     nowhere = np.empty(0, near.dtype)
@@ -223,7 +225,7 @@ def count_rays(queue, origins, directions, near, jitter, bits, blocks, box, reso
         begin, end = stretch(queue, RAYS, len(out))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def fill_rays(queue, origins, directions, near, jitter, bits, blocks, box, resolution, lattice, offsets, ray, t, dt):
     """Samples of every ray, written to its own stretch of the buffers."""
     begin, end = stretch(queue, RAYS, len(near))

@@ -10,10 +10,12 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from fields.kernels.options_cpu import KERNEL
+
 THICKEST = 1e4  # stands for an infinite value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def decay_cells(values, decay):
     """Values (N,) that are not negative times `decay`."""
     for n in range(len(values)):
@@ -21,7 +23,7 @@ def decay_cells(values, decay):
         values[n] = value * decay if value >= 0 else value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def place_points(cells, resolution, places):
     """Jitter (M, 3) in [0, 1) becomes points in scene units, in cells (M,) of all cascades, counted through. Whole
     numbers are divided as float64 ones, half a cell off all edges: exact below 2^40, and many at a time."""
@@ -38,7 +40,7 @@ def place_points(cells, resolution, places):
         places[n, 2] = ((places.dtype.type(layer) + places[n, 2]) / sides - half) * side + half
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def raise_cells(values, cells, sigma, step):
     """Values (N,) at cells (M,) become at least sigma (M,) times step; NaN is nothing, infinity THICKEST."""
     for n in range(len(cells)):
@@ -51,7 +53,7 @@ def raise_cells(values, cells, sigma, step):
             values[cells[n]] = thickness
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@njit(**KERNEL, fastmath={"reassoc", "nsz"})
 def sum_cells(values):
     """Sum of the values (N,) above zero, in float64."""
     total = 0.0
@@ -60,7 +62,7 @@ def sum_cells(values):
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def mark_cells(values, threshold, occupied, bits):
     """occupied (N,) becomes values (N,) > threshold, bits (N / 8,) the same, bit k of byte n being cell 8 n + k."""
     for n in range(len(bits)):
@@ -72,7 +74,7 @@ def mark_cells(values, threshold, occupied, bits):
         bits[n] = byte
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def join_cascades(bits, resolution):
     """A cell of a cascade becomes occupied where any finer cell inside it is: bits (K, G^3 / 8)."""
     width, start = resolution // 8, resolution // 4
@@ -92,7 +94,7 @@ def join_cascades(bits, resolution):
                                 bits[coarse, cell >> 3] |= 1 << (cell & 7)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**KERNEL)
 def write_places(full, words, out):
     """Where full (N,) bool is true, in order, into `out`, which has room for one more; words (N / 8,) are the same
     memory. What is not true is written too, and then written over: no branch is guessed wrong."""

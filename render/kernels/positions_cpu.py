@@ -6,8 +6,10 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from fields.kernels.options_cpu import KERNEL
 
-@njit(nogil=True, cache=True, error_model="numpy")
+
+@njit(**KERNEL)
 def follow(origins, directions, ray, t, out):
     """out (N, 3) = origins[ray] + t directions[ray]."""
     for n in range(len(ray)):
