@@ -1,7 +1,7 @@
 """How Numba compiles kernels and what they call.
 
 Numba makes each function callable from Python and from C as well as by others, with a copy of its machine code for
-either: an eighth of the time that a first run spent compiling. Without them a call from Python ends the process, so
+either: a tenth of the time that a first run spent compiling. Without them a call from Python ends the process, so
 that a test puts a compiled function around.
 """
 

@@ -5,10 +5,12 @@ in registers.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
+from fields.kernels.options_cpu import INNER
 
 Vec = tuple[float, float, float]
 
@@ -18,9 +20,7 @@ SKIP, FIRST, LAST = 6, 7, 8  # columns of Geometry.nodes after the corners
 FAR = 1e9  # distance of a ray that meets nothing
 NEAR = 1e-5  # hits closer than this belong to the surface a ray starts on
 OFFSET = 2e-4  # secondary rays start this far off the surface
-# no wrappers: only kernels call these, and a quarter of the time to compile is saved
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-jit = njit(**OPTIONS)
+jit = njit(**INNER)
 
 
 class Geometry(NamedTuple):

@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -147,13 +148,12 @@ def cached(cameras: list[Camera], size: int) -> np.ndarray:
     seal.update(repr((VERSION, SAMPLES, size)).encode())
     seal.update(np.stack([tabulate(camera) for camera in cameras]).tobytes())
     path = cache_folder() / f"builtin-{size}-{seal.hexdigest()[:16]}.npz"
-    try:
+    # What is missing or damaged is drawn anew, and written over.
+    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             pictures = archive["pictures"]
         if pictures.dtype == np.uint8 and pictures.shape == (len(cameras), size, size, 4):
             return pictures
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # missing or damaged: drawn anew, and written over
     pictures = draw_all(cameras, SAMPLES)
     store(path, pictures)
     return pictures
