@@ -1,5 +1,5 @@
 """How fast a whole field is asked: density alone, radiance, and radiance with gradients, of random points and of points
-along rays; by the fused kernels where the field has them."""
+along rays; by one kernel where the field has one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distill.bench.ops import Bench, OpTime, Work, count_bytes, measure_work
-from fields import fused
+from fields import fused, tiled
 from fields.field import Field
 from fields.shape import preset
 from fields.space import CUBE
@@ -25,7 +25,12 @@ class Evaluation:
 
     density: Callable[[], object]
     radiance: Callable[[], Any]  # gives sigma (N,) and RGB (N, 3)
-    fused: bool  # whether one kernel does it
+    way: str  # one kernel on a GPU: "fused"; one for tiles of points on a CPU: "tiled"; else "op by op"
+
+    @property
+    def number_bytes(self) -> int:
+        """Of a parameter as it is read."""
+        return 2 if self.way == "fused" else 4
 
 
 def time_field(architecture: str, size: str, points: int, bench: Bench) -> dict[str, list[OpTime]]:
@@ -55,9 +60,9 @@ def time_layout(field: Field, title: str, x: Tensor, d: Tensor, bench: Bench) ->
             answer = asked.radiance()
         return torch.autograd.grad(answer, parameters, push, allow_unused=True)
 
-    size = f"{len(x)} points, {title}, {'fused' if asked.fused else 'op by op'}"
+    size = f"{len(x)} points, {title}, {asked.way}"
     shape, head = (count_products(part) for part in (field.architecture, field.head))
-    tables = sum(count_bytes(p) for p in parameters) // (2 if asked.fused else 1)
+    tables = sum(p.numel() for p in parameters) * asked.number_bytes
     read, out = count_bytes(x) + tables, count_bytes(*push)
     every = 2 * (read + count_bytes(d) + out) + count_bytes(*parameters)
     rows = (
@@ -70,12 +75,12 @@ def time_layout(field: Field, title: str, x: Tensor, d: Tensor, bench: Bench) ->
 
 
 def prepare_evaluation(field: Field, x: Tensor, d: Tensor) -> Evaluation:
-    """By the fused kernels where they suit."""
+    """By one kernel where the field has one."""
     with precision(x.device):
         fusible = fused.suits(field, x, d)
     if fusible:
         kept = fused.Asking(copies={p: p.detach().half() for p in field.parameters()})
-        return Evaluation(lambda: fused.thickness(field, x, kept), lambda: fused.radiance(field, x, d, kept), True)
+        return Evaluation(lambda: fused.thickness(field, x, kept), lambda: fused.radiance(field, x, d, kept), "fused")
 
     def density() -> Tensor:
         with precision(x.device):
@@ -85,7 +90,7 @@ def prepare_evaluation(field: Field, x: Tensor, d: Tensor) -> Evaluation:
         with precision(x.device):
             return field.radiance(x, d)
 
-    return Evaluation(density, radiance, False)
+    return Evaluation(density, radiance, "tiled" if tiled.suits(field, x, d) else "op by op")
 
 
 def count_products(part: torch.nn.Module) -> int:

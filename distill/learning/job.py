@@ -10,6 +10,7 @@ from distill.learning.files import Files, Pace, Records
 from distill.learning.fit import Schedule, Step
 from distill.learning.metrics import Metrics
 from distill.learning.run import Run
+from fields import memory
 from render.camera import Camera
 from render.renderer import Frame
 from scenes.evaluate import Scored, score_views
@@ -77,12 +78,14 @@ class Job:
         """Every step from where the run stands, then every view that is scored, then how it ended. Between steps the
         log, previews and checkpoints are written. Closed early, it leaves no file open."""
         self.pace = Pace(self.run.optimization.seconds)
+        memory.hold()
         with Records(self.run, self.files, self.every) if self.files else contextlib.nullcontext() as records:
             for step in self.run.steps(self.schedule):
                 self.pace.saw(step)
                 if records:
                     records.saw(step, self.pace)
                 yield step
+        memory.give_back()
         yield Finished((yield from self.finish(self.run, self.files)), self.files)
 
     def ready(self, tell: Tell, *, resume: bool) -> None:
