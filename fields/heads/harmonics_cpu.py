@@ -18,11 +18,12 @@ class Arrays(NamedTuple):
     """Operands as arrays."""
 
     count: int  # of harmonics
+    kept: int  # numbers that `color` leaves of a tile: the harmonics
 
 
 def arrays(operands: Operands) -> Arrays:
     """See fields/tiled.py."""
-    return Arrays(int(operands.shape[0]))
+    return Arrays(int(operands.shape[0]), TILE * HARMONICS)
 
 
 @njit(**INNER)
@@ -32,9 +33,9 @@ def density(head, f, out):
 
 
 @njit(**INNER)
-def color(head, f, d, out):
+def color(head, f, d, kept, out):
     """See fields/kernels/fused_cpu.py."""
-    terms = np.empty((TILE, HARMONICS), np.float32)
+    terms = kept.reshape((TILE, HARMONICS))
     harmonics(d, 0, terms)
     for p in range(TILE):
         red = green = blue = np.float32(0)
@@ -53,11 +54,9 @@ def density_grad(head, f, for_sigma, out):
 
 
 @njit(**INNER)
-def color_grad(head, f, d, for_rgb, sums, out):
+def color_grad(head, d, kept, rgb, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    terms, rgb = np.empty((TILE, HARMONICS), np.float32), np.empty((TILE, 3), np.float32)
-    color(head, f, d, rgb)
-    harmonics(d, 0, terms)
+    terms = kept.reshape((TILE, HARMONICS))
     for p in range(TILE):
         red, green, blue = rgb[p, 0], rgb[p, 1], rgb[p, 2]
         red *= for_rgb[p, 0] * (np.float32(1) - red)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from fields.kernels.dense_cpu import DenseArrays, as_filed, run, run_grad, stacked, workspace
+from fields.kernels.dense_cpu import DenseArrays, as_filed, laid, left_behind, run, run_grad, stacked
 from fields.kernels.options_cpu import INNER
 from fields.kernels.shading_cpu import (
     color_inputs,
@@ -31,6 +31,7 @@ class Arrays(NamedTuple):
     outputs: int  # of the network, rounded up
     azimuths: int
     elevations: int
+    kept: int  # numbers that `color` leaves of a tile
     grid: np.ndarray  # (elevations * azimuths, SCALARS rounded up), the poles' rows all alike
     stack: DenseArrays
 
@@ -42,9 +43,9 @@ def arrays(operands: Operands) -> Arrays:
     seen = rounded(grid.detach(), bits).clone()
     seen[:, [0, -1]] = seen[:, [0, -1]].mean(2, keepdim=True)
     stack = stacked(tuple(as_filed(weight, bits) for weight in weights), LEAD, 0, modulated=True)
-    return Arrays(
-        operands.width, int(stack.layers[-1, 2]), azimuths, elevations, packed(seen.flatten(1).numpy()), stack
-    )
+    grid = packed(seen.flatten(1).numpy())
+    kept = TILE * SCALARS + left_behind(stack)
+    return Arrays(operands.width, int(stack.layers[-1, 2]), azimuths, elevations, kept, grid, stack)
 
 
 @njit(**INNER)
@@ -92,10 +93,12 @@ def same(d, p):
 
 
 @njit(**INNER)
-def scalars(head, d):
-    """What the grid says along directions d (TILE, 3): (TILE, SCALARS)."""
-    out, rows, weights = np.zeros((TILE, SCALARS), np.float32), np.empty(4, np.int64), np.empty(4, np.float32)
+def scalars(head, d, out):
+    """What the grid says along directions d (TILE, 3): out (TILE, SCALARS)."""
+    rows, weights = np.empty(4, np.int64), np.empty(4, np.float32)
     for p in range(TILE):
+        for n in range(SCALARS):
+            out[p, n] = 0
         if p > 0 and same(d, p):
             for n in range(SCALARS):
                 out[p, n] = out[p - 1, n]
@@ -104,7 +107,6 @@ def scalars(head, d):
         for corner in range(4):
             for n in range(SCALARS):
                 out[p, n] += weights[corner] * head.grid[rows[corner], n]
-    return out
 
 
 @njit(**INNER)
@@ -129,22 +131,23 @@ def scalars_grad(head, d, push, sums):
 
 
 @njit(**INNER)
-def color(head, f, d, out):
+def color(head, f, d, kept, out):
     """See fields/kernels/fused_cpu.py."""
-    last = np.empty((TILE, head.outputs), np.float32)
-    seen = color_inputs(f, d, head.width, head.stack.layers[0, 1])
-    run(head.stack, seen, scalars(head, d), workspace(head.stack, 2), last)
+    said, space = kept[: TILE * SCALARS].reshape((TILE, SCALARS)), laid(head.stack, kept[TILE * SCALARS :])
+    seen, last = np.empty((TILE, head.stack.layers[0, 1]), np.float32), np.empty((TILE, head.outputs), np.float32)
+    color_inputs(f, d, head.width, seen)
+    scalars(head, d, said)
+    run(head.stack, seen, said, space, last)
     shown(last, out)
 
 
 @njit(**INNER)
-def color_grad(head, f, d, for_rgb, sums, out):
+def color_grad(head, d, kept, rgb, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    stack, seen, said = head.stack, color_inputs(f, d, head.width, head.stack.layers[0, 1]), scalars(head, d)
-    space, last = workspace(stack, len(stack.layers)), np.empty((TILE, head.outputs), np.float32)
-    run(stack, seen, said, space, last)
-    push, for_scalars, pull = shown_grad(last, for_rgb), np.zeros_like(said), np.empty_like(seen)
-    own = len(stack.numbers)
-    run_grad(stack, said, space, push, sums[:own], for_scalars, pull)
+    said, space = kept[: TILE * SCALARS].reshape((TILE, SCALARS)), laid(head.stack, kept[TILE * SCALARS :])
+    push, pull = np.empty((TILE, head.outputs), np.float32), np.empty((TILE, head.stack.layers[0, 1]), np.float32)
+    own, for_scalars = len(head.stack.numbers), np.zeros_like(said)
+    shown_grad(rgb, for_rgb, push)
+    run_grad(head.stack, said, space, push, sums[:own], for_scalars, pull)
     scalars_grad(head, d, for_scalars, sums[own:].reshape(head.grid.shape))
     color_pull(pull, head.width, out)

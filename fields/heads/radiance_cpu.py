@@ -28,6 +28,7 @@ class Arrays(NamedTuple):
     """Operands as arrays."""
 
     width: tuple[int, ...]  # as many as there are features
+    kept: int  # numbers that `color` leaves of a tile
     weights: tuple[np.ndarray, ...]  # of three layers, (inputs, outputs)
     turned: tuple[np.ndarray, ...]  # the same, outputs first; of the first layer, as far as features go
 
@@ -38,7 +39,20 @@ def arrays(operands: Operands) -> Arrays:
     weights = (packed(first, LEAD), *map(packed, others))
     turned = tuple(np.ascontiguousarray(weight.T) for weight in weights)
     seen = np.ascontiguousarray(turned[0][:, : wide(operands.width)])  # the directions learn nothing
-    return Arrays((0,) * operands.width, weights, (seen, *turned[1:]))
+    kept = TILE * sum(len(weight) for weight in weights)
+    return Arrays((0,) * operands.width, kept, weights, (seen, *turned[1:]))
+
+
+@njit(**INNER)
+def inputs(head, kept):
+    """Room in what `color` leaves for what each layer reads, (TILE, inputs)."""
+    first, second, third = head.weights[0].shape[0], head.weights[1].shape[0], head.weights[2].shape[0]
+    at, end = TILE * first, TILE * (first + second)
+    return (
+        kept[:at].reshape((TILE, first)),
+        kept[at:end].reshape((TILE, second)),
+        kept[end : end + TILE * third].reshape((TILE, third)),
+    )
 
 
 @njit(**INNER)
@@ -48,11 +62,11 @@ def density(head, f, out):
 
 
 @njit(**INNER)
-def color(head, f, d, out):
+def color(head, f, d, kept, out):
     """See fields/kernels/fused_cpu.py."""
-    seen = color_inputs(f, d, len(head.width), head.weights[0].shape[0])
-    one = np.empty((TILE, head.weights[0].shape[1]), np.float32)
-    two, last = np.empty_like(one), np.empty((TILE, head.weights[2].shape[1]), np.float32)
+    seen, one, two = inputs(head, kept)
+    last = np.empty((TILE, head.weights[2].shape[1]), np.float32)
+    color_inputs(f, d, len(head.width), seen)
     product_relu(seen, head.weights[0], one)
     product_relu(one, head.weights[1], two)
     product(two, head.weights[2], last)
@@ -66,16 +80,11 @@ def density_grad(head, f, for_sigma, out):
 
 
 @njit(**INNER)
-def color_grad(head, f, d, for_rgb, sums, out):
+def color_grad(head, d, kept, rgb, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    seen, weights, turned = color_inputs(f, d, len(head.width), head.weights[0].shape[0]), head.weights, head.turned
-    one = np.empty((TILE, weights[0].shape[1]), np.float32)
-    two, last = np.empty_like(one), np.empty((TILE, weights[2].shape[1]), np.float32)
-    product_relu(seen, weights[0], one)
-    product_relu(one, weights[1], two)
-    product(two, weights[2], last)
-    push = shown_grad(last, for_rgb)
-    pull = np.empty_like(one)
+    (seen, one, two), weights, turned = inputs(head, kept), head.weights, head.turned
+    push, pull = np.empty((TILE, weights[2].shape[1]), np.float32), np.empty_like(two)
+    shown_grad(rgb, for_rgb, push)
     first, second = weights[0].size, weights[0].size + weights[1].size
     add_outer(two, push, place(sums, second, weights[2]))
     product_masked(push, turned[2], pull, two)

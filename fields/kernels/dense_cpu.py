@@ -92,6 +92,25 @@ def workspace(stack, count):
     return slots(stack, count), norms, np.empty((len(stack.layers), TILE), np.float32)
 
 
+def left_behind(stack: DenseArrays) -> int:
+    """Numbers of a workspace for all layers."""
+    tiles = len(stack.layers) * (2 if stack.modulated else 1)
+    return TILE * (tiles * stack.most + len(stack.layers))
+
+
+@njit(**INNER)
+def laid(stack, room):
+    """A workspace for all layers, in room (`left_behind`,)."""
+    count, size = len(stack.layers), TILE * stack.most
+    norms = count if stack.modulated else 0
+    first, second = count * size, (count + norms) * size
+    return (
+        room[:first].reshape((count, size)),
+        room[first:second].reshape((norms, size)),
+        room[second : second + count * TILE].reshape((count, TILE)),
+    )
+
+
 @njit(**INNER, fastmath=FAST)
 def modulated(z, width, scalars, number, inverses, out):
     """out (TILE, width or more) = relu(gamma n + beta) with n, the normalised z (TILE, width or more), in its place,

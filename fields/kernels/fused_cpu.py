@@ -5,7 +5,8 @@ fields/heads/NAME_cpu.py as named tuples, and find the device functions in the f
 
 - of an architecture `encode`, what tables say of points (P, 3) -> (P, E); `decode`, features (TILE, W) of a tile of
   that; `decode_grad`, its gradient;
-- of a head `density` and `color` of a tile of features, and their gradients `density_grad` and `color_grad`.
+- of a head `density` and `color` of a tile of features, and their gradients `density_grad` and `color_grad`. What the
+  latter reads of the former lies in `kept`, as many numbers as the head's operands say there.
 
 Threads take groups of tiles one after the other. Each group adds the gradients of matrices to sums of its own, which
 are added up in their order at the end: the result is the same whoever took what. What tables said, (N, E), and
@@ -50,9 +51,9 @@ def density(head, f, out):
     function(type(head), "density")(head, f, out)
 
 
-def color(head, f, d, out):
-    """RGB, out (TILE, 3), of features f (TILE, W) along unit directions d (TILE, 3)."""
-    function(type(head), "color")(head, f, d, out)
+def color(head, f, d, kept, out):
+    """RGB, out (TILE, 3), of features f (TILE, W) along unit directions d (TILE, 3), and kept (head.kept,)."""
+    function(type(head), "color")(head, f, d, kept, out)
 
 
 def density_grad(head, f, for_sigma, out):
@@ -60,9 +61,10 @@ def density_grad(head, f, for_sigma, out):
     function(type(head), "density_grad")(head, f, for_sigma, out)
 
 
-def color_grad(head, f, d, for_rgb, sums, out):
-    """From the gradient of RGB (TILE, 3) that of the features, out (TILE, W); adds those of matrices to sums (S,)."""
-    function(type(head), "color_grad")(head, f, d, for_rgb, sums, out)
+def color_grad(head, d, kept, rgb, for_rgb, sums, out):
+    """From the gradient of RGB (TILE, 3) that of the features, out (TILE, W); adds those of matrices to sums (S,). What
+    `color` kept is lost."""
+    function(type(head), "color_grad")(head, d, kept, rgb, for_rgb, sums, out)
 
 
 # Numba asks these for what it puts in the place of a call: the body of the device function itself, as every function
@@ -74,9 +76,11 @@ overload(decode_grad, NUMPY)(
     lambda network, seen, push, sums, out: function(network.instance_class, "decode_grad").py_func
 )
 overload(density, NUMPY)(lambda head, f, out: function(head.instance_class, "density").py_func)
-overload(color, NUMPY)(lambda head, f, d, out: function(head.instance_class, "color").py_func)
+overload(color, NUMPY)(lambda head, f, d, kept, out: function(head.instance_class, "color").py_func)
 overload(density_grad, NUMPY)(lambda head, f, for_sigma, out: function(head.instance_class, "density_grad").py_func)
-overload(color_grad, NUMPY)(lambda head, f, d, for_rgb, sums, out: function(head.instance_class, "color_grad").py_func)
+overload(color_grad, NUMPY)(
+    lambda head, d, kept, rgb, for_rgb, sums, out: function(head.instance_class, "color_grad").py_func
+)
 
 
 # Loops, not slices: Numba takes a second to compile the assignment of an array to a slice, for each type.
@@ -189,6 +193,7 @@ def shade(queue, features, d, ray, head, group, rgb):
     """RGB (N, 3) of features (N, W), each along the direction of its ray (N,), d (R, 3)."""
     count = len(features)
     f, way, shown = rooms(features.shape[1], 3, 3)
+    kept = np.empty(head.kept, np.float32)
     while True:
         begin = take(queue) * group
         if begin >= count:
@@ -197,7 +202,7 @@ def shade(queue, features, d, ray, head, group, rgb):
             last = min(first + TILE, count)
             rows(features, first, last, f)
             picked(d, ray, first, last, way)
-            color(head, f, way, shown)
+            color(head, f, way, kept, shown)
             put(shown, first, last, rgb)
 
 
@@ -207,7 +212,7 @@ def shade_grad(queue, features, d, ray, for_rgb, head, group, sums, pull):
     (groups, S)."""
     count = len(features)
     f, way, push = rooms(features.shape[1], 3, 3)
-    out = np.empty_like(f)
+    out, rgb, kept = np.empty_like(f), np.empty_like(push), np.empty(head.kept, np.float32)
     while True:
         task = take(queue)
         if task * group >= count:
@@ -221,5 +226,6 @@ def shade_grad(queue, features, d, ray, for_rgb, head, group, sums, pull):
                 continue
             rows(features, first, last, f)
             picked(d, ray, first, last, way)
-            color_grad(head, f, way, push, sums[task], out)
+            color(head, f, way, kept, rgb)
+            color_grad(head, way, kept, rgb, push, sums[task], out)
             put(out, first, last, pull)

@@ -53,15 +53,16 @@ def harmonics(d, at, out):
 
 
 @njit(**INNER)
-def color_inputs(f, d, width, columns):
-    """What a colour network reads of a tile, (TILE, columns): `width` features f, the first of which, log-density, is
-    blanked, then harmonics of directions d (TILE, 3), then zeros."""
-    seen = np.zeros((TILE, columns), np.float32)
+def color_inputs(f, d, width, out):
+    """What a colour network reads of a tile, out (TILE, inputs rounded up): `width` features f, the first of which,
+    log-density, is blanked, then harmonics of directions d (TILE, 3), then zeros."""
     for p in range(TILE):
+        out[p, 0] = 0
         for n in range(1, width):
-            seen[p, n] = f[p, n]
-    harmonics(d, width, seen)
-    return seen
+            out[p, n] = f[p, n]
+        for n in range(width + HARMONICS, out.shape[1]):
+            out[p, n] = 0
+    harmonics(d, width, out)
 
 
 @njit(**INNER)
@@ -73,14 +74,13 @@ def shown(last, out):
 
 
 @njit(**INNER)
-def shown_grad(last, for_rgb):
-    """The gradient of `last`, from that of RGB (TILE, 3); zeros beside."""
-    push = np.zeros_like(last)
+def shown_grad(rgb, for_rgb, out):
+    """The gradient of what a colour network gives, out (TILE, 3 or more), from that of RGB (TILE, 3); zeros beside."""
     for p in range(TILE):
         for n in range(3):
-            share = sigmoid(last[p, n])
-            push[p, n] = for_rgb[p, n] * share * (np.float32(1) - share)
-    return push
+            out[p, n] = for_rgb[p, n] * rgb[p, n] * (np.float32(1) - rgb[p, n])
+        for n in range(3, out.shape[1]):
+            out[p, n] = 0
 
 
 @njit(**INNER)

@@ -101,6 +101,7 @@ class Looks(NamedTuple):
 
     features: np.ndarray  # (LOOKS, W) float32
     d: np.ndarray  # (LOOKS, 3) float32
+    kept: np.ndarray  # float32, see fields/kernels/fused_cpu.py
     rgb: np.ndarray  # (TILE, 3) float32
     weight: np.ndarray  # (LOOKS,) float32
     pixel: np.ndarray  # (LOOKS,) int64
@@ -247,7 +248,7 @@ def show(looks, waiting, least, head, rgb):
         end = min(begin + TILE, waiting)
         features, d = looks.features[begin : begin + TILE], looks.d[begin : begin + TILE]
         features[end - begin :], d[end - begin :] = 0, 0
-        color(head, features, d, looks.rgb)
+        color(head, features, d, looks.kept, looks.rgb)
         for p in range(begin, end):
             for n in range(3):
                 rgb[looks.pixel[p], n] += looks.weight[p] * looks.rgb[p - begin, n]
@@ -273,8 +274,8 @@ def draw(queue, source, course, place, network, head, columns, width, canvas):
         np.empty((POINTS, columns), np.float32), np.empty((POINTS, width), np.float32), np.empty(POINTS, np.float32),
     )  # fmt: skip
     looks = Looks(
-        np.empty((LOOKS, width), np.float32), np.empty((LOOKS, 3), np.float32), np.empty((TILE, 3), np.float32),
-        np.empty(LOOKS, np.float32), np.empty(LOOKS, np.int64),
+        np.empty((LOOKS, width), np.float32), np.empty((LOOKS, 3), np.float32), np.empty(head.kept, np.float32),
+        np.empty((TILE, 3), np.float32), np.empty(LOOKS, np.float32), np.empty(LOOKS, np.int64),
     )  # fmt: skip
     # Numba would compile for the constant 0 as well as for numbers.
     at, held, waiting, count = take(queue) * GROUP, np.int64(0), np.int64(0), 1
