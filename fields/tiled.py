@@ -91,11 +91,16 @@ class Recall:
     seen: Tensor  # (M or more, E), what tables said
     features: Tensor  # (M or more, W), F rounded up
     sigma: Tensor  # (M,)
-    index: Tensor  # (N,) int64, which of the points
+    some: Tensor | None = None  # (N,) int64, which of the points, where it is not all of them
 
     def at(self, index: Tensor) -> "Recall":
         """The same for some of the N."""
-        return replace(self, index=self.index.index_select(0, index))
+        return replace(self, some=index if self.some is None else self.some.index_select(0, index))
+
+    @property
+    def index(self) -> Tensor:
+        """(N,) int64, which of the points."""
+        return torch.arange(len(self.x)) if self.some is None else self.some
 
     def density(self) -> tuple[Tensor, Tensor]:
         """Sigma (N,) and features (N, W), with the gradients of the network's parameters."""
@@ -154,7 +159,7 @@ def glance(field: Asked, x: Tensor, *, learn: bool = True) -> Recall:
     rows, unit = -(-len(x) // GROUP) * GROUP + 1, field.space.unit(x).contiguous()
     seen, features = x.new_empty(rows if learn else 1, network.columns), x.new_empty(rows, network.width)
     sigma = asked(network, head, unit, seen, features)
-    return Recall(network, head, unit, seen, features, sigma, torch.arange(len(x)))
+    return Recall(network, head, unit, seen, features, sigma)
 
 
 def asked(network: TiledForm, head: TiledForm, unit: Tensor, seen: Tensor, features: Tensor) -> Tensor:
@@ -198,19 +203,20 @@ class TiledDensity(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, recall: Recall, *parameters: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN001
-        ctx.recall, ctx.arrays = recall, (recall.network.arrays(), recall.head.arrays())
+        ctx.recall, ctx.index = recall, recall.index
+        ctx.arrays = (recall.network.arrays(), recall.head.arrays())
         ctx.set_materialize_grads(True)
-        return recall.sigma.index_select(0, recall.index), recall.features.index_select(0, recall.index)
+        return recall.sigma.index_select(0, ctx.index), recall.features.index_select(0, ctx.index)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001  # pyright: ignore[reportIncompatibleMethodOverride]
         recall, network = ctx.recall, ctx.recall.network
-        group, sums = sums_of(len(recall.index), network)
-        push = recall.seen.new_empty(len(recall.index), recall.seen.shape[1])
-        given = (recall.index, recall.seen, recall.features, grads[0].contiguous()[:, None], grads[1].contiguous())
+        group, sums = sums_of(len(ctx.index), network)
+        push = recall.seen.new_empty(len(ctx.index), recall.seen.shape[1])
+        given = (ctx.index, recall.seen, recall.features, grads[0].contiguous()[:, None], grads[1].contiguous())
         share(kernels.thickness_grad, *(g.numpy() for g in given), *ctx.arrays, group, sums, push.numpy())
-        tables = network.functions.table_grads(network.operands, recall.x.index_select(0, recall.index), push)
+        tables = network.functions.table_grads(network.operands, recall.x.index_select(0, ctx.index), push)
         return None, *tables, *network.gradients(sums)
 
 
@@ -237,8 +243,13 @@ class TiledColor(torch.autograd.Function):
         return pull, None, None, None, *ctx.head.gradients(sums)
 
 
+def most_groups(room: int) -> int:
+    """Groups at most that have sums of their own, of so many numbers each."""
+    return min(GROUPS, max(FEWEST, ROOM // max(room, 1)))
+
+
 def sums_of(count: int, learning: TiledForm) -> tuple[int, np.ndarray]:
     """Points of a group whose gradients of matrices have sums of their own, and room for these, (groups, S)."""
-    groups = min(GROUPS, max(FEWEST, ROOM // max(learning.room, 1)))
+    groups = most_groups(learning.room)
     group = -(-count // (groups * TILE)) * TILE or TILE
     return group, np.empty((-(-count // group), learning.room), np.float32)

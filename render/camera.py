@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from render.rays import RayBatch
+from render.rays import RayBatch, rows
 
 LensModel = Literal["opencv", "fisheye"]
 NEWTON_STEPS = 12
@@ -147,14 +147,14 @@ class CameraBank:
 
     def rays(self, index: Tensor, pixels: Tensor) -> RayBatch:
         """Rays through the centres of `pixels` (R, 2) integer column and row, of cameras `index` (R,)."""
-        lens = self.lenses[index]
+        lens = rows(self.lenses, index)
         plane = (pixels + 0.5 - lens[:, 2:4]) / lens[:, 0:2]
         if self.bent:
             plane = torch.where(self.fisheye[index, None], plane, undistort(plane, lens[:, 4:]))
         local = torch.stack([plane[:, 0], -plane[:, 1], -torch.ones_like(plane[:, 0])], -1)
         if self.round:
             local = torch.where(self.fisheye[index, None], fisheye_directions(plane, lens[:, 4:8]), local)
-        pose = self.poses[index]
+        pose = rows(self.poses, index)
         directions = (pose[:, :3, :3] @ local[:, :, None])[:, :, 0]
         return RayBatch(pose[:, :3, 3], torch.nn.functional.normalize(directions, dim=-1))
 

@@ -20,7 +20,7 @@ CALLED = (  # by a step of distill/photographs/source.py: object below the sourc
     ("pixels", "draw", "pixels", "loss"),
     ("renderer", "march", "march", "loss"),
     ("renderer", "visible", "prune", "loss"),
-    ("renderer", "shade", "forward", "loss"),
+    ("", "error", "forward", "loss"),
     ("", "loss", "loss", "rest"),
     ("occupancy", "chosen", "occupancy", "rest"),
     ("", "update", "occupancy", "rest"),

@@ -20,7 +20,7 @@ from distill.learning.budget import FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
 from distill.learning.learnables import Learnables
 from distill.learning.run import opacity
-from distill.photographs.source import HUBER
+from distill.photographs.loss import HUBER
 from fields.field import Field
 from render.kernels.composite import composite, transmittance
 from render.model import LoadedModel

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from distill.learning.memory import free, images_fit
 from render.camera import Camera, CameraBank, Intrinsics
-from render.rays import RayBatch
+from render.rays import RayBatch, rows
 from scenes.scene import View
 
 AHEAD = 3  # batches that are drawn on the host before they are needed
@@ -72,8 +72,16 @@ class Places:
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers (count,) of pixels, the views that they are of, and their numbers in these, row by row."""
         place = torch.randint(self.total, (count,), generator=generator, device=self.ends.device)
-        view = torch.searchsorted(self.ends, place, right=True)
-        return place, view, place - self.begins[view]
+        view = searched(self.ends, place)
+        return place, view, place - rows(self.begins, view)
+
+
+def searched(ends: Tensor, place: Tensor) -> Tensor:
+    """How many of the ends lie at each place (R,) or before it. On the CPU by NumPy: PyTorch wakes its threads for two
+    thousand places, which takes ten times as long."""
+    if place.is_cuda:
+        return torch.searchsorted(ends, place, right=True)
+    return torch.from_numpy(np.searchsorted(ends.numpy(), place.numpy(), side="right"))
 
 
 @final
@@ -98,7 +106,7 @@ class Lenses:
     def rays(self, view: Tensor, pixel: Tensor) -> RayBatch:
         """Rays of pixels (R,), counted row by row, of views (R,)."""
         if not self.whole:
-            width = self.widths[view]
+            width = rows(self.widths, view)
             return self.bank.rays(view, torch.stack([pixel % width, pixel // width], -1))
         local, poses = self.directions.index_select(0, self.begins[view] + pixel), self.poses.index_select(0, view)
         return RayBatch(poses[:, :, 3], (poses[:, :, :3] * local[:, None]).sum(-1))

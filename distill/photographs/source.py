@@ -15,14 +15,14 @@ from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
 from distill.learning.learnables import Learnables
 from distill.learning.run import opacity
-from distill.photographs.pixels import PixelBatch, PixelSource
+from distill.photographs.loss import Targets, error
+from distill.photographs.pixels import PixelSource
 from fields.field import Field
-from render.buffers import FAR, Buffers, Exact
+from render.buffers import FAR, Buffers, Exact, Fitted
 from render.occupancy import OccupancyEstimate
-from render.renderer import Pixels, Renderer
+from render.renderer import Renderer
 
 REFRESH = 16  # steps between occupancy updates, once training is under way
-HUBER = 0.1  # error at which the loss turns from quadratic to linear
 FULL = 0.9  # share of the marched samples' buffer that is aimed at
 REPORT = ("loss", "mse", "rays", "samples", "wanted", "marched")  # numbers of a step: samples with gradients, those
 # that there would have been with more room, and those that were marched
@@ -48,16 +48,6 @@ class Batching:
 def due(index: int) -> bool:
     """Whether the occupancy is updated before this step: every step at first, then less and less often."""
     return index % min(REFRESH, index // 16 + 1) == 0
-
-
-def difference(result: Pixels, pixels: PixelBatch, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Error () and mean squared error () without gradients of what rays saw, in front of a background (R, 3)."""
-    target = torch.lerp(background, pixels.rgb, pixels.alpha[:, None])
-    got = result.over(background)
-    weight = pixels.valid.float()[:, None] / (3 * pixels.valid.sum().clamp(min=1))
-    error = (torch.nn.functional.huber_loss(got, target, reduction="none", delta=HUBER) * weight).sum() / HUBER
-    with torch.no_grad():
-        return error, ((got - target).square() * weight).sum()
 
 
 class Photographs:
@@ -107,8 +97,8 @@ class Photographs:
         near = torch.where(live, 0.0, FAR)
         marched = renderer.march(self.grid, pixels.rays, self.generator, buffers, near)
         kept = renderer.visible(self.field, pixels.rays, marched, buffers)
-        seen = renderer.shade(self.field, pixels.rays, kept.samples, kept.recall)
-        error, mse = difference(seen, replace(pixels, valid=pixels.valid & live & kept.fits), background)
+        shown = replace(pixels, valid=pixels.valid & live & kept.fits)
+        error, mse = self.error(Targets(shown, background), kept)
         value = error + self.field.architecture.penalty(self.generator)
         with torch.no_grad():
             numbers = (value, mse, self.rays, kept.count, kept.wanted, marched.count)
@@ -116,6 +106,10 @@ class Photographs:
             asked = (live & marched.fits).sum()  # rays that the kept samples are of
             self.rays.copy_(self.next_rays(asked, kept.wanted, marched.wanted))
         return value, report
+
+    def error(self, targets: Targets, kept: Fitted) -> tuple[Tensor, Tensor]:
+        """Error () and mean squared error () of what is seen by the samples that were kept."""
+        return error(self.field, self.renderer, targets, kept)
 
     def next_rays(self, asked: Tensor, kept: Tensor, marched: Tensor) -> Tensor:
         """() int64: rays for the next batch, where `asked` rays gave `kept` samples, and all that there were `marched`

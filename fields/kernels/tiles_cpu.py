@@ -19,7 +19,6 @@ from numba.extending import intrinsic, overload
 from fields.kernels.options_cpu import INNER
 
 TILE = 96  # points: a multiple of the rows of every block below
-ALIGN = 16  # columns are rounded up to it
 
 
 def features() -> str:
@@ -29,15 +28,15 @@ def features() -> str:
     return ",".join(f"+{name}" for name, there in llvmlite.binding.get_host_cpu_features().items() if there)
 
 
-LANES = 16 if "+avx512f" in features() else 8
+LANES = 16 if "+avx512f" in features() else 8  # columns are rounded up to it
 COLUMNS = 2 * LANES  # of a block; what is left of the columns is one vector wide
-ROWS, NARROW_ROWS = (8, 12) if LANES == 16 else (6, 6)  # of a block of two vectors, and of one
+ROWS, NARROW_ROWS = (8, 12) if LANES == 16 else (6, 12)  # of a block of two vectors, and of one
 INPUTS, NARROW_INPUTS = (8, 16) if LANES == 16 else (4, 8)  # rows of a block of a matrix's gradient
 
 
 def wide(count: int) -> int:
     """Columns that so many numbers take."""
-    return -(-count // ALIGN) * ALIGN
+    return -(-count // LANES) * LANES
 
 
 def packed(weight: np.ndarray, lead: int = 0) -> np.ndarray:

@@ -278,8 +278,10 @@ def _(origins, directions, near, jitter, bits, box, resolution, step, cone, limi
 
 @march_fill.register_kernel("cpu")
 def _(origins, directions, near, jitter, bits, box, resolution, step, cone, offsets, capacity):
-    ray = torch.zeros(capacity, dtype=torch.int64)
-    t, dt = torch.zeros(capacity, dtype=origins.dtype), torch.zeros(capacity, dtype=origins.dtype)
+    ray = torch.empty(capacity, dtype=torch.int64)
+    t, dt = torch.empty(capacity, dtype=origins.dtype), torch.empty(capacity, dtype=origins.dtype)
+    for values in (ray, t, dt):
+        values[int(offsets[-1]) :] = 0
     *rays, cells, bounds = arrays(origins, directions, near, jitter, bits, box)
     lattice = lattice_of(bits, resolution, step, cone)
     common = (*rays, cells, blocks_of(cells, resolution), bounds, resolution, lattice)

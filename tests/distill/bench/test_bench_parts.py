@@ -103,8 +103,8 @@ def test_a_watched_run_learns_the_same_and_is_left_as_it_was(scene):
         if watched:
             with watching(run):
                 list(run.steps(Schedule(6)))
-            assert not {"march", "visible", "shade"} & vars(run.renderer).keys()
-            assert "loss" not in vars(run.source)
+            assert not {"march", "visible"} & vars(run.renderer).keys()
+            assert not {"loss", "error"} & vars(run.source).keys()
             assert "step" not in vars(run.optimization.optimizer)
         else:
             list(run.steps(Schedule(6)))
@@ -114,7 +114,7 @@ def test_a_watched_run_learns_the_same_and_is_left_as_it_was(scene):
         assert torch.equal(one[name], other[name]), name
 
 
-@pytest.mark.parametrize("owner", ["source.pixels.draw", "renderer.march", "renderer.visible", "renderer.shade"])
+@pytest.mark.parametrize("owner", ["source.pixels.draw", "renderer.march", "renderer.visible", "source.error"])
 def test_what_a_step_no_longer_has_is_told(scene, monkeypatch, owner):
     run = begin(scene)
     *path, name = owner.split(".")

@@ -5,6 +5,7 @@ import pytest
 from numba import njit
 
 from fields.kernels.tiles_cpu import (
+    LANES,
     TILE,
     add_outer,
     add_product,
@@ -88,7 +89,7 @@ def test_not_a_number_passes_a_relu_and_a_mask():
 def test_a_packed_matrix_comes_back(shape, lead):
     weight = drawn(*shape)
     room = packed(weight, lead)
-    assert all(side % 16 == 0 for side in room.shape)
+    assert all(side % LANES == 0 for side in room.shape)
     assert room.shape[-1] == wide(shape[0])
     np.testing.assert_array_equal(unpacked(room, shape, lead), weight)
     assert np.count_nonzero(room) == weight.size
