@@ -5,6 +5,10 @@ either: a tenth of the time that a first run spent compiling. Without them a cal
 that a test puts a compiled function around.
 """
 
+import gc
+
+from numba.core import event
+
 KERNEL = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # called from Python
 INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by compiled ones alone
 
@@ -13,3 +17,28 @@ INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper":
 # pairs out again only where the way between them is straight. A frame spent up to half of its time so. What these
 # options compile allocates nothing, and reads and writes arrays that its caller holds.
 LEAN = {**INNER, "_nrt": False}
+
+
+class Compiling(event.Listener):
+    """No search for circular garbage while Numba compiles: it walked through all that PyTorch and Numba had loaded,
+    again and again, for a tenth of the time. Numba compiles one function at a time, and what that calls inside of it.
+    """
+
+    def __init__(self) -> None:
+        self.depth, self.collected = 0, False
+
+    def on_start(self, event: event.Event) -> None:
+        """A function begins."""
+        if not self.depth:
+            self.collected = gc.isenabled()
+            gc.disable()
+        self.depth += 1
+
+    def on_end(self, event: event.Event) -> None:
+        """A function ends, whether it could be compiled or not."""
+        self.depth -= 1
+        if self.collected and not self.depth:
+            gc.enable()
+
+
+event.register("numba:compile", Compiling())
