@@ -28,7 +28,7 @@ from distill.learning.metrics import Metrics
 from distill.photographs.job import begin as begin_training
 from distill.photographs.settings import Settings
 from render.camera import Camera, Intrinsics
-from render.command import pick_device
+from render.device import pick_device
 from render.model import LoadedModel, open_model
 from scenes.assemble import assemble_memory
 from scenes.scene import Scene

@@ -30,7 +30,8 @@ from distill.learning.fit import Schedule
 from distill.learning.run import Run
 from distill.photographs.settings import PRESET, STEPS, UNBOUNDED
 from fields.files import write_json
-from render.command import pick_device, run
+from render.command import run
+from render.device import pick_device
 from scenes.scene import Scene
 
 SCORES = {"cpu": 12, "cuda": 40}  # times that --curve scores the held-out views

@@ -11,7 +11,8 @@ from rich.progress import Progress
 
 from fields.files import write_beside
 from render import path_files
-from render.command import pick_device, run
+from render.command import run
+from render.device import pick_device
 from render.films import FORMATS, Drawing, Route, choose_cameras, draw_frames, write_film, write_npy
 from render.looks import MODES, DrawableName
 from render.model import open_model

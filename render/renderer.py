@@ -17,8 +17,8 @@ from render.kernels.gather import gather
 from render.occupancy import OccupancyGrid
 from render.precision import precision
 from render.rays import RayBatch, Samples, rows
+from render.units import UNIT_STEP
 
-UNIT_STEP = 3**0.5 / 1024  # scene units; the unit cube's diagonal in 1024 parts
 WAVES = (8, 12, 16, 24, 32)  # samples of a ray asked at once: in the first wave, the second, ..., all later ones
 BUNCH = 1 << 15  # rays drawn together; at most 2^20 samples are asked at once
 EXACT = Exact()

@@ -13,12 +13,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from fields.files import write_beside, write_json
-from render.command import pick_device, run
+from render.command import run
+from render.device import pick_device
 from render.model import LoadedModel, open_model
 from render.pictures import encode_png
 from scenes.assemble import load
 from scenes.evaluate import Scored, median_frame_ms, score_views, summarise
-from scenes.scene import ReadOptions, carry_views
+from scenes.scene import carry_views
+from scenes.options import ReadOptions
 from scenes.sheet import save_sheet
 
 

@@ -19,7 +19,8 @@ from scenes import formats, frusta
 from scenes.assemble import assemble
 from scenes.checks import SAMPLES, STEPS, Examination, examine
 from scenes.paths import expect
-from scenes.scene import ReadOptions, Scene
+from scenes.scene import Scene
+from scenes.options import ReadOptions
 
 SHOWN = 6  # names listed of suspicious pictures
 

@@ -7,7 +7,7 @@ from typing import Literal
 from fields import files
 from scenes import formats
 from scenes.formats.json_frames.document import parse
-from scenes.scene import SceneError
+from scenes.options import SceneError
 
 Kind = Literal["model", "scene", "camera path", "nothing"]
 

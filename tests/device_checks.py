@@ -14,9 +14,10 @@ from distill.photographs.job import PhotographsRecipe, prepare
 from fields.files import load
 from render.looks import normal
 from render.occupancy import OccupancyGrid
-from render.renderer import UNIT_STEP, color
+from render.renderer import color
+from render.units import UNIT_STEP
 from scenes.assemble import load as load_scene
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch warns of its own ways with a Python backend
 

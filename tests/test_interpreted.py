@@ -14,9 +14,10 @@ from fields.shape import Shape, preset
 from fields.space import Space
 from render.buffers import Fixed
 from render.occupancy import OccupancyEstimate, cascades_for
-from render.renderer import UNIT_STEP, Renderer
+from render.renderer import Renderer
+from render.units import UNIT_STEP
 from scenes.assemble import load
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 CELLS = 8  # per axis of the occupancy: interpreted, a point takes a tenth of a millisecond
 

@@ -11,12 +11,13 @@ import tyro
 
 from distill.photographs.settings import Settings
 from fields.files import write_beside
-from render.command import pick_device, run
+from render.command import run
+from render.device import pick_device
 from render.looks import ModeName
 from render.pictures import encode_png
 from scenes.assemble import load
 from scenes.paths import expect
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 from viewer.front.controls import SAMPLES
 from viewer.front.session import Arrangement, DisplaySettings, Session, State
 from viewer.messages import Command, CompareWith, LearnFrom, OpenModel

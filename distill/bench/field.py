@@ -14,7 +14,7 @@ from fields.field import Field
 from fields.shape import preset
 from fields.space import CUBE
 from render.precision import precision
-from render.renderer import UNIT_STEP
+from render.units import UNIT_STEP
 
 RUN = 64  # neighbouring points on a ray
 

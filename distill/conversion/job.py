@@ -28,7 +28,7 @@ from distill.photographs.settings import STEPS as PICTURE_STEPS
 from distill.photographs.settings import STRIDE
 from fields.files import Header
 from fields.shape import Shape
-from render.command import pick_device
+from render.device import pick_device
 from render.model import LoadedModel, open_model
 from scenes.assemble import load
 from scenes.paths import expect

@@ -13,7 +13,7 @@ from distill.conversion.choose import Wanted, parse_bytes
 from distill.conversion.distillation import SHARES
 from distill.conversion.edits import Edits
 from distill.photographs.settings import UNBOUNDED
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 STEPS = {"cpu": 2000, "cuda": 20_000}  # without --steps and --max-seconds
 BATCH = {"cpu": 1 << 13, "cuda": 1 << 17}

@@ -26,7 +26,7 @@ from fields.field import Field
 from fields.fused import fusible
 from fields.shape import Shape, preset
 from fields.space import Space
-from render.command import pick_device
+from render.device import pick_device
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.renderer import Renderer
 from scenes.assemble import load

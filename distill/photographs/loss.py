@@ -63,8 +63,9 @@ class Taught(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, recall: Recall, samples: Samples, targets: Targets, *parameters: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN001
-        given = (targets.pixels.rays.directions, samples.offsets, samples.ray, samples.dt)
         wanted = (targets.rgb, targets.background, targets.weight)
+        offsets = samples.offsets[: len(targets.background) + 1]  # spare rays are nobody's
+        given = (targets.pixels.rays.directions, offsets, samples.ray, samples.dt)
         rays = kernels.Pictured(*(value.contiguous().numpy() for value in (*given, *wanted)))
         known = (recall.index, recall.seen, recall.features, recall.sigma)
         said = kernels.Answers(*(value.numpy() for value in known))
@@ -73,6 +74,7 @@ class Taught(torch.autograd.Function):
         both = (recall.network, recall.head)
         each = -(-runs // most_groups(max(part.room for part in both))) or 1
         tasks, push = -(-runs // each), recall.seen.new_empty(len(samples), recall.seen.shape[1])
+        push[int(offsets[-1]) :] = 0
         sums = [np.empty((tasks, part.room), np.float32) for part in both]
         results = kernels.Results(np.empty((tasks, 2)), sums[0], sums[1], push.numpy())
         share(kernels.learn, rays, starts, each, longest, HUBER, said, *(part.arrays() for part in both), results)

@@ -63,7 +63,10 @@ def unwaiting_pixels(views: tuple[View, ...], device: torch.device, count: int, 
 class Places:
     """The pixels of all photographs, counted through."""
 
-    def __init__(self, views: tuple[View, ...], device: torch.device) -> None:
+    def __init__(self, views: tuple[View, ...], device: torch.device, *, host: bool = False) -> None:
+        """`host`: NumPy searches, on the CPU, where PyTorch would wake its threads for two thousand places, which takes
+        ten times as long."""
+        self.host = host
         sizes = torch.tensor([v.camera.size[0] * v.camera.size[1] for v in views])
         ends = sizes.cumsum(0)
         self.total = int(ends[-1])
@@ -72,16 +75,14 @@ class Places:
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers (count,) of pixels, the views that they are of, and their numbers in these, row by row."""
         place = torch.randint(self.total, (count,), generator=generator, device=self.ends.device)
-        view = searched(self.ends, place)
+        view = self.search(place)
         return place, view, place - rows(self.begins, view)
 
-
-def searched(ends: Tensor, place: Tensor) -> Tensor:
-    """How many of the ends lie at each place (R,) or before it. On the CPU by NumPy: PyTorch wakes its threads for two
-    thousand places, which takes ten times as long."""
-    if place.is_cuda:
-        return torch.searchsorted(ends, place, right=True)
-    return torch.from_numpy(np.searchsorted(ends.numpy(), place.numpy(), side="right"))
+    def search(self, place: Tensor) -> Tensor:
+        """The views (count,) that places are of."""
+        if self.host:
+            return torch.from_numpy(np.searchsorted(self.ends.numpy(), place.numpy(), side="right"))
+        return torch.searchsorted(self.ends, place, right=True)
 
 
 @final
@@ -134,7 +135,7 @@ class Album:
     """Photographs as they lie in host memory, uint8, never copied."""
 
     def __init__(self, views: tuple[View, ...]) -> None:
-        self.places = Places(views, torch.device("cpu"))
+        self.places = Places(views, torch.device("cpu"), host=True)
         self.images = List([np.ascontiguousarray(v.image.numpy()) for v in views])
         one = np.ones((1, 1), np.bool_)
         self.masks = List([one if bool(v.valid.all()) else v.valid.contiguous().numpy() for v in views])

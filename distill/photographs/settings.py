@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from render.renderer import UNIT_STEP
-from scenes.scene import ReadOptions
+from render.units import UNIT_STEP
+from scenes.options import ReadOptions
 
 STEPS = {"cpu": 1300, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scenes.scene import SceneError
+from scenes.options import SceneError
 
 GLTF = (".glb", ".gltf")  # whose factors and vertex colours are linear light
 GREY = 0.7  # where the file has no colour

@@ -6,7 +6,8 @@ from pathlib import Path
 from scenes.formats.json_frames.document import parse
 from scenes.formats.json_frames.frames import aabb_scale, read_frames
 from scenes.posed import Reading
-from scenes.scene import Fact, ReadOptions
+from scenes.scene import Fact
+from scenes.options import ReadOptions
 
 TAKES = "a folder with transforms_train.json"
 FILE = "transforms_{}.json"

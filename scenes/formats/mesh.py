@@ -24,7 +24,8 @@ from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_arou
 from scenes.drawn.surface import Surface, Texture, assembled, draw
 from scenes.placing.box import Placement
 from scenes.posed import Reading
-from scenes.scene import Fact, ReadOptions, SceneError
+from scenes.scene import Fact
+from scenes.options import ReadOptions, SceneError
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 TAKES = f"a mesh ({' '.join(SUFFIXES)})"

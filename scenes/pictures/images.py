@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", ".webp")
 WORKERS = 4  # decoding threads; each holds one full-size picture

@@ -25,9 +25,10 @@ from fields.files import Header, Model, ModelError, load, read_header, save
 from fields.shape import Shape, preset
 from fields.space import Space
 from render.model import open_model
-from render.renderer import UNIT_STEP, Renderer
+from render.renderer import Renderer
+from render.units import UNIT_STEP
 from scenes.assemble import load as load_scene
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 CPU = torch.device("cpu")
 LAPLACE = '''

@@ -11,7 +11,8 @@ import torch
 
 from fields.files import ModelError
 from render import command
-from render.command import one_line, pick_device, run
+from render.command import one_line, run
+from render.device import pick_device
 
 
 @dataclass(frozen=True)

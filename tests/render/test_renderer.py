@@ -8,7 +8,8 @@ from render.kernels.gather import FAINT, SHARE
 from render.looks import normal
 from render.occupancy import OccupancyGrid
 from render.rays import RayBatch
-from render.renderer import UNIT_STEP, Renderer
+from render.renderer import Renderer
+from render.units import UNIT_STEP
 
 WHITE = torch.ones(3)
 

@@ -9,7 +9,7 @@ import torch
 from render.camera import Intrinsics
 from scenes.assemble import assemble_memory, load
 from scenes.formats.json_frames.document import parse
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 POSE = drawn.ring(1)[0].tolist()
 OPTIONS = ReadOptions()

@@ -8,7 +8,8 @@ import torch
 from render.camera import Camera, Intrinsics
 from scenes import checks
 from scenes.assemble import load
-from scenes.scene import ReadOptions, View
+from scenes.scene import View
+from scenes.options import ReadOptions
 
 
 def views(count=12):

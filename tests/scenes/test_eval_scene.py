@@ -12,7 +12,8 @@ from render.camera import Camera, moved
 from render.renderer import Renderer
 from scenes import eval_scene
 from scenes.eval_scene import Flags, picture_name, trained_on
-from scenes.scene import Scene, SceneError, View, carry_views
+from scenes.scene import Scene, View, carry_views
+from scenes.options import SceneError
 
 WHITE = (1.0, 1.0, 1.0)
 

@@ -12,7 +12,7 @@ from fields.shape import Shape
 from fields.space import Space
 from scenes import frusta, inspect_scene
 from scenes.assemble import load
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 
 def command(monkeypatch, *words):

@@ -11,7 +11,7 @@ from distill.conversion.settings import ConversionSettings
 from distill.photographs import job as training
 from render.model import LoadedModel, open_model
 from scenes.assemble import load
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 from viewer.messages import CompareWith, Convert, LearnFrom, Notice, WorkerReport, WorldBox
 from viewer.worker.drawing import World, find_carry
 from viewer.worker.learner import Learner

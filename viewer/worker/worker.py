@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from fields.files import write_beside
-from render.command import one_line, pick_device
+from render.command import one_line
+from render.device import pick_device
 from viewer.messages import (
     CloseField,
     Command,

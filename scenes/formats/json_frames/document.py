@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from scenes.scene import SceneError
+from scenes.options import SceneError
 
 Entry = dict[str, Any]  # one JSON object
 

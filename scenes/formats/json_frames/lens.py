@@ -4,7 +4,7 @@ import math
 
 from render.camera import Intrinsics, LensModel
 from scenes.formats.json_frames.document import Entry, number
-from scenes.scene import SceneError
+from scenes.options import SceneError
 
 FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_fov")
 RADIAL = ("k1", "k2", "k3", "k4")

@@ -18,7 +18,7 @@ from distill.bench.results import Failure
 from distill.photographs import job
 from scenes.assemble import load
 from scenes.placing.cells import possible_cells
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 SPLATS = """#!{python}
 import argparse, json, pathlib, struct, sys

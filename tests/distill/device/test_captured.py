@@ -25,7 +25,7 @@ from render.renderer import Renderer
 from scenes.assemble import load
 from scenes.evaluate import score_views
 from scenes.placing.cells import possible_cells
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 
 @functools.cache

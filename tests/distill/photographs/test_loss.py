@@ -106,6 +106,20 @@ def test_samples_that_were_not_asked_before_go_through_the_renderer():
     assert float(got.detach()) == pytest.approx(float(want.detach()), rel=2e-5)
 
 
+def test_spare_rays_are_nobodys():
+    """What lies behind the last ray, in memory of fixed size, changes nothing."""
+    field, (samples, targets) = made("hashgrid"), lesson(COUNTS["some"])
+    error, _ = taught(recalled(field, samples, targets), samples, targets)
+    want = gradients(field, error)
+    pad = torch.nn.functional.pad
+    more = pad(samples.offsets, (0, 3), value=0) + torch.tensor([0] * 8 + [199, 203, 296])
+    spare = Samples(pad(samples.ray, (0, 100)), pad(samples.t, (0, 100)), pad(samples.dt, (0, 100), value=9.0), more)
+    got, _ = taught(recalled(field, spare, targets), spare, targets)
+    assert torch.equal(got, error)
+    for one, other in zip(gradients(field, got), want, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
+
+
 def test_a_field_gone_bad_reaches_the_loss():
     field, (samples, targets) = made("hashgrid"), lesson(COUNTS["some"])
     with torch.no_grad():

@@ -16,7 +16,8 @@ from render.camera import Camera, CameraBank, Intrinsics, look_at
 from render.precision import precision
 from scenes.assemble import load
 from scenes.evaluate import score_views
-from scenes.scene import ReadOptions, View
+from scenes.scene import View
+from scenes.options import ReadOptions
 
 CPU = torch.device("cpu")
 

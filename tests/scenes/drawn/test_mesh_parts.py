@@ -17,7 +17,7 @@ from scenes.assemble import load
 from scenes.drawn.mesh_parts import GREY, parts
 from scenes.formats import mesh
 from scenes.paths import look
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
 

@@ -6,7 +6,7 @@ from render.rays import RayBatch
 from scenes.assemble import load
 from scenes.formats import blender
 from scenes.placing.box import crosses, probes
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 OPTIONS = ReadOptions()
 

@@ -13,7 +13,7 @@ from scenes.assemble import load
 from scenes.drawn import still_life
 from scenes.drawn.shapes import KIND, nearest, row
 from scenes.formats import builtin
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 SIZE = 32
 

@@ -12,7 +12,7 @@ from render.camera import Intrinsics
 from scenes import formats, inspect_scene
 from scenes.assemble import load
 from scenes.paths import look
-from scenes.scene import ReadOptions
+from scenes.options import ReadOptions
 
 READER = '''
 """Reader of FOLDER/cameras.list: a picture a line, its focal length in pixels, and twelve numbers of its pose."""

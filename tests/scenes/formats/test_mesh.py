@@ -18,7 +18,7 @@ from scenes import inspect_scene
 from scenes.assemble import load
 from scenes.drawn.mesh_parts import parts
 from scenes.formats import mesh
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
 

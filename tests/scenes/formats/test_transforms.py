@@ -6,7 +6,7 @@ import torch
 
 from scenes.assemble import load
 from scenes.formats import transforms
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 OPTIONS = ReadOptions()
 

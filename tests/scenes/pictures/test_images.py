@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from scenes.pictures import images
-from scenes.scene import ReadOptions, SceneError
+from scenes.options import ReadOptions, SceneError
 
 PLAIN = ReadOptions()
 

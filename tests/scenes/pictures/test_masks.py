@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scenes.pictures import masks
-from scenes.scene import SceneError
+from scenes.options import SceneError
 
 SIZE = (12, 9)
 

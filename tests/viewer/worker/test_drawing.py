@@ -30,7 +30,8 @@ from render.model import open_model
 from render.occupancy import OccupancyGrid
 from render.pictures import GroundTruth
 from render.render_scene import Flags, render
-from render.renderer import UNIT_STEP, Pixels, Renderer
+from render.renderer import Pixels, Renderer
+from render.units import UNIT_STEP
 from viewer.messages import FrameRequest
 from viewer.worker import drawing
 from viewer.worker.drawing import (

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from scenes.formats.json_frames.lens import intrinsics, merged
-from scenes.scene import SceneError
+from scenes.options import SceneError
 
 SIZE = (800, 600)
 
