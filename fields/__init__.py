@@ -1,5 +1,6 @@
 """What a field is: an architecture that maps points to features, under a head that gives them meaning."""
 
+import ast
 import difflib
 import importlib
 import os
@@ -26,9 +27,36 @@ NAMES = list_files([str(Path(__file__).parent / "arch")])  # architectures
 
 
 def module(name: str) -> ModuleType:
-    """The file `fields/arch/NAME.py`: its `Config`, `PRESETS` and `Network`. ValueError, with the nearest name."""
+    """The file `fields/arch/NAME.py`: its `Config`, `PRESETS`, `Network`, and WHEN to take it,
+    in words. ValueError, with the nearest name."""
     check_known("architecture", name, NAMES)
     return importlib.import_module(f"fields.arch.{name}")
+
+
+def preset_names(name: str) -> tuple[str, ...]:
+    """Presets of an architecture, as its file names them; nothing of it is run. ValueError, with the nearest name."""
+    check_known("architecture", name, NAMES)
+    tree = ast.parse((Path(__file__).parent / "arch" / f"{name}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and is_presets(node.targets):
+            return tuple(str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
+    raise ValueError(f"fields/arch/{name}.py: has no PRESETS")
+
+
+def is_presets(targets: list[ast.expr]) -> bool:
+    """Whether PRESETS is what is assigned to."""
+    return any(isinstance(target, ast.Name) and target.id == "PRESETS" for target in targets)
+
+
+def check_names(architecture: str, preset: str, head: str) -> None:
+    """ValueError, with the nearest name, where there is no such architecture, preset of it, or head. `auto` and nothing
+    are left to be chosen."""
+    if architecture != "auto":
+        check_known("architecture", architecture, NAMES)
+        if preset != "auto" and preset not in (names := preset_names(architecture)):
+            raise ValueError(f"{architecture} has no preset {preset!r} (there are: {', '.join(names)})")
+    if head:
+        check_known("head", head, list_files([str(Path(__file__).parent / "heads")]))
 
 
 def head(name: str) -> ModuleType:

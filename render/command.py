@@ -1,28 +1,35 @@
-"""How every command begins and ends: flags from a frozen dataclass, exit status 0, 2 or 130, one line on stderr."""
+"""How every command begins and ends: flags from a frozen dataclass, exit status 0, 2 or 130, one line on stderr.
 
+Nothing heavy is imported here nor by the files that flags stand in: what a person mistyped is answered before PyTorch
+is there. The work of a command imports what it needs when it begins.
+"""
+
+import contextlib
+import difflib
+import importlib.metadata
+import io
 import os
+import re
 import sys
 from collections.abc import Callable
-from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
-import torch
 import tyro
 
-from fields.backend import TRITON
-
 Config = TypeVar("Config")
+BORDER = "─"  # of the boxes that tyro draws
 
 
-def run(config: type[Config], main: Callable[[Config], None]) -> None:
-    """Parse the command line into `config` and call `main`. Never returns.
+def run(config: type[Config], main: Callable[[Config], None], examples: str = "") -> None:
+    """Parse the command line into `config` and call `main`. Never returns. `examples` end the help.
 
     A ValueError (SceneError and ModelError among them) or OSError is the caller's mistake: its text on one line,
     exit status 2. Ctrl-C is 130; `main` has saved what it had by then. POLYFIELD_TRACEBACK=1 shows the traceback.
     """
     name = os.path.basename(sys.argv[0]) or "polyfield"  # noqa: PTH119
-    flags = tyro.cli(config, prog=name)
     try:
+        flags = parse(config, name, examples)
         main(flags)
         sys.stdout.flush()  # here, so that a reader who has left is noticed below
     except KeyboardInterrupt:
@@ -38,9 +45,56 @@ def run(config: type[Config], main: Callable[[Config], None]) -> None:
     sys.exit(0)
 
 
+def parse(config: type[Config], name: str, examples: str) -> Config:
+    """The flags; help and version go to standard output, and what is wrong to the other, on one line."""
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"polyfield {importlib.metadata.version('polyfield')}\n")
+        sys.exit(0)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(config, prog=name, config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as end:
+        if end.code:
+            sys.stderr.write(f"{name}: {unboxed(said.getvalue())}; {name} --help shows all\n")
+        elif examples and {"-h", "--help"} & set(sys.argv[1:]):
+            lines = examples.strip("\n")
+            sys.stdout.write(f"examples:\n{lines}\n")
+        sys.stdout.flush()
+        raise
+
+
+def unboxed(text: str) -> str:
+    """What a box of tyro's says before its first rule, on one line, and the flags that it thinks were meant."""
+    lines = [line.strip("│ \n") for line in text.splitlines() if line.startswith("│")]
+    end = next((n for n, line in enumerate(lines) if line.startswith(BORDER)), len(lines))
+    what = " ".join(" ".join(lines[:end]).split()).rstrip(".")
+    if what.startswith("Missing from"):
+        what = "missing " + " and ".join(re.findall(r"│ {5}(\S.*?)\s*│", text.partition(f"│ {BORDER}")[0]))
+    meant = re.findall(r"│ {5}(--[\w-]+)", text.partition("Perhaps you meant")[2].partition(BORDER)[0])
+    return what[:1].lower() + what[1:] + (f"; did you mean {' or '.join(dict.fromkeys(meant))}?" if meant else "")
+
+
 def one_line(error: Exception) -> str:
     """An error's text without line breaks; an OSError as `FILE: reason`."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"
     return " ".join(str(error).split())
+
+
+def require_path(path: str | Path) -> None:
+    """ValueError where there is nothing at a path."""
+    if reason := missing(Path(path)):
+        raise ValueError(f"{path}: {reason}")
+
+
+def missing(path: Path) -> str:
+    """Why there is nothing at a path, and what of a like name there is beside it; empty where there is something."""
+    try:
+        if path.exists():
+            return ""
+        near = difflib.get_close_matches(path.name, os.listdir(path.parent), 1)  # noqa: PTH208
+    except (OSError, ValueError):
+        near = []
+    return "no such file or folder" + (f"; did you mean {str(path.with_name(near[0]))!r}?" if near else "")

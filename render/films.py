@@ -21,7 +21,6 @@ from render.pictures import bytes_of, depth_span
 from render.renderer import Frame, Pixels, shaped
 
 FILMS = (".mp4", ".gif")
-FORMATS = (".png", ".gif", ".mp4", ".npy")
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -171,9 +171,3 @@ MODES = {
         ),
     )
 }  # fmt: skip
-DRAWABLE = tuple(name for name, mode in MODES.items() if mode.wants == "model")  # of a model file alone
-
-if TYPE_CHECKING:
-    ModeName = DrawableName = str
-else:  # what a command line is offered
-    ModeName, DrawableName = Literal[tuple(MODES)], Literal[DRAWABLE]

@@ -22,10 +22,7 @@ from torch import Tensor
 from render import quaternions
 from render.camera import Camera, moved
 from render.paths import pinhole, through
-
-MOST_FRAMES = 100_000
-MOST_PIXELS = 16_384  # along a side
-RATES = (0.1, 240.0)  # frames per second of what we write; files of others may say 0.01 to 1000
+from render.units import MOST_FRAMES, MOST_PIXELS
 
 
 @dataclass(frozen=True)

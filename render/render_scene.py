@@ -9,23 +9,24 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from fields.files import write_beside
-from render import path_files
-from render.command import run
-from render.device import pick_device
-from render.films import FORMATS, Drawing, Route, choose_cameras, draw_frames, write_film, write_npy
-from render.looks import MODES, DrawableName
-from render.model import open_model
-from render.pictures import encode_png
+from render.command import require_path, run
+from render.mode_names import VALUES, DrawableName
+from render.units import FORMATS, MOST_FRAMES, MOST_PIXELS, RATES
+
+EXAMPLES = """
+  render-scene chair.safetensors chair.png                    one picture
+  render-scene chair.safetensors chair.mp4 --frames 120       a turntable
+  render-scene chair.safetensors depth.npy --mode depth --camera test:0   numbers, in the units of your cameras
+"""
 
 
 @dataclass(frozen=True)
 class Flags:
     """Draw a model. OUT's ending is the format: .png .gif .mp4 .npy."""
 
-    model: Annotated[Path, tyro.conf.Positional]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """model file"""
-    out: Annotated[Path, tyro.conf.Positional]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """.png: one frame; .gif or .mp4: a film; .npy: float32 values, (H, W) or (frames, H, W)"""
     camera: str = "orbit"
     """orbit, spiral, train:N, test:N (cameras in the model), or a camera path in JSON"""
@@ -46,23 +47,31 @@ class Flags:
 
     def check(self) -> None:
         """ValueError for a flag out of range."""
-        if not 0 <= self.frames <= path_files.MOST_FRAMES or not 0 <= self.size <= path_files.MOST_PIXELS:
-            limits = f"--frames must be 0 to {path_files.MOST_FRAMES}, --size 0 to {path_files.MOST_PIXELS}"
+        if not 0 <= self.frames <= MOST_FRAMES or not 0 <= self.size <= MOST_PIXELS:
+            limits = f"--frames must be 0 to {MOST_FRAMES}, --size 0 to {MOST_PIXELS}"
             raise ValueError(f"{limits}, found {self.frames} and {self.size}")
-        low, high = path_files.RATES
+        low, high = RATES
         if not low <= self.fps <= high:
             raise ValueError(f"--fps must be {low:g} to {high:g}, found {self.fps:g}")
 
 
 def main() -> None:
     """Entry point."""
-    run(Flags, render)
+    run(Flags, render, EXAMPLES)
 
 
 def render(flags: Flags) -> None:
     """Open, draw, write."""
     flags.check()
     kind = check_out(flags)
+    require_path(flags.model)
+    from fields.files import write_beside
+    from render.device import pick_device
+    from render.films import Drawing, Route, choose_cameras, draw_frames, write_film, write_npy
+    from render.looks import MODES
+    from render.model import open_model
+    from render.pictures import encode_png
+
     model = open_model(flags.model, pick_device(flags.device))
     route = Route(flags.camera, flags.frames, flags.size, flags.fps)
     cameras, fps = choose_cameras(route, model, flags.model, kind)
@@ -93,8 +102,8 @@ def check_out(flags: Flags) -> str:
         raise ValueError(f"{flags.out}: {flags.out.parent} is a file; wanted a folder")
     if flags.background == "transparent" and (kind != ".png" or flags.mode != "color"):
         raise ValueError("--background transparent goes with --mode color and a .png only")
-    if kind == ".npy" and MODES[flags.mode].values is None:
-        *first, last = (name for name, mode in MODES.items() if mode.values)
+    if kind == ".npy" and flags.mode not in VALUES:
+        *first, last = VALUES
         raise ValueError(f"{flags.out}: .npy holds {', '.join(first)} or {last}; add --mode {first[0]} (or another)")
     return kind
 

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from render.camera import Intrinsics
 from scenes import formats, paths
+from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
 from scenes.placing.box import Unplaced, place
 from scenes.posed import Posed, Reading, take_out_scale
 from scenes.scene import Fact, Scene, View
-from scenes.options import ReadOptions, SceneError
 
 EMPTY_SHARE = 0.001  # share of pixels with alpha 0 from which a picture counts as cut out
 ASPECT = 0.01  # how far a picture's width / height may be off the stated one

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -12,29 +12,31 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from fields.files import write_beside, write_json
-from render.command import run
-from render.device import pick_device
-from render.model import LoadedModel, open_model
-from render.pictures import encode_png
-from scenes.assemble import load
-from scenes.evaluate import Scored, median_frame_ms, score_views, summarise
-from scenes.scene import carry_views
+from render.command import require_path, run
+from scenes.naming import require_named
 from scenes.options import ReadOptions
-from scenes.sheet import save_sheet
+
+if TYPE_CHECKING:
+    from render.model import LoadedModel
+
+EXAMPLES = """
+  eval-scene chair.safetensors                       on what it was trained on, where that is built in
+  eval-scene chair.safetensors captures/chair        on the test pictures of a data set
+  eval-scene chair.safetensors captures/chair --json > scores.json
+"""
 
 
 @dataclass(frozen=True)
 class Flags:
     """Score a model against photographs. Without DATA: what the model was trained on, where that is built in."""
 
-    model: Annotated[Path, tyro.conf.Positional]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """model file"""
-    data: Annotated[str, tyro.conf.Positional] = ""
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = ""
     """data set, as for train-scene"""
     split: Literal["test", "train"] = "test"
     """which photographs"""
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """folder for metrics.json, test_sheet.png and images; beside the model in eval/ where not given"""
     downscale: int = 1
     """divide the pictures' width and height by this"""
@@ -50,11 +52,22 @@ class Flags:
 
 def main() -> None:
     """Entry point."""
-    run(Flags, evaluate)
+    run(Flags, evaluate, EXAMPLES)
 
 
 def evaluate(flags: Flags) -> None:
     """Open both, draw every view, score, write."""
+    require_path(flags.model)
+    require_named(flags.data, "a data set or a mesh")
+    from fields.files import write_beside, write_json
+    from render.device import pick_device
+    from render.model import open_model
+    from render.pictures import encode_png
+    from scenes.assemble import load
+    from scenes.evaluate import Scored, median_frame_ms, score_views, summarise
+    from scenes.scene import carry_views
+    from scenes.sheet import save_sheet
+
     console = Console(stderr=flags.json)
     model = open_model(flags.model, pick_device(flags.device))
     scene = load(flags.data or trained_on(model, flags), options(flags))
@@ -90,7 +103,7 @@ def options(flags: Flags) -> ReadOptions:
     return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing)
 
 
-def trained_on(model: LoadedModel, flags: Flags) -> str:
+def trained_on(model: "LoadedModel", flags: Flags) -> str:
     """The built-in scene that a model was trained on. ValueError where it was another."""
     data: Any = model.header.provenance
     for key in ("recipe", "data"):

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from fields import files
+from render.command import missing
 from scenes import formats
 from scenes.formats.json_frames.document import parse
+from scenes.naming import strip
 from scenes.options import SceneError
 
 Kind = Literal["model", "scene", "camera path", "nothing"]
@@ -58,12 +60,6 @@ def expect(text: str, *kinds: Kind) -> Found:
     raise SceneError(f"{found.path}: is {article}; wanted {wanted}")
 
 
-def strip(text: str) -> str:
-    """A path without what shells and file managers put around it."""
-    text = text.strip().strip("'\"").removeprefix("file://")
-    return str(Path(text).expanduser()) if text.startswith("~") else text
-
-
 def look_at_json(path: Path) -> Found:
     """A JSON file that no format knows: a camera path holds our keyframes, or nerfstudio's camera_path."""
     try:
@@ -78,8 +74,8 @@ def look_at_json(path: Path) -> Found:
 
 def explain(path: Path) -> str:
     """Why nothing can be made of a path."""
-    if not path.exists():
-        return "no such file or folder"
+    if reason := missing(path):
+        return reason
     if path.is_file():
         return "not a data set and not a model"
     names = [p for p in path.rglob("*") if p.is_file()]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from render.camera import Intrinsics
+from scenes.options import SceneError
 from scenes.placing.box import Placement
 from scenes.scene import Fact
-from scenes.options import SceneError
 
 RIGID = 0.01  # how far rotation^T rotation may be off the identity
 

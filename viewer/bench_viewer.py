@@ -22,7 +22,7 @@ from rich.table import Table
 
 from distill.photographs.settings import Settings
 from render.command import run
-from render.looks import DRAWABLE
+from render.mode_names import DRAWABLE
 from viewer.front import navigation
 from viewer.front.session import Session
 from viewer.messages import FrameDrawn, LearnFrom, OpenModel, RunProgress

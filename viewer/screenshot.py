@@ -16,9 +16,9 @@ from render.model import LoadedModel, open_model
 from render.pictures import GroundTruth
 from scenes.scene import Scene
 from viewer.front import compare, navigation
+from viewer.front.arrangement import Arrangement
 from viewer.front.compare import EMPTY
 from viewer.front.controls import GAIN, WIPE
-from viewer.front.session import Arrangement
 from viewer.messages import FrameRequest, PixelSize
 from viewer.worker import views
 from viewer.worker.drawing import DrawnPass, FrameSource, PassSum, World, draw_pass, find_carry

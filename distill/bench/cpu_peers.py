@@ -22,8 +22,8 @@ from distill.bench.results import Failure, condense, tabulate, write_number
 from distill.bench.splats import draw_splats, read_splats
 from render.metrics import Protocol
 from scenes.assemble import load
-from scenes.scene import Scene
 from scenes.options import ReadOptions
+from scenes.scene import Scene
 
 OURS = "ours"
 

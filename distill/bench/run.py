@@ -20,8 +20,8 @@ from distill.photographs.settings import BATCH, PRESET, STRIDE
 from render.camera import Camera
 from render.renderer import Frame
 from scenes.assemble import load
-from scenes.scene import Scene
 from scenes.options import ReadOptions
+from scenes.scene import Scene
 
 CEILING_REPEATS = 8  # to one of other measurements: they are short, and the fastest counts
 FRAME_SIZES = ((400, 400), (800, 800), (1920, 1080))  # pixels of the frames

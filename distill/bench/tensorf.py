@@ -23,8 +23,8 @@ from render.camera import Camera
 from render.command import one_line
 from scenes.assemble import load
 from scenes.evaluate import over_background
-from scenes.scene import Scene
 from scenes.options import ReadOptions
+from scenes.scene import Scene
 
 BATCH = 1024  # rays
 VOXELS = 100**3  # to begin with; it grows at STEPS for the first time, where this run ends at the latest

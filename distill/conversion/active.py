@@ -1,22 +1,11 @@
 """Active learning: what a student gets wrong comes again (PVD-AL, Fang et al. 2023, arXiv 2304.04012)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 HARD = 0.1  # share of cameras and of a batch's rays that are kept as hard, and share of the next ones that they become
 HARD_POSES = 104  # hard cameras that are held: those of about four drawings
 HARD_RAYS = 4096  # hard rays that are held: those of about thirty batches
-
-
-@dataclass(frozen=True)
-class Active:
-    """Which levels of active learning are on."""
-
-    poses: bool = False  # cameras near those that were seen worst
-    rays: bool = False  # rays that were seen worst
-    points: bool = True  # what samples say, by how much of each is seen of teacher or student
 
 
 def hardest(errors: Tensor, share: float) -> Tensor:

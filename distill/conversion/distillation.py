@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from distill.conversion.active import HARD, HARD_RAYS, Active, hardest, newest
-from distill.conversion.edits import uncut
+from distill.conversion.active import HARD, HARD_RAYS, hardest, newest
+from distill.conversion.edited import uncut
 from distill.conversion.poses import Poses
+from distill.conversion.settings import SHARES, Active
 from distill.learning.budget import FIRST_RAYS, bounded_rays
 from distill.learning.fit import Loss, Phase
 from distill.learning.learnables import Learnables
@@ -29,7 +30,6 @@ from render.precision import precision
 from render.rays import RayBatch, Samples
 from render.renderer import EXACT
 
-SHARES = {"features": 0.4, "samples": 0.3, "rays": 0.3}  # of the run
 POSES = 256  # cameras at a time
 RENEW = 64  # steps until they are drawn anew
 FAINTEST, THICKEST = 1e-4, 5.0  # optical thickness of one step: beyond these, log-densities are as good as equal

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from distill.conversion.active import Active
 from distill.conversion.choose import choose, overhead
 from distill.conversion.distillation import Distillation, heritage, inherit
-from distill.conversion.edits import edited, require_something
+from distill.conversion.edited import edited, require_something
 from distill.conversion.report import Compared, HeldOut, finish
-from distill.conversion.settings import BATCH, LEVELS, STEPS, ConversionSettings
+from distill.conversion.settings import BATCH, LEVELS, STEPS, Active, ConversionSettings
 from distill.learning import memory
 from distill.learning.files import Files
 from distill.learning.fit import Schedule

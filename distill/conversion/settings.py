@@ -4,20 +4,32 @@ import math
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from distill.conversion.active import Active
-from distill.conversion.choose import Wanted, parse_bytes
-from distill.conversion.distillation import SHARES
+import fields
 from distill.conversion.edits import Edits
+from distill.conversion.wanted import Wanted, parse_bytes
 from distill.photographs.settings import UNBOUNDED
 from scenes.options import ReadOptions
 
 STEPS = {"cpu": 2000, "cuda": 20_000}  # without --steps and --max-seconds
 BATCH = {"cpu": 1 << 13, "cuda": 1 << 17}
+SHARES = {"features": 0.4, "samples": 0.3, "rays": 0.3}  # of the run
 PHASES = tuple(SHARES)
+TO = f"architecture to convert into: {', '.join(fields.NAMES)}; auto: the best that meets the limits"
+
+
+@dataclass(frozen=True)
+class Active:
+    """Which levels of active learning are on."""
+
+    poses: bool = False  # cameras near those that were seen worst
+    rays: bool = False  # rays that were seen worst
+    points: bool = True  # what samples say, by how much of each is seen of teacher or student
+
+
 LEVELS = tuple(field.name for field in fields_of(Active))
 ACTIVE = tuple(level for level in LEVELS if getattr(Active(), level))
 Box = tuple[float, float, float, float, float, float]
@@ -27,13 +39,12 @@ Box = tuple[float, float, float, float, float, float]
 class ConversionSettings:
     """What becomes of a teacher, and how."""
 
-    to: str = ""
-    """architecture to convert into, a file name of fields/arch; auto: the best that meets the limits"""
+    to: Annotated[str, tyro.conf.arg(metavar="NAME", help=TO)] = ""
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA, or what meets the limits"""
     head: str = ""
     """what its features mean: a file name of fields/heads; the architecture's own where not given"""
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """model file (the report lies beside it) or folder for the results; runs/NAME_ARCH where not given"""
     max_bytes: str = ""
     """largest model file: 600kB, 5MB, 1.5MiB, or bytes"""
@@ -80,13 +91,15 @@ class ConversionSettings:
         """ValueError for a flag out of range."""
         if not self.to:
             raise ValueError("--to wants an architecture to convert into, or auto (train-scene --list shows them)")
+        fields.check_names(self.to, self.preset, self.head)
         if self.steps < 0 or not self.max_seconds > 0 or not self.save_every > 0:
             raise ValueError("--steps must be >= 0, --max-seconds and --save-every > 0")
         if self.batch and not 1 << 10 <= self.batch <= 1 << 20:
             raise ValueError(f"--batch must be 1024 to 1048576 samples, found {self.batch}")
         if len(self.crop) > 1:
             raise ValueError(f"--crop wants one box, found {len(self.crop)}; take --erase for holes")
-        self.pictures()  # says what is wrong with these flags, also where no pictures are read
+        for part in (self.pictures, self.edits, self.wanted):
+            part()  # says what is wrong with its flags, whether they will be used or not
         for flag, values, known in (("phases", self.phases, PHASES), ("active", self.active, ("none", *LEVELS))):
             if not values or not set(values) <= set(known):
                 raise ValueError(f"--{flag} wants some of {', '.join(known)}; found {' '.join(values) or 'nothing'}")

@@ -13,6 +13,7 @@ from torch import Tensor
 from distill.learning.learnables import Learnables, of_field
 from distill.learning.optimizer import Optimizer, copied
 from fields.field import Field
+from fields.kernels.options_cpu import COMPILING
 
 WARMUP = 50  # steps over which the learning rate rises
 PATIENCE = 4  # non-finite steps in a row after which the last good state comes back
@@ -196,19 +197,22 @@ def fit(run: Optimization, phases: tuple[Phase, ...], schedule: Schedule) -> Ite
     """
     guard, halved, known = Guard(run), False, Taken(-1, math.nan, math.nan, 0, 0, "")
     while run.index < schedule.steps and run.seconds < schedule.seconds:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         progress = min(1.0, max(run.index / schedule.steps, run.seconds / schedule.seconds))
+        before = run.phase
         if enter(run, phases, progress):
             guard.renew()
         phase, news, trouble = phases[run.phase], list[Taken](), ""
+        jumped = [one.name for one in phases[before + 1 : run.phase]]
         try:
             news = take(run, phase, schedule.factor_at(run.index, progress), guard)
         except torch.OutOfMemoryError:
             trouble, halved = halve(run, phase, halved=halved), True
         trouble = guard.judge(news) or trouble
+        trouble = "; ".join(filter(None, (trouble, f"there was no time for {', '.join(jumped)}" if jumped else "")))
         known, samples = news[-1] if news else known, sum(step.samples for step in news)
         run.index, run.samples = run.index + 1, run.samples + samples
-        run.seconds += time.perf_counter() - begin
+        run.seconds += watch.seconds()
         yield Step(
             run.index - 1, phase.name, known.loss, known.mse, known.rays, samples, run.seconds, progress, trouble
         )  # fmt: skip
@@ -231,11 +235,22 @@ def take(run: Optimization, phase: Phase, factor: float, guard: Guard) -> list[T
 def finish(run: Optimization, phase: Phase, guard: Guard) -> None:
     """Wait for steps that are still under way."""
     if phase.queue is not None:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         news = phase.queue.taken(run, all_of_them=True)
         guard.judge(news)
         run.samples += sum(step.samples for step in news)
-        run.seconds += time.perf_counter() - begin
+        run.seconds += watch.seconds()
+
+
+class Stopwatch:
+    """Time spent training since it was made: kernels that are compiled meanwhile, on a first run, are no training."""
+
+    def __init__(self) -> None:
+        self.begun, self.compiled = time.perf_counter(), COMPILING.seconds
+
+    def seconds(self) -> float:
+        """Until now."""
+        return time.perf_counter() - self.begun - (COMPILING.seconds - self.compiled)
 
 
 def halve(run: Optimization, phase: Phase, *, halved: bool) -> str:

@@ -99,6 +99,10 @@ class Job:
         if self.files:
             self.files.prepare()
 
+    def unreached(self) -> list[str]:
+        """Phases that the steps never came to."""
+        return [phase.name for phase in self.run.source.phases()[self.run.optimization.phase + 1 :]]
+
     def save(self) -> None:
         """Keep all that was learnt so far: checkpoint and model."""
         if self.files:

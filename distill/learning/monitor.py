@@ -3,14 +3,21 @@
 import contextlib
 import math
 import signal
+import threading
+import time
 from collections.abc import Iterable, Iterator
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from distill.learning.fit import Step
 from distill.learning.job import Finished, Item, Job, Tell
 from distill.learning.metrics import table
+from fields.kernels.options_cpu import COMPILING
+
+GLANCE, LINE = 0.5, 10.0  # seconds between looks at what is done, on a terminal and elsewhere
+FIRST = 0.02  # of a run, before which nobody knows how long it takes
 
 
 def watch(job: Job, console: Console) -> Finished:
@@ -40,18 +47,19 @@ def learn(job: Job, items: Iterator[Item], console: Console) -> None:
             job.save()
             console.print(f"saved {job.model}; continue with --resume", highlight=False, markup=False, soft_wrap=True)
         raise KeyboardInterrupt
+    if names := job.unreached():
+        text = f"never reached: {', '.join(names)}; the time was over before"
+        console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def score(items: Iterator[Item], console: Console) -> Finished:
     """All views, and how it ended."""
-    with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as bar:
-        task = bar.add_task("scoring ...", total=1)
+    with Shown(console, "scoring ...") as shown:
         for item in items:
             if isinstance(item, Finished):
                 return item
             assert not isinstance(item, Step)
-            text = f"{item.what}: {item.done} of {item.views} views"
-            bar.update(task, description=text, completed=item.done, total=item.views)
+            shown.say(f"{item.what}: {item.done} of {item.views} views", item.done / max(item.views, 1))
     raise RuntimeError("a job ended without saying how")
 
 
@@ -81,36 +89,80 @@ def interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, previous)
 
 
-class Bar:
-    """How far the steps are, how well and how fast they go."""
+class Shown:
+    """What is being done, and how far it is: a bar on a terminal; elsewhere a plain line every ten seconds, also while
+    nothing happens that anybody hears of."""
 
-    def __init__(self, console: Console, job: Job) -> None:
-        self.job = job
-        text = TextColumn("{task.description}")
-        columns = (BarColumn(), text, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
+    def __init__(self, console: Console, text: str) -> None:
+        self.console, self.text, self.done = console, text, 0.0
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self.bar = Progress(*columns, console=console)
-        self.task = self.bar.add_task("first step compiles the kernels ...", total=1.0)
-        self.reached, self.when = 0, 0.0  # whole dB, and seconds of training after which there were as many
+        self.task = self.bar.add_task(text, total=1.0)
+        self.closed, self.began = threading.Event(), time.monotonic()
+        self.beat = threading.Thread(target=self.tell, name="progress", daemon=True)
 
-    def __enter__(self) -> "Bar":
-        self.bar.start()
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.bar.start()
+        self.beat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        self.closed.set()
+        self.beat.join()
+        if self.console.is_terminal:
+            self.bar.update(self.task, description=self.text)
+            self.bar.stop()
+
+    def say(self, text: str, done: float) -> None:
+        """How far it is, 0 to 1."""
+        self.text, self.done = text, done
+        self.bar.update(self.task, completed=done, description=self.doing())
+
+    def doing(self) -> str:
+        """What is being done now."""
+        return f"compiling kernels, once ...  {self.text}" if COMPILING.busy else self.text
+
+    def tell(self) -> None:
+        """In a thread of its own, until it is closed: what is done, where nothing else says so."""
+        every = GLANCE if self.console.is_terminal else LINE
+        while not self.closed.wait(every):
+            if self.console.is_terminal:
+                self.bar.update(self.task, description=self.doing())
+            else:
+                line = f"{time.monotonic() - self.began:.0f} s: {self.doing()}"
+                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class Bar(Shown):
+    """How far the steps are, how well and how fast they go, and how long they still take."""
+
+    def __init__(self, console: Console, job: Job) -> None:
+        super().__init__(console, "first step ...")
+        self.job = job
+        self.reached, self.when = 0, 0.0  # whole dB, and seconds of training after which there were as many
 
     def saw(self, step: Step) -> None:
         """Show one step, where something new is known."""
         if step.trouble:
-            self.bar.console.print(f"step {step.index}: {step.trouble}", style="yellow")
+            self.console.print(f"step {step.index}: {step.trouble}", style="yellow")
         pace = self.job.pace
         if pace.fresh:
             quality = f"{pace.psnr:.2f} dB{self.since(step)}  " if math.isfinite(pace.psnr) else ""
-            text = f"step {step.index + 1}  {step.phase}  {quality}{pace.rate / 1e6:.2f} M samples/s"
-            self.bar.update(self.task, completed=step.progress, description=text)
+            text = f"step {step.index + 1}  {step.phase}  {quality}{pace.rate / 1e6:.2f} M samples/s{left(step)}"
+            self.say(text, step.progress)
 
     def since(self, step: Step) -> str:
         """When the training pixels first reached the most whole dB that they have reached; nothing before the first."""
         if self.job.pace.psnr >= self.reached + 1:
             self.reached, self.when = math.floor(self.job.pace.psnr), step.seconds
         return f" ({self.reached} after {self.when:.0f} s)" if self.reached else ""
+
+
+def left(step: Step) -> str:
+    """The training time that is still ahead, by what has passed; nothing at first, and nothing at the end."""
+    if not FIRST < step.progress < 1:
+        return ""
+    seconds = round(step.seconds * (1 / step.progress - 1))
+    minutes, rest = divmod(seconds, 60)
+    return f"  {minutes} min {rest:02d} s left" if minutes else f"  {rest} s left"

@@ -98,16 +98,19 @@ def describe_row(table: MeasuredTable, row: MeasuredRow) -> str:
     return f"{row.psnr:.2f} dB on {table.data} after {row.seconds:.0f} s ({table.device})"
 
 
-def listing() -> Table:
-    """All presets, for a person."""
+def listing(*, everything: bool = False) -> Table:
+    """All presets, for a person, under when to take them; without `everything` those that were measured."""
     table = Table("architecture", "preset", "parameters", "weights", "measured", title="architectures and presets")
-    table.caption = "sizes are those after all growth and before pruning"
+    table.caption = "sizes are those after all growth and before pruning" + (
+        "" if everything else "; --list --all shows presets that were never measured too"
+    )
     before = ""
     for one in profiles():
-        if before and one.architecture != before:
+        if one.architecture != before:
             table.add_section()
-        name = one.architecture if one.architecture != before else ""
-        sizes = f"{one.parameters / 1e6:.2f} M", f"{one.weight_bytes / 1e6:.2f} MB"
-        table.add_row(name, one.preset, *sizes, "\n".join(one.measured) or "not yet")
+            table.add_row(one.architecture, "", "", "", fields.module(one.architecture).WHEN, style="bold")
+        if one.measured or everything:
+            sizes = f"{one.parameters / 1e6:.2f} M", f"{one.weight_bytes / 1e6:.2f} MB"
+            table.add_row("", one.preset, *sizes, "\n".join(one.measured) or "never")
         before = one.architecture
     return table

@@ -3,8 +3,11 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
+
+import fields
 from render.units import UNIT_STEP
 from scenes.options import ReadOptions
 
@@ -19,10 +22,9 @@ UNBOUNDED = 1_000_000  # steps, where only the time is limited
 class Settings:
     """How a field is trained."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
     """folder for the results, or model file (the rest lies beside it); runs/NAME where not given"""
-    arch: str = "hashgrid"
-    """architecture: a file name of fields/arch"""
+    arch: Annotated[str, tyro.conf.arg(metavar="NAME", help=f"architecture: {', '.join(fields.NAMES)}")] = "hashgrid"
     preset: str = "auto"
     """size of the architecture: tiny, small, base, large; auto: small on CPU, base on CUDA"""
     head: str = ""
@@ -56,6 +58,8 @@ class Settings:
         """ValueError for a flag out of range."""
         if self.steps < 0 or not self.max_seconds > 0 or not self.save_every > 0:
             raise ValueError("--steps must be >= 0, --max-seconds and --save-every > 0")
+        fields.check_names(self.arch, self.preset, self.head)
+        self.pictures()
 
     def most_steps(self, device: str) -> int:
         """Optimiser steps at most, on this kind of device."""

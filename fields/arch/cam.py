@@ -43,6 +43,7 @@ class Config:
         check_choice("cam", self, bits=(8, 32))
 
 
+WHEN = "the smallest files, below 0.3 MB; slow to learn and to draw"
 PRESETS = {
     "tiny": Config(depth=3, width=32, skip=2, frequencies=4, bandwidth=8.0, grid=6),
     "small": Config(depth=4, width=128, skip=0, bandwidth=32.0, grid=24),

@@ -30,6 +30,7 @@ class Config:
         check_choice("hashgrid", self, channels=(1, 2, 4, 8))
 
 
+WHEN = "learns fastest: the usual choice"
 PRESETS = {
     "tiny": Config(levels=8, channels=2, table_bits=14, finest=512),
     "small": Config(levels=8, channels=4, table_bits=17, finest=512),

@@ -41,6 +41,7 @@ class Config:
         check("mlp", self, skip=(0, self.depth - 1 if again else 0))
 
 
+WHEN = "small files; slow to learn"
 PRESETS = {
     "tiny": Config(depth=3, width=32, skip=2, frequencies=4, bandwidth=8.0),
     "small": Config(depth=4, width=128, skip=0, bandwidth=32.0),

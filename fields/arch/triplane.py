@@ -35,6 +35,7 @@ class Config:
         check_choice("triplane", self, combine=tuple(START))
 
 
+WHEN = "sharpest after five minutes, with vm"
 PRESETS = {
     "tiny": Config(coarsest=16, scales=2, channels=8),
     "small": Config(coarsest=64, channels=16),

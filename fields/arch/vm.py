@@ -45,6 +45,7 @@ class Config:
         check("vm", self, resolution=(self.coarsest, self.finest))
 
 
+WHEN = "sharpest after five minutes, with triplane, in a smaller file"
 PRESETS = {
     "tiny": Config(16, 16, 32, density_rank=4, color_rank=8, settled=0.6),
     "small": Config(64, 64, 160, density_rank=8, color_rank=24, settled=0.6),

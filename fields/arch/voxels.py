@@ -41,6 +41,7 @@ class Config:
             raise ValueError(f"voxels: finest must be resolution times 1, 2, 4, 8 or 16, found {self.finest!r}")
 
 
+WHEN = "no network at all, log-density and colours in a table; the largest files"
 PRESETS = {
     "tiny": Config(resolution=8, finest=16, degree=1, most=2000),
     "small": Config(resolution=40, finest=160, most=1_000_000),

@@ -6,6 +6,7 @@ that a test puts a compiled function around.
 """
 
 import gc
+import time
 
 from numba.core import event
 
@@ -22,14 +23,17 @@ LEAN = {**INNER, "_nrt": False}
 class Compiling(event.Listener):
     """No search for circular garbage while Numba compiles: it walked through all that PyTorch and Numba had loaded,
     again and again, for a tenth of the time. Numba compiles one function at a time, and what that calls inside of it.
+    Tells whoever waits for it how long that took.
     """
 
     def __init__(self) -> None:
         self.depth, self.collected = 0, False
+        self.began, self.seconds = 0.0, 0.0  # when the outermost function began, and the time of all that have ended
 
     def on_start(self, event: event.Event) -> None:
         """A function begins."""
         if not self.depth:
+            self.began = time.perf_counter()
             self.collected = gc.isenabled()
             gc.disable()
         self.depth += 1
@@ -37,8 +41,16 @@ class Compiling(event.Listener):
     def on_end(self, event: event.Event) -> None:
         """A function ends, whether it could be compiled or not."""
         self.depth -= 1
-        if self.collected and not self.depth:
-            gc.enable()
+        if not self.depth:
+            self.seconds += time.perf_counter() - self.began
+            if self.collected:
+                gc.enable()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a function is being compiled now."""
+        return self.depth > 0
 
 
-event.register("numba:compile", Compiling())
+COMPILING = Compiling()
+event.register("numba:compile", COMPILING)

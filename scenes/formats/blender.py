@@ -5,9 +5,9 @@ from pathlib import Path
 
 from scenes.formats.json_frames.document import parse
 from scenes.formats.json_frames.frames import aabb_scale, read_frames
+from scenes.options import ReadOptions
 from scenes.posed import Reading
 from scenes.scene import Fact
-from scenes.options import ReadOptions
 
 TAKES = "a folder with transforms_train.json"
 FILE = "transforms_{}.json"

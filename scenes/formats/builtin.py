@@ -22,10 +22,10 @@ from torch import Tensor
 from render.camera import Camera, moved
 from scenes.drawn import still_life, tracer
 from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_around
+from scenes.options import ReadOptions, SceneError
 from scenes.placing.box import Placement
 from scenes.posed import Reading
 from scenes.scene import Fact
-from scenes.options import ReadOptions, SceneError
 
 TAKES = "builtin or builtin:SIZE"
 VERSION = 2  # of the cached pictures' format

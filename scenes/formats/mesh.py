@@ -22,10 +22,10 @@ from render.camera import Camera
 from scenes.drawn.mesh_parts import GLTF, Part, heard, parts, solid
 from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_around
 from scenes.drawn.surface import Surface, Texture, assembled, draw
+from scenes.options import ReadOptions, SceneError
 from scenes.placing.box import Placement
 from scenes.posed import Reading
 from scenes.scene import Fact
-from scenes.options import ReadOptions, SceneError
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 TAKES = f"a mesh ({' '.join(SUFFIXES)})"

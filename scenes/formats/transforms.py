@@ -7,9 +7,9 @@ from typing import Any
 
 from scenes.formats.json_frames.document import Entry, parse
 from scenes.formats.json_frames.frames import aabb_scale, read_frames
+from scenes.options import ReadOptions, SceneError
 from scenes.posed import Posed, Reading
 from scenes.scene import Fact
-from scenes.options import ReadOptions, SceneError
 
 TAKES = "transforms.json or its folder"
 FILE = "transforms.json"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from distill import bench_scene
-from distill.bench import ceilings, timing
+from distill.bench import ceilings, measure, timing
 from distill.bench import run as bench_run
 from distill.bench.step_parts import PARTS
 from distill.photographs import job
@@ -80,7 +80,7 @@ def test_a_frame_of_another_shape_keeps_its_pixels_square():
 
 
 def test_time_to_db_is_told_with_its_protocol(monkeypatch, capsys):
-    monkeypatch.setitem(bench_scene.SCORES, "cpu", 2)
+    monkeypatch.setitem(measure.SCORES, "cpu", 2)
     words = ["builtin:48", "--curve", "--curve-steps", 30, "--views", 2, "--preset", "tiny", "--json"]
     assert run(monkeypatch, *words) == 0
     printed = json.loads(capsys.readouterr().out)["curve"]

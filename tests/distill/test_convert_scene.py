@@ -384,7 +384,7 @@ def test_a_mesh_without_faces(monkeypatch, tmp_path, capsys):
     ],
 )
 def test_bad_flags_are_one_line_and_leave_nothing(monkeypatch, teacher, tmp_path, capsys, flags, words):
-    monkeypatch.setattr(convert_scene, "watch", lambda *given: pytest.fail("the work began"))
+    monkeypatch.setattr("distill.learning.monitor.watch", lambda *given: pytest.fail("the work began"))
     assert convert(monkeypatch, teacher, *flags, "--out", tmp_path / "o") == 2
     assert words in one_line(capsys)
     assert not list(tmp_path.iterdir())

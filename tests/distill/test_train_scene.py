@@ -17,7 +17,7 @@ from distill import train_scene
 from distill.learning import monitor as progress
 from fields import files
 from fields.files import load
-from viewer import view_scene
+from viewer.settings import ViewSettings
 
 QUICK = ["builtin:48", "--preset", "tiny", "--batch", "4096"]
 
@@ -204,4 +204,4 @@ def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, words, passe
     monkeypatch.setattr(train_scene.os, "execv", execv)
     assert run(monkeypatch, *words) == 0
     assert begun == [(sys.executable, [sys.executable, "-m", "viewer.view_scene", *passed])]
-    assert tyro.cli(view_scene.Flags, args=passed).inputs == (data,)
+    assert tyro.cli(ViewSettings, args=passed).inputs == (data,)

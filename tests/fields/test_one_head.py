@@ -10,7 +10,8 @@ from analytic import block_file
 from safetensors import safe_open
 
 import fields.heads
-from distill.conversion.edits import GONE, Edits, edited
+from distill.conversion.edited import GONE, edited
+from distill.conversion.edits import Edits
 from distill.conversion.job import Instruction
 from distill.conversion.job import begin as begin_conversion
 from distill.conversion.job import prepare as prepare_conversion

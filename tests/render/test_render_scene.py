@@ -79,7 +79,8 @@ def test_named_backgrounds(name, rgb, model, tmp_path):
 
 
 def test_transparent_png_has_straight_alpha(tmp_path, monkeypatch):
-    monkeypatch.setattr(render_scene, "open_model", lambda *_: loaded(Ball(3.0), cameras=[camera()]))
+    (tmp_path / "m").touch()
+    monkeypatch.setattr("render.model.open_model", lambda *_: loaded(Ball(3.0), cameras=[camera()]))
     render(Flags(tmp_path / "m", tmp_path / "a.png", camera="train:0", background="transparent"))
     image = seen(tmp_path / "a.png")
     assert image.shape == (24, 32, 4)
@@ -129,7 +130,8 @@ def test_npy_normals_are_in_input_axes(tmp_path, monkeypatch):
         def density(self, x):
             return 100 * torch.exp(-8 * x[:, 0]), x
 
-    monkeypatch.setattr(render_scene, "open_model", lambda *_: loaded(Slope(), cameras=[camera()]))
+    (tmp_path / "m").touch()
+    monkeypatch.setattr("render.model.open_model", lambda *_: loaded(Slope(), cameras=[camera()]))
     render(Flags(tmp_path / "m", tmp_path / "a.npy", mode="normal"))
     normals = np.load(tmp_path / "a.npy")
     assert normals.shape == (24, 32, 3)

@@ -8,8 +8,8 @@ import torch
 from render.camera import Camera, Intrinsics
 from scenes import checks
 from scenes.assemble import load
-from scenes.scene import View
 from scenes.options import ReadOptions
+from scenes.scene import View
 
 
 def views(count=12):

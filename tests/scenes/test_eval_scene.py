@@ -12,8 +12,8 @@ from render.camera import Camera, moved
 from render.renderer import Renderer
 from scenes import eval_scene
 from scenes.eval_scene import Flags, picture_name, trained_on
-from scenes.scene import Scene, View, carry_views
 from scenes.options import SceneError
+from scenes.scene import Scene, View, carry_views
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -49,8 +49,10 @@ def pixels_of(ball, one):
 
 def drawing(monkeypatch, scene):
     """Let the command open a ball as its model, and this scene as its data."""
-    monkeypatch.setattr(eval_scene, "open_model", lambda *_: loaded(Ball(30.0)))
-    monkeypatch.setattr(eval_scene, "load", lambda *_: scene)
+    monkeypatch.setattr(eval_scene, "require_path", lambda path: None)
+    monkeypatch.setattr(eval_scene, "require_named", lambda text, wanted: None)
+    monkeypatch.setattr("render.model.open_model", lambda *_: loaded(Ball(30.0)))
+    monkeypatch.setattr("scenes.assemble.load", lambda *_: scene)
 
 
 def test_cameras_of_another_copy_are_carried_into_the_models_units():
@@ -182,7 +184,7 @@ def test_a_scene_that_cannot_be_read_says_so(monkeypatch, tmp_path, capsys):
     def refuse(*_):
         raise SceneError("transforms.json: frame 3 has no 'transform_matrix'")
 
-    monkeypatch.setattr(eval_scene, "load", refuse)
+    monkeypatch.setattr("scenes.assemble.load", refuse)
     assert command(monkeypatch, tmp_path / "m", "data", "--json") == 2
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "eval-scene: transforms.json: frame 3 has no 'transform_matrix'\n")

@@ -18,8 +18,9 @@ import fields
 from render.looks import MODES
 from viewer.browser.status import FREE, format_status, format_title, format_view, select_points
 from viewer.front import actions, controls
+from viewer.front.arrangement import ARRANGEMENTS
 from viewer.front.controls import Control
-from viewer.front.session import ARRANGEMENTS, Curve, Pane, Session, State, apply_report
+from viewer.front.session import Curve, Pane, Session, State, apply_report
 from viewer.front.updates import PanelState, Update
 from viewer.messages import ControlRun, Convert, Notice, SaveModel, ViewCamera
 

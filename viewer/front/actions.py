@@ -7,9 +7,10 @@ from functools import partial
 
 from render.looks import MODES
 from viewer.front import keyframes, navigation
+from viewer.front.arrangement import ARRANGEMENTS
 from viewer.front.controls import EXPOSURE
 from viewer.front.navigation import Eye
-from viewer.front.session import ARRANGEMENTS, Pane
+from viewer.front.session import Pane
 from viewer.front.updates import AskForPath, CloseWindow, ToggleFullScreen, Update, WriteScreenshot, name_model_file
 from viewer.messages import ControlRun, SaveModel
 

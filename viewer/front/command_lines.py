@@ -10,7 +10,7 @@ import tyro
 
 from distill.conversion import settings as conversion
 from distill.photographs.settings import Settings
-from render.looks import DRAWABLE
+from render.mode_names import DRAWABLE
 from viewer.front.keyframes import Matrix
 from viewer.front.session import DisplaySettings, State
 from viewer.messages import Command, Convert, DrawFilm, LearnFrom

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from viewer.front.session import Arrangement, State
+from viewer.front.arrangement import Arrangement
+from viewer.front.session import State
 from viewer.messages import PixelSize
 
 Rectangle = tuple[int, int, int, int]

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from render.path_files import RATES
+from render.units import RATES
 
 
 @final

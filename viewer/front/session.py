@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from render.camera import Camera
 from viewer.front import navigation
+from viewer.front.arrangement import Arrangement
 from viewer.front.controls import EXPOSURE, GAIN, PHOTOGRAPH, SAMPLES, WIPE
 from viewer.front.navigation import Eye
 from viewer.messages import (
@@ -35,8 +36,6 @@ from viewer.messages import (
     are_same,
 )
 
-Arrangement = Literal["split", "wipe", "difference"]
-ARRANGEMENTS: tuple[Arrangement, ...] = ("split", "wipe", "difference")
 HISTORY = 2000  # points of a curve; more are thinned to half
 NOTICES = 50  # lines that are remembered
 SETTLE = 0.1  # seconds without a change after which the eye counts as still

@@ -5,8 +5,9 @@ import math
 from imgui_bundle import imgui
 
 from viewer.front import actions
+from viewer.front.arrangement import ARRANGEMENTS
 from viewer.front.controls import GAIN, WIPE
-from viewer.front.session import ARRANGEMENTS, Pane
+from viewer.front.session import Pane
 from viewer.front.updates import Update, name_field
 from viewer.messages import ScoreViews
 from viewer.window import widgets

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from scenes.formats.json_frames.document import Entry, number
 from scenes.formats.json_frames.lens import FOCAL, intrinsics, merged
+from scenes.options import SceneError
 from scenes.pictures import images
 from scenes.posed import Posed, take_out_scale
 from scenes.scene import Fact
-from scenes.options import SceneError
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from distill.bench.opensplat import encode_points, find_program, follow_steps, t
 from distill.bench.results import Failure
 from distill.photographs import job
 from scenes.assemble import load
-from scenes.placing.cells import possible_cells
 from scenes.options import ReadOptions
+from scenes.placing.cells import possible_cells
 
 SPLATS = """#!{python}
 import argparse, json, pathlib, struct, sys

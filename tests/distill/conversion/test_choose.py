@@ -8,7 +8,8 @@ import pytest
 from analytic import block_file, block_header
 
 import fields
-from distill.conversion.choose import TIE, Wanted, choose, counted, overhead, parse_bytes
+from distill.conversion.choose import TIE, choose, counted, overhead
+from distill.conversion.wanted import Wanted, parse_bytes
 from distill.learning import profiles
 from fields.files import read_header
 from fields.space import CUBE

@@ -7,9 +7,9 @@ import torch
 from analytic import block_bounds, block_file
 
 import fields
-from distill.conversion.distillation import SHARES, count_colored, heritage
+from distill.conversion.distillation import count_colored, heritage
 from distill.conversion.job import Instruction, digest, origin, prepare, taken_over
-from distill.conversion.settings import LEVELS
+from distill.conversion.settings import LEVELS, SHARES
 from distill.learning.fit import Schedule
 from distill.learning.run import Recipe
 from fields.files import ModelError

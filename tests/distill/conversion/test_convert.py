@@ -12,8 +12,9 @@ from torch import nn
 
 import fields
 from distill.conversion import distillation as convert
-from distill.conversion.active import HARD, HARD_RAYS, Active
+from distill.conversion.active import HARD, HARD_RAYS
 from distill.conversion.distillation import DENSITY, Distillation, Lesson, inherit
+from distill.conversion.settings import Active
 from distill.learning.budget import FIRST_RAYS
 from distill.learning.fit import Optimization, Schedule, fit
 from fields.base import FEATURES, Architecture

@@ -10,7 +10,8 @@ import torch
 from analytic import BLOCK_SIGMA, TRANSFORM, UNIT_BOX, G, block_bits, block_bounds, block_field, block_header, camera
 from torch import nn
 
-from distill.conversion.edits import GONE, Edits, edited, meets, require_something, uncut, without
+from distill.conversion.edited import GONE, edited, meets, require_something, uncut, without
+from distill.conversion.edits import Edits
 from fields.base import FEATURES, Architecture
 from fields.field import Field
 from fields.files import ModelError

@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn import functional
 
 import fields
-from distill.conversion.distillation import SHARES
 from distill.conversion.job import Instruction, prepare
+from distill.conversion.settings import SHARES
 from distill.learning.fit import Loss, Phase, Schedule, fit
 from distill.learning.learnables import Learnables
 from distill.learning.run import Place, Recipe, Run

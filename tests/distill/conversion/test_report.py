@@ -9,9 +9,9 @@ from analytic import UNIT_BOX, block_file, camera, loaded
 from PIL import Image
 from rich.console import Console
 
-from distill.conversion.distillation import SHARES
 from distill.conversion.job import Instruction, prepare
 from distill.conversion.report import VIEWS, Compared, HeldOut, blank, cameras, finish, milliseconds, view_of
+from distill.conversion.settings import SHARES
 from distill.learning.files import Files
 from distill.learning.fit import Schedule
 from distill.learning.metrics import table

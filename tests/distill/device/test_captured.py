@@ -17,15 +17,15 @@ from distill.learning.fit import Schedule
 from distill.learning.optimizer import Optimizer
 from distill.learning.run import Recipe
 from distill.photographs.job import STEPWISE, PhotographsRecipe, Teaching, prepare, teach
+from distill.photographs.source import Photographs
 from fields import tiled
 from fields.files import ModelError
 from render import rays
 from render.occupancy import EVERYWHERE_UPDATES, OccupancyEstimate
-from render.renderer import Renderer
 from scenes.assemble import load
 from scenes.evaluate import score_views
-from scenes.placing.cells import possible_cells
 from scenes.options import ReadOptions
+from scenes.placing.cells import possible_cells
 
 
 @functools.cache
@@ -245,14 +245,14 @@ def test_what_is_known_late_still_brings_the_good_state_back(device, monkeypatch
 def test_memory_that_runs_out_halves_the_batch_once(device, monkeypatch):
     run, calls = captured(device, steps=12), []
 
-    def short(run, *, shade=Renderer.shade):
+    def short(run, *, error=Photographs.error):
         def fail(*args):
             calls.append(len(calls))
             if len(calls) in run:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return shade(*args)
+            return error(*args)
 
-        monkeypatch.setattr(Renderer, "shade", fail)
+        monkeypatch.setattr(Photographs, "error", fail)
 
     short({4})
     notes = [(s.index, s.trouble) for s in run.steps(Schedule(8)) if s.trouble]

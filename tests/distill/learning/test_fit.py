@@ -9,6 +9,7 @@ import torch
 
 import fields
 from distill.learning.fit import KEEP, PATIENCE, RETURNS, WARMUP, Loss, Optimization, Phase, Schedule, Taken, fit
+from fields.kernels.options_cpu import COMPILING
 from fields.shape import Shape
 from fields.space import Space
 
@@ -298,3 +299,53 @@ def test_only_a_state_that_turns_out_well_is_kept():
     assert [s.trouble for s in steps if "state" in s.trouble] == [
         "gradient is not finite; went back to the state of step 0"
     ]
+
+
+@pytest.fixture
+def hours(monkeypatch):
+    """A clock that goes on when it is told to."""
+    now = [0.0]
+    monkeypatch.setattr("distill.learning.fit.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("fields.kernels.options_cpu.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    return now
+
+
+def compiling(now, seconds):
+    """What Numba says of a kernel that takes so long to compile, another one inside of it."""
+    COMPILING.on_start(None)
+    COMPILING.on_start(None)
+    now[0] += seconds
+    COMPILING.on_end(None)
+    assert COMPILING.busy
+    COMPILING.on_end(None)
+    assert not COMPILING.busy
+
+
+def test_kernels_that_are_compiled_take_no_training_time(hours):
+    run = new_run()
+    learn = regression(run)
+
+    def loss(index):
+        if index in (0, 2):
+            compiling(hours, 40)
+        hours[0] += 1
+        return learn(index)
+
+    steps = list(fit(run, (Phase("a", 1.0, loss),), Schedule(10**9, seconds=3)))
+    assert [s.seconds for s in steps] == [1, 2, 3]
+    assert [s.progress for s in steps] == pytest.approx([0, 1 / 3, 2 / 3])
+
+
+def test_a_phase_that_there_is_no_time_for_is_told(hours):
+    run = new_run()
+    learn, took = regression(run), iter([1, 7, 1, 1])
+
+    def loss(index):
+        hours[0] += next(took)
+        return learn(index)
+
+    phases = tuple(Phase(name, 0.25, loss) for name in "abcd")
+    steps = list(fit(run, phases, Schedule(10**9, seconds=10)))
+    assert [(s.phase, s.trouble) for s in steps] == [
+        ("a", ""), ("a", ""), ("d", "there was no time for b, c"), ("d", "")
+    ]  # fmt: skip

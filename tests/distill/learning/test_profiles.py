@@ -1,6 +1,9 @@
 """The listing of presets: sizes as built, figures as measured, nothing else."""
 
+import io
 import json
+
+from rich.console import Console
 
 import fields
 from distill.learning import profiles
@@ -39,3 +42,21 @@ def test_what_is_shipped_fits_the_presets_there_are():
         for row in table.rows:
             assert row.preset in fields.module(row.architecture).PRESETS
         assert len(table.rows) == len(record["rows"])  # none that failed
+
+
+def shown(**how) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(profiles.listing(**how))
+    return console.export_text()
+
+
+def test_the_listing_says_when_to_take_which_and_hides_what_was_never_measured():
+    short, whole = shown(), shown(everything=True)
+    for name in fields.NAMES:
+        assert fields.module(name).WHEN in short
+        assert len(fields.module(name).WHEN) <= 80
+    assert "never measured" in short
+    assert "│ never " not in short
+    assert whole.count("│ never ") == sum(not one.measured for one in profiles.profiles())
+    for one in profiles.profiles():
+        assert f" {one.parameters / 1e6:.2f} M " in whole

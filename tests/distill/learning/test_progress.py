@@ -21,6 +21,7 @@ from distill.learning import monitor as progress
 from distill.learning.files import Files, Pace
 from distill.learning.fit import Step
 from fields.files import load
+from fields.kernels.options_cpu import COMPILING
 
 STEPS = 30
 WORDS = ("--to", "triplane", "--preset", "tiny", "--batch", "1024", "--steps", str(STEPS))
@@ -65,6 +66,67 @@ def test_the_bar_says_when_whole_decibels_were_reached():
     assert "20.50 dB (20 after 2 s)  " in said[1]
     assert "26.00 dB (26 after 3 s)  " in said[2]
     assert "23.00 dB (26 after 3 s)  " in said[3]
+
+
+def step(progress, seconds):
+    return Step(7, "photographs", 0.1, 0.01, 1, 1000, seconds, progress, "")
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "text"),
+    [(0.0, 0.1, ""), (0.01, 1.0, ""), (0.5, 30.0, "  30 s left"), (0.25, 60.0, "  3 min 00 s left"), (1.0, 60.0, "")],
+)
+def test_what_is_left_is_told_as_soon_as_it_is_known_and_until_the_end(done, seconds, text):
+    assert progress.left(step(done, seconds)) == text
+
+
+def lines_of(said, wanted):
+    """The plain lines so far, as soon as one of them has this in it; all there are after ten seconds."""
+    for _ in range(1000):
+        lines = said.getvalue().splitlines()
+        if any(wanted in line for line in lines):
+            return lines
+        time.sleep(0.01)
+    return said.getvalue().splitlines()
+
+
+def test_without_a_terminal_plain_lines_say_what_is_done_also_while_nothing_happens(monkeypatch):
+    monkeypatch.setattr(progress, "LINE", 0.01)
+    said = io.StringIO()
+    pace = Pace(0.0)
+    with progress.Bar(Console(file=said), SimpleNamespace(pace=pace)) as bar:
+        assert any(line.endswith(" s: first step ...") for line in lines_of(said, "first step"))
+        COMPILING.on_start(None)
+        assert any("compiling kernels, once" in line for line in lines_of(said, "compiling"))
+        COMPILING.on_end(None)
+        pace.mse, pace.rate, pace.fresh = 0.01, 2e6, True
+        bar.saw(step(0.5, 30.0))
+        wanted = " s: step 8  photographs  20.00 dB (20 after 30 s)  2.00 M samples/s  30 s left"
+        assert any(line.endswith(wanted) for line in lines_of(said, "step 8"))
+    before = said.getvalue()
+    assert "\r" not in before
+    assert not any(ord(letter) > 127 or letter == "\x1b" for letter in before)
+    time.sleep(0.05)
+    assert said.getvalue() == before  # closed, it is silent
+
+
+def test_on_a_terminal_a_bar_says_it(monkeypatch):
+    monkeypatch.setattr(progress, "GLANCE", 0.01)
+    said = io.StringIO()
+    with progress.Shown(Console(file=said, force_terminal=True, width=100), "first") as shown:
+        COMPILING.on_start(None)
+        assert any("compiling kernels, once" in line for line in lines_of(said, "compiling kernels, once"))
+        COMPILING.on_end(None)
+        shown.say("second", 0.5)
+    assert "second" in said.getvalue()
+    assert not [line for line in said.getvalue().splitlines() if " s: " in line]
+
+
+def test_phases_that_were_never_reached_are_named(monkeypatch, teacher, tmp_path, capsys):
+    """One step, of the first of three phases, takes all the time there is."""
+    words = ("--to", "triplane", "--preset", "tiny", "--batch", "1024", "--max-seconds", "1e-9")
+    assert convert(monkeypatch, teacher, *words, "--out", tmp_path / "s.safetensors") == 0
+    assert "never reached: samples, rays; the time was over before" in capsys.readouterr().out
 
 
 def interrupted_after(monkeypatch, steps):

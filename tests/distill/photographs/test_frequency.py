@@ -12,8 +12,8 @@ from fields.shape import Shape, preset
 from fields.space import Space
 from render.camera import Camera, Intrinsics, look_at, project
 from scenes.assemble import load
-from scenes.scene import View
 from scenes.options import ReadOptions
+from scenes.scene import View
 
 BOX = torch.tensor([[0.0] * 3, [1.0] * 3])
 HAVING = [n for n in fields.NAMES if fields.module(n).Network.bandwidths]

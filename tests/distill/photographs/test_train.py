@@ -16,8 +16,8 @@ from render.camera import Camera, CameraBank, Intrinsics, look_at
 from render.precision import precision
 from scenes.assemble import load
 from scenes.evaluate import score_views
-from scenes.scene import View
 from scenes.options import ReadOptions
+from scenes.scene import View
 
 CPU = torch.device("cpu")
 

@@ -16,8 +16,8 @@ from trimesh.visual.material import PBRMaterial, SimpleMaterial
 from scenes.assemble import load
 from scenes.drawn.mesh_parts import GREY, parts
 from scenes.formats import mesh
-from scenes.paths import look
 from scenes.options import ReadOptions, SceneError
+from scenes.paths import look
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
 

@@ -5,8 +5,8 @@ import torch
 from render.rays import RayBatch
 from scenes.assemble import load
 from scenes.formats import blender
-from scenes.placing.box import crosses, probes
 from scenes.options import ReadOptions, SceneError
+from scenes.placing.box import crosses, probes
 
 OPTIONS = ReadOptions()
 

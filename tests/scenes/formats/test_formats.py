@@ -11,8 +11,8 @@ from distill import train_scene
 from render.camera import Intrinsics
 from scenes import formats, inspect_scene
 from scenes.assemble import load
-from scenes.paths import look
 from scenes.options import ReadOptions
+from scenes.paths import look
 
 READER = '''
 """Reader of FOLDER/cameras.list: a picture a line, its focal length in pixels, and twelve numbers of its pose."""

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from scenes.pictures import images
 from scenes.options import ReadOptions, SceneError
+from scenes.pictures import images
 
 PLAIN = ReadOptions()
 

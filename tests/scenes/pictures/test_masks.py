@@ -4,8 +4,8 @@ import drawn
 import pytest
 import torch
 
-from scenes.pictures import masks
 from scenes.options import SceneError
+from scenes.pictures import masks
 
 SIZE = (12, 9)
 

@@ -13,9 +13,9 @@ from distill import convert_scene, train_scene
 from distill.conversion.settings import ConversionSettings as Conversion
 from distill.photographs.settings import Settings
 from render import render_scene
-from viewer import view_scene
 from viewer.front import command_lines
 from viewer.messages import Convert, DrawFilm
+from viewer.settings import ViewSettings
 
 IDENTITY = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 ODD = 'it\'s a $HOME; rm -rf "x"/späte Aufnahme'
@@ -64,7 +64,7 @@ def read(line: str, flags: type, name: str):
     [("train-scene", f) for f in TRAINING]
     + [("convert-scene", f) for f in CONVERSION]
     + [("render-scene", f) for f in DRAWING]
-    + [("view-scene", view_scene.Flags(("a", "b c"), web=True, settings=Settings(arch="vm"), size=(8, 9)))]
+    + [("view-scene", ViewSettings(("a", "b c"), web=True, settings=Settings(arch="vm"), size=(8, 9)))]
     + [("x", Switches()), ("x", Switches(True, False, None))],
 )
 def test_a_line_parses_back_to_the_same_flags(name, flags):
@@ -123,11 +123,11 @@ def test_a_film_is_repeated_along_its_path_file():
 
 def test_a_screenshot_is_repeated():
     names, out = ("a.safetensors", "b c"), Path("out.png")
-    wanted = view_scene.Flags(names, mode="depth", view=7, screenshot=out, size=(640, 480))
+    wanted = ViewSettings(names, mode="depth", view=7, screenshot=out, size=(640, 480))
     line = write("view-scene", wanted)
     assert line == "view-scene a.safetensors 'b c' --mode depth --view 7 --screenshot out.png --size 640 480"
-    assert read(line, view_scene.Flags, "view-scene") == wanted
-    plain = view_scene.Flags(("a",), screenshot=Path("o.png"), size=(8, 8))
+    assert read(line, ViewSettings, "view-scene") == wanted
+    plain = ViewSettings(("a",), screenshot=Path("o.png"), size=(8, 8))
     assert write("view-scene", plain) == "view-scene a --screenshot o.png --size 8 8"
 
 

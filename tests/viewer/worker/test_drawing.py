@@ -24,8 +24,9 @@ from PIL import Image
 
 from render.camera import moved
 from render.kernels.march import cross_box
-from render.looks import DRAWABLE, MODES, trace_cells
+from render.looks import MODES, trace_cells
 from render.metrics import psnr
+from render.mode_names import DRAWABLE
 from render.model import open_model
 from render.occupancy import OccupancyGrid
 from render.pictures import GroundTruth

@@ -1,0 +1,147 @@
+"""What a data set or a model holds, what looks wrong with it, and what training it will take, as a report."""
+
+import io
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fields import files
+from scenes import formats, frusta
+from scenes.assemble import assemble
+from scenes.checks import SAMPLES, STEPS, Examination, examine
+from scenes.options import ReadOptions
+from scenes.paths import expect
+from scenes.scene import Scene
+
+SHOWN = 6  # names listed of suspicious pictures
+
+
+def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool) -> None:
+    """Print the report; write cameras.png for a data set. ValueError or OSError for what cannot be used."""
+    lies = expect(data, "model", "scene")
+    if lies.kind == "model":
+        path = Path(lies.path)
+        _print(path.name, _model(path), as_json=as_json)
+        return
+    if out and out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: expected a folder, found a file")
+    scene = assemble(formats.module(lies.format).read(lies.path, options), options)
+    report = examine(scene, lies.format, _command(data, options, scene))
+    picture = (out or Path("runs") / scene.name) / "cameras.png"
+    content = io.BytesIO()
+    frusta.draw(scene).save(content, "PNG")
+    files.write_beside(picture, content.getvalue())
+    if as_json:
+        print(json.dumps(report.to_record() | {"picture": str(picture)}, indent=2))
+    else:
+        show(report, picture)
+
+
+def show(report: Examination, picture: Path) -> None:
+    """Print a report as a table, then warnings, then the next command."""
+    console = Console()
+    console.print(_table(report.name, [*_rows(report), ("cameras drawn in", str(picture))]))
+    for warning in warnings(report):
+        console.print(f"[bold yellow]look at[/]  {warning}", highlight=False)
+    console.print(f"[bold]next[/]     {report.command}", highlight=False, soft_wrap=True)
+
+
+def warnings(report: Examination) -> list[str]:
+    """What looks wrong, one line each."""
+    found = [fact.text for fact in report.facts if fact.kind == "missing"]
+    for names, what in ((report.blurred, "blurred"), (report.cameras_inside, "taken from inside the object or core")):
+        if names:
+            found.append(f"{what}: {_listed(names)}")
+    if report.duplicates:
+        found.append(f"duplicates: {_listed([' = '.join(pair) for pair in report.duplicates])}")
+    if report.rays_core < 0.3:
+        found.append(f"only {report.rays_core:.1%} of the rays cross the core; see the picture")
+    if not report.test:
+        found.append("no test views, so training cannot be scored")
+    return found
+
+
+def _rows(report: Examination) -> Iterable[tuple[str, str]]:
+    """Name and value of each line of the table."""
+    yield "format", report.format
+    yield "views", f"{report.train} train, {report.test} test"
+    yield "pictures", ", ".join(f"{width} x {height}" for width, height in report.sizes[:SHOWN])
+    for lens in report.lenses:
+        numbers = f"fx {lens.fx:.2f} fy {lens.fy:.2f} cx {lens.cx:.2f} cy {lens.cy:.2f}"
+        yield f"lens, one of {report.lens_count}", f"{lens.model}  {numbers}"
+        yield "", "k " + _numbers(lens.radial) + "  p " + _numbers(lens.tangential)
+    yield "alpha", f"{report.empty_share:.1%} empty" if report.transparent else "opaque"
+    yield "masks", f"{report.masked_share:.1%} ignored"
+    low, high = report.box
+    yield "box, scene units", f"{_numbers(low)}  to  {_numbers(high)}"
+    low, high = report.box_input
+    yield "box, input units", f"{_numbers(low)}  to  {_numbers(high)}"
+    yield "", f"size {_numbers([b - a for a, b in zip(low, high, strict=True)])}; 1 scene unit is {report.unit:.4g}"
+    yield "rays", f"{report.rays_core:.1%} cross the core, {report.rays_box:.1%} the box"
+    yield "memory", f"about {report.memory_bytes / 2**30:.1f} GiB, {report.picture_bytes / 2**30:.2f} of it pictures"
+    work = f"{STEPS} steps of {SAMPLES} samples"
+    yield "time", f"about {report.minutes:.0f} min on this CPU for {work} (rough)"
+    for k, fact in enumerate(report.facts):
+        yield "found" if k == 0 else "", fact.text
+
+
+def _model(path: Path) -> dict[str, Any]:
+    """What a model file says, as JSON values. OSError or ValueError where it is none."""
+    model = files.load(path)
+    header = asdict(model.header) | model.header.record()
+    header.pop("thumbnail")
+    train, test = header.pop("train_cameras"), header.pop("test_cameras")
+    return {
+        "architecture": header.pop("architecture"),
+        "head": header.pop("head"),
+        "parameters": model.field.parameter_count(),
+        "bytes": path.stat().st_size,
+        "train_cameras": len(train),
+        "test_cameras": len(test),
+        **header,
+    }
+
+
+def _print(name: str, values: dict[str, Any], *, as_json: bool) -> None:
+    """A model's values as JSON or as a table."""
+    if as_json:
+        print(json.dumps(values, indent=2))
+        return
+    rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items()]
+    Console().print(_table(name, rows))
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(title=title, show_header=False, box=None, title_justify="left", title_style="bold")
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value.replace("[", r"\["))
+    return table
+
+
+def _command(data: str, options: ReadOptions, scene: Scene) -> str:
+    """The train-scene command for this data, read the same way."""
+    words = ["train-scene", data]
+    if options.downscale != 1:
+        words += ["--downscale", str(options.downscale)]
+    if options.max_resolution != 1920:
+        words += ["--max-resolution", str(options.max_resolution)]
+    if any(fact.kind == "missing" for fact in scene.facts):
+        words.append("--skip-missing")
+    return shlex.join(words)
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN])}{rest}"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.4g}" for value in values)
