@@ -1,5 +1,7 @@
 """What the modes show: exposure, errors, cost, the first occupied cells; another mode is one entry in one file."""
 
+import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,6 +11,7 @@ import pytest
 import torch
 from analytic import UNIT_BOX, G, block_bits, block_bounds, block_file, camera, full_grid
 
+from render import mode_names
 from render.kernels.march import cross_box
 from render.looks import DIM, FINE, LIGHT, MODES, MOST_SAMPLES, TINTS, Backdrop, Exposure, trace_cells
 from render.occupancy import OccupancyGrid, pack
@@ -135,21 +138,17 @@ ADDED = """
 Mode("inverse", "what is not there", picture=lambda f, _: opacity_picture(1 - f.pixels.opacity)),
 """
 TRIAL = """
-import sys, types
+import sys
 from pathlib import Path
-source = Path("render/looks.py").read_text().replace("    for mode in (", "    for mode in (" + {added!r}, 1)
-looks = sys.modules["render.looks"] = types.ModuleType("render.looks")
-exec(compile(source, "render/looks.py", "exec"), looks.__dict__)
-import render
-render.looks = looks
 import numpy as np, torch, tyro
 from PIL import Image
 from render import render_scene
-from viewer import screenshot, view_scene
+from viewer import screenshot
 from viewer.front import actions, command_lines, keys
 from viewer.front.session import State
 from viewer.front.updates import PanelState, Update
 from viewer.messages import DrawFilm
+from viewer.settings import ViewSettings
 model, folder = Path(sys.argv[1]), Path(sys.argv[2])
 render_scene.render(render_scene.Flags(model, folder / "a.png", "train:1", size=30, mode="inverse"))
 render_scene.render(render_scene.Flags(model, folder / "b.png", "train:1", size=30, mode="opacity"))
@@ -160,13 +159,25 @@ assert (screenshot.draw_screenshot([model], None, wanted, torch.device("cpu")) =
 assert keys.ACTIONS["_1"] == "mode_inverse"
 assert actions.act(Update(State(), PanelState()), "mode_inverse").state.display.mode == "inverse"
 assert "--mode inverse" in command_lines.repeat_film("a.safetensors", DrawFilm(0, "b.mp4", (), 24.0, "inverse"), "c")
-for command, place in ((render_scene, ["a", "b.png"]), (view_scene, ["a"])):
-    assert tyro.cli(command.Flags, args=[*place, "--mode", "inverse"]).mode == "inverse"
+for flags, place in ((render_scene.Flags, ["a", "b.png"]), (ViewSettings, ["a"])):
+    assert tyro.cli(flags, args=[*place, "--mode", "inverse"]).mode == "inverse"
 print("shown everywhere")
 """
 
 
 def test_another_mode_is_one_entry_in_one_file(tmp_path):
-    command = [sys.executable, "-c", TRIAL.format(added=ADDED), block_file(tmp_path / "m.safetensors"), tmp_path]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    for folder in ("fields", "render", "scenes", "distill", "viewer"):
+        shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder)
+    looks = tmp_path / "render" / "looks.py"
+    source = looks.read_text(encoding="utf-8")
+    looks.write_text(source.replace("    for mode in (", f"    for mode in ({ADDED}", 1), encoding="utf-8")
+    command = [sys.executable, "-c", TRIAL, block_file(tmp_path / "m.safetensors"), tmp_path]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.endswith("shown everywhere\n"), done.stderr
+
+
+def test_the_names_that_flags_offer_are_those_of_the_table():
+    assert tuple(MODES) == mode_names.NAMES
+    assert tuple(name for name, mode in MODES.items() if mode.wants == "model") == mode_names.DRAWABLE
+    assert tuple(name for name, mode in MODES.items() if mode.values) == mode_names.VALUES
