@@ -203,7 +203,7 @@ def fit(run: Optimization, phases: tuple[Phase, ...], schedule: Schedule) -> Ite
         if enter(run, phases, progress):
             guard.renew()
         phase, news, trouble = phases[run.phase], list[Taken](), ""
-        jumped = [one.name for one in phases[before + 1 : run.phase]]
+        jumped = [one.name for one in phases[before + 1 : run.phase]] if math.isfinite(schedule.seconds) else []
         try:
             news = take(run, phase, schedule.factor_at(run.index, progress), guard)
         except torch.OutOfMemoryError:

@@ -113,6 +113,8 @@ class Shown:
         if self.console.is_terminal:
             self.bar.update(self.task, description=self.text)
             self.bar.stop()
+        else:
+            self.line()
 
     def say(self, text: str, done: float) -> None:
         """How far it is, 0 to 1."""
@@ -130,8 +132,12 @@ class Shown:
             if self.console.is_terminal:
                 self.bar.update(self.task, description=self.doing())
             else:
-                line = f"{time.monotonic() - self.began:.0f} s: {self.doing()}"
-                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+                self.line()
+
+    def line(self) -> None:
+        """One plain line."""
+        text = f"{time.monotonic() - self.began:.0f} s: {self.doing()}"
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class Bar(Shown):

@@ -325,8 +325,8 @@ def test_a_file_that_can_teach_nothing_is_one_line_and_leaves_nothing(monkeypatc
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere", "wanted a model file or a data set ("),
-        ("nowhere.safetensors", "wanted a model file or a data set ("),
+        ("nowhere", "no such file or folder; wanted a model file, a data set or a mesh"),
+        ("nowhere.safetensors", "wanted a model file, a data set or a mesh"),
         ("empty", "empty"),
         ("folder.safetensors", "empty"),
         ("notes.txt", "notes.txt"),

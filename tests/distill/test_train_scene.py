@@ -77,14 +77,15 @@ def test_bad_flags_are_one_line(monkeypatch, tmp_path, capsys, arguments, words)
 
 def test_a_preset_too_large_for_memory_is_refused_before_anything_is_read(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("distill.learning.memory.free", lambda device: 2 << 30)
-    assert run(monkeypatch, tmp_path / "nowhere", "--preset", "large", "--out", tmp_path / "o") == 2
+    (tmp_path / "empty").mkdir()
+    assert run(monkeypatch, tmp_path / "empty", "--preset", "large", "--out", tmp_path / "o") == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "hashgrid preset 'large' needs about 5.8 GB to train (90.5 M parameters); 2.1 GB are free on cpu" in error
 
 
 def test_the_list_shows_every_preset(monkeypatch, capsys):
-    assert run(monkeypatch, "--list") == 0
+    assert run(monkeypatch, "--list", "--all") == 0
     shown = capsys.readouterr().out
     for name in fields.NAMES:
         assert name in shown
@@ -194,8 +195,10 @@ def test_interrupted_run_saves_ends_with_130_and_continues(monkeypatch, tmp_path
         (["--steps", "5", "chair", "--viewer"], ["--steps", "5", "chair"], "chair"),
     ],
 )
-def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, words, passed, data):
+def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, tmp_path, words, passed, data):
     begun = []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chair").mkdir()
 
     def execv(path, arguments):
         begun.append((path, arguments))

@@ -204,11 +204,11 @@ def test_sizes():
 
 def test_spiral_rises_and_orbit_does_not(model, tmp_path):
     for name in ("orbit", "spiral"):
-        route, opened = Route(name, frames=4, size=8), render_scene.open_model(model, torch.device("cpu"))
+        route, opened = Route(name, frames=4, size=8), open_model(model, torch.device("cpu"))
         cameras, _ = choose_cameras(route, opened, model, ".npy")
         assert len(cameras) == 4
         assert {c.size for c in cameras} == {(11, 8)}
-    opened = render_scene.open_model(model, torch.device("cpu"))
+    opened = open_model(model, torch.device("cpu"))
     assert len(choose_cameras(Route("orbit"), opened, model, ".mp4")[0]) == 60
 
 
@@ -221,7 +221,7 @@ def test_path_files_bring_poses_in_input_units_and_their_rate(model, tmp_path):
     render(flags)
     depth = np.load(tmp_path / "a.npy")
     assert depth.shape == (3, 16, 20)
-    opened = render_scene.open_model(model, torch.device("cpu"))
+    opened = open_model(model, torch.device("cpu"))
     cameras, fps = choose_cameras(Route(flags.camera), opened, model, ".npy")
     assert fps == 4
     there = opened.transform @ torch.tensor([1.0, 3.0, 2.5, 1.0]).double()
@@ -285,7 +285,7 @@ def test_truncated_models_are_one_line(keep, model, tmp_path, monkeypatch, capsy
 
 def test_a_missing_model_and_a_folder_are_one_line(tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, tmp_path / "none.safetensors", tmp_path / "a.png") == 2
-    assert capsys.readouterr().err == f"render-scene: {tmp_path / 'none.safetensors'}: No such file or directory\n"
+    assert capsys.readouterr().err == f"render-scene: {tmp_path / 'none.safetensors'}: no such file or folder\n"
     assert command(monkeypatch, tmp_path, tmp_path / "a.png") == 2
     assert capsys.readouterr().err == f"render-scene: {tmp_path}: Is a directory\n"
 

@@ -158,8 +158,8 @@ def test_out_is_a_file(monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["none.safetensors", "builtin"], "none.safetensors: No such file or directory"),
-        (["m.safetensors", "nowhere"], "nowhere: no such file or folder; wanted a data set ("),
+        (["none.safetensors", "builtin"], "none.safetensors: no such file or folder; did you mean 'm.safetensors'?"),
+        (["m.safetensors", "nowhere"], "nowhere: no such file or folder; wanted a data set or a mesh"),
         (["m.safetensors", "m.safetensors"], "m.safetensors: is a model file; wanted a data set ("),
         (["m.safetensors", "builtin:48", "--downscale", "0"], "--downscale must be 1 to 64, found 0"),
         (["cut.safetensors", "builtin"], "cut.safetensors: truncated or damaged"),

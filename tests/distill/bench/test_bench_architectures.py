@@ -76,11 +76,12 @@ def test_a_failing_entry_is_told_and_the_others_go_on(monkeypatch, tmp_path):
 
 
 def test_data_that_cannot_be_read_is_one_line(monkeypatch, tmp_path, capfd):
+    (tmp_path / "none").mkdir()
     words = [tmp_path / "none", "--architectures", "--only", "hashgrid:tiny", "--out", tmp_path / "o"]
     assert run(monkeypatch, *words) == 2
     last = capfd.readouterr().err.strip().splitlines()[-1]
     assert "no architecture could be trained" in last
-    assert "no such file" in last
+    assert "folder is empty" in last
 
 
 def test_missing_matplotlib_is_one_line(monkeypatch):
