@@ -27,6 +27,7 @@ from render import render_scene
 from render.camera import Camera, look_at
 from render.films import Route, Still, choose_cameras, scale_size
 from render.kernels.march import cross_box
+from render.model import open_model
 from render.render_scene import Flags, render
 
 UNIT = 4.0  # input units in a scene unit
