@@ -1,8 +1,9 @@
-"""What a person sees of a job: a bar; and that Ctrl-C loses nothing."""
+"""What a person sees of a job: a bar; and that neither Ctrl-C nor SIGTERM loses anything."""
 
 import contextlib
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ FIRST = 0.02  # of a run, before which nobody knows how long it takes
 
 
 def watch(job: Job, console: Console) -> Finished:
-    """Run a job to its end under a bar, and show what it gave. Ctrl-C finishes the step, saves, and raises."""
+    """Run a job to its end under a bar, and show what it gave. Ctrl-C and SIGTERM finish the step, save, and raise."""
     with contextlib.closing(job.stream()) as items:
         learn(job, items, console)
         end = score(items, console)
@@ -46,6 +47,8 @@ def learn(job: Job, items: Iterator[Item], console: Console) -> None:
         if isinstance(item, Step):  # else the model is written already
             job.save()
             console.print(f"saved {job.model}; continue with --resume", highlight=False, markup=False, soft_wrap=True)
+        if signal.SIGTERM in pressed:
+            sys.exit(128 + signal.SIGTERM)
         raise KeyboardInterrupt
     if names := job.unreached():
         text = f"never reached: {', '.join(names)}; the time was over before"
@@ -75,18 +78,20 @@ def told(console: Console) -> Tell:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Inside, Ctrl-C is only noted, in the list; a second one stops at once."""
+    """Inside, Ctrl-C and SIGTERM are only noted, in the list; a second one stops at once."""
     pressed: list[int] = []
 
     def note(number: int, _: object) -> None:
         pressed.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    previous = signal.signal(signal.SIGINT, note)
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class Shown:
@@ -170,5 +175,7 @@ def left(step: Step) -> str:
     if not FIRST < step.progress < 1:
         return ""
     seconds = round(step.seconds * (1 / step.progress - 1))
+    if not seconds:
+        return ""
     minutes, rest = divmod(seconds, 60)
     return f"  {minutes} min {rest:02d} s left" if minutes else f"  {rest} s left"

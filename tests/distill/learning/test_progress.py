@@ -129,15 +129,16 @@ def test_phases_that_were_never_reached_are_named(monkeypatch, teacher, tmp_path
     assert "never reached: samples, rays; the time was over before" in capsys.readouterr().out
 
 
-def interrupted_after(monkeypatch, steps):
-    """From now on, Ctrl-C is pressed after so many steps; returns a list that will hold the phase of the last."""
+def interrupted_after(monkeypatch, steps, number=signal.SIGINT):
+    """From now on, Ctrl-C is pressed, or another signal sent, after so many steps; returns a list that will hold the
+    phase of the last."""
     saw, phases = progress.Bar.saw, []
 
     def pressed(bar, step):
         saw(bar, step)
         if step.index + 1 == steps:
             phases.append(step.phase)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(progress.Bar, "saw", pressed)
     return phases
@@ -160,6 +161,19 @@ def test_ctrl_c_saves_in_every_phase(monkeypatch, teacher, out, capsys, steps, p
     assert told.err == "convert-scene: interrupted\n"
     assert {p.name for p in out.parent.iterdir()} == LEFT
     assert load(out).header.provenance["steps"] == steps
+
+
+def test_sigterm_saves_as_well(monkeypatch, teacher, whole, out, capsys):
+    handler = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 5, signal.SIGTERM)
+        assert convert(patch, teacher, *WORDS, "--out", out) == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert "continue with --resume" in capsys.readouterr().out
+    assert {p.name for p in out.parent.iterdir()} == LEFT
+    assert convert(monkeypatch, teacher, *WORDS, "--out", out, "--resume") == 0
+    got = load(out).field.state_dict()
+    assert all(torch.equal(value, got[name]) for name, value in whole.items())
 
 
 @pytest.mark.parametrize("steps", [5, 15, 25, STEPS])
