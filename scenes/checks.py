@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from render.camera import Intrinsics
 from scenes.placing.box import ray_shares
+from scenes.probe import busy, flops, seconds
 from scenes.scene import Fact, Scene, View
 
 NEIGHBOURS = 8  # cameras whose sharpness a picture is compared with
@@ -20,9 +20,6 @@ STRAY = 4.0  # robust standard deviations below its neighbours from which a pict
 BLUR = 0.4  # and at most this share of their sharpness
 SAME_PLACE = 1e-4  # scene units between cameras that count as one
 SAME_ANGLE = 1e-3  # radians between their axes
-STEPS, SAMPLES = 1300, 1 << 15  # assumed for the time: steps, and samples a step
-WORK = 60_000  # floating-point operations per sample of a hash grid's forward and backward pass, roughly
-EFFICIENCY = 0.15  # share of a matrix product's speed that training reaches, roughly
 PROGRAM = 600 << 20  # bytes for Python, PyTorch and a model in training, roughly
 
 
@@ -56,7 +53,8 @@ class Examination:
     facts: list[Fact]
     picture_bytes: int
     memory_bytes: int  # main memory that training takes, roughly
-    minutes: float  # on this machine's CPU, roughly
+    minutes: float  # of STEPS steps on this machine's CPU as it is now, roughly
+    busy: float  # share of its cores that other work takes
     command: str  # to run next
 
     def to_record(self) -> dict[str, Any]:
@@ -98,7 +96,8 @@ def examine(scene: Scene, format: str, command: str) -> Examination:
         facts=list(scene.facts),
         picture_bytes=size,
         memory_bytes=size + PROGRAM,
-        minutes=STEPS * SAMPLES * WORK / (EFFICIENCY * flops()) / 60,
+        minutes=seconds(flops()) / 60,
+        busy=busy(),
         command=command,
     )
 
@@ -134,17 +133,6 @@ def duplicates(views: Sequence[View]) -> list[list[str]]:
     for i, digest in enumerate(digests):
         same[first.setdefault(digest, i), i] = True
     return [[views[i].name, views[j].name] for i, j in same.triu(1).nonzero().tolist()]
-
-
-def flops() -> float:
-    """Floating-point operations a second of a matrix product on this CPU now, from a tenth of a second."""
-    a = torch.ones(512, 512)
-    torch.mm(a, a)
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < 0.1:
-        torch.mm(a, a)
-        count += 1
-    return count * 2 * 512**3 / (time.perf_counter() - start)
 
 
 def _apart(views: Sequence[View]) -> Tensor:

@@ -14,12 +14,14 @@ from rich.table import Table
 from fields import files
 from scenes import formats, frusta
 from scenes.assemble import assemble
-from scenes.checks import SAMPLES, STEPS, Examination, examine
+from scenes.checks import Examination, examine
 from scenes.options import ReadOptions
 from scenes.paths import expect
+from scenes.probe import SAMPLES, STEPS
 from scenes.scene import Scene
 
 SHOWN = 6  # names listed of suspicious pictures
+BUSY = 0.25  # share of the cores from which other work is told
 
 
 def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool) -> None:
@@ -85,10 +87,16 @@ def _rows(report: Examination) -> Iterable[tuple[str, str]]:
     yield "", f"size {_numbers([b - a for a, b in zip(low, high, strict=True)])}; 1 scene unit is {report.unit:.4g}"
     yield "rays", f"{report.rays_core:.1%} cross the core, {report.rays_box:.1%} the box"
     yield "memory", f"about {report.memory_bytes / 2**30:.1f} GiB, {report.picture_bytes / 2**30:.2f} of it pictures"
-    work = f"{STEPS} steps of {SAMPLES} samples"
-    yield "time", f"about {report.minutes:.0f} min on this CPU for {work} (rough)"
+    yield "time", f"about {duration(report.minutes)} for {STEPS} steps of {SAMPLES} samples on this CPU (rough)"
+    if report.busy > BUSY:
+        yield "", f"other programs keep it {report.busy:.0%} busy now: it may take longer"
     for k, fact in enumerate(report.facts):
         yield "found" if k == 0 else "", fact.text
+
+
+def duration(minutes: float) -> str:
+    """For a person."""
+    return f"{minutes:.0f} min" if minutes >= 1.5 else f"{60 * minutes:.0f} s"
 
 
 def _model(path: Path) -> dict[str, Any]:
