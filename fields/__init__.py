@@ -56,7 +56,7 @@ def check_names(architecture: str, preset: str, head: str) -> None:
         if preset != "auto" and preset not in (names := preset_names(architecture)):
             raise ValueError(f"{architecture} has no preset {preset!r} (there are: {', '.join(names)})")
     if head:
-        check_known("head", head, list_files([str(Path(__file__).parent / "heads")]))
+        check_known("head", head, list_files(importlib.import_module("fields.heads").__path__))
 
 
 def head(name: str) -> ModuleType:

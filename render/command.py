@@ -18,7 +18,6 @@ from typing import TypeVar
 import tyro
 
 Config = TypeVar("Config")
-BORDER = "─"  # of the boxes that tyro draws
 
 
 def run(config: type[Config], main: Callable[[Config], None], examples: str = "") -> None:
@@ -65,14 +64,26 @@ def parse(config: type[Config], name: str, examples: str) -> Config:
 
 
 def unboxed(text: str) -> str:
-    """What a box of tyro's says before its first rule, on one line, and the flags that it thinks were meant."""
-    lines = [line.strip("│ \n") for line in text.splitlines() if line.startswith("│")]
-    end = next((n for n, line in enumerate(lines) if line.startswith(BORDER)), len(lines))
-    what = " ".join(" ".join(lines[:end]).split()).rstrip(".")
+    """What a box of tyro's says before its first rule, on one line, and the flags that it thinks were meant. Where
+    standard output is not UTF-8 the box has no sides, and a rule below its title."""
+    lines = [line[2:].rstrip(" │") for line in text.splitlines()[1:]]
+    if lines and is_rule(lines[0]):
+        lines = lines[1:]
+    end = next((n for n, line in enumerate(lines) if is_rule(line)), len(lines))
+    what, meant = " ".join(" ".join(lines[:end]).split()).rstrip("."), list[str]()
     if what.startswith("Missing from"):
-        what = "missing " + " and ".join(re.findall(r"│ {5}(\S.*?)\s*│", text.partition(f"│ {BORDER}")[0]))
-    meant = re.findall(r"│ {5}(--[\w-]+)", text.partition("Perhaps you meant")[2].partition(BORDER)[0])
+        what = "missing " + " and ".join(line.strip() for line in lines[:end] if re.match(r" {4}\S", line))
+    for line in lines[end + 1 :]:
+        if line.startswith("Perhaps you meant"):
+            rest = lines[lines.index(line) :]
+            last = next((n for n, one in enumerate(rest) if is_rule(one)), len(rest))
+            meant = [flag for one in rest[:last] for flag in re.findall(r"^ {4}(--[\w-]+)", one)]
     return what[:1].lower() + what[1:] + (f"; did you mean {' or '.join(dict.fromkeys(meant))}?" if meant else "")
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line is a rule across a box, its end, or empty."""
+    return (bool(line) and not line.strip("─-╰╯ ")) or not line
 
 
 def one_line(error: Exception) -> str:

@@ -91,6 +91,14 @@ def test_an_unknown_flag(name):
     assert said == f"unrecognized options: --nonsense; {name} --help shows all"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_errors_are_read_off_either_kind_of_box(encoding, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    assert refused("render-scene") == "missing MODEL and OUT; render-scene --help shows all"
+    assert refused("train-scene", "--lst").startswith("unrecognized options: --lst; did you mean --list?; ")
+    assert refused("train-scene", "--steps", "x").startswith("error parsing --steps: invalid literal for int()")
+
+
 @pytest.mark.parametrize("name", REQUIRED)
 def test_what_is_missing_is_named_as_in_the_help(name):
     assert refused(name) == f"missing {' and '.join(REQUIRED[name])}; {name} --help shows all"

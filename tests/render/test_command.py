@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fields.files import ModelError
-from render import command
+from render import device
 from render.command import one_line, run
 from render.device import pick_device
 
@@ -113,7 +113,7 @@ def test_a_reader_that_has_left_is_no_error_of_ours():
 
 
 def test_devices(monkeypatch, capsys):
-    monkeypatch.setattr(command, "TRITON", True)
+    monkeypatch.setattr(device, "TRITON", True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto"):
@@ -126,10 +126,10 @@ def test_devices(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("platform", "package"), [("linux", "triton"), ("win32", "triton-windows")])
 def test_a_gpu_without_triton_is_told_once_with_the_command_that_mends_it(platform, package, monkeypatch, capsys):
-    monkeypatch.setattr(command, "TRITON", False)
+    monkeypatch.setattr(device, "TRITON", False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(sys, "platform", platform)
-    command.say.cache_clear()
+    device.say.cache_clear()
     with pytest.raises(ValueError, match=f"--device cuda: .* pip install {package}$"):
         pick_device("cuda")
     assert pick_device("cpu") == torch.device("cpu")
