@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fields import files
-from scenes import formats, frusta
+from scenes import formats, frusta, portrait
 from scenes.assemble import assemble
 from scenes.checks import Examination, examine
 from scenes.options import ReadOptions
@@ -28,8 +28,7 @@ def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool)
     """Print the report; write cameras.png for a data set. ValueError or OSError for what cannot be used."""
     lies = expect(data, "model", "scene")
     if lies.kind == "model":
-        path = Path(lies.path)
-        _print(path.name, _model(path), as_json=as_json)
+        show_model(Path(lies.path), as_json=as_json)
         return
     if out and out.exists() and not out.is_dir():
         raise ValueError(f"--out {out}: expected a folder, found a file")
@@ -99,9 +98,21 @@ def duration(minutes: float) -> str:
     return f"{minutes:.0f} min" if minutes >= 1.5 else f"{60 * minutes:.0f} s"
 
 
-def _model(path: Path) -> dict[str, Any]:
-    """What a model file says, as JSON values. OSError or ValueError where it is none."""
+def show_model(path: Path, *, as_json: bool) -> None:
+    """What a model file is: for a person, with its picture on a terminal that has colours, or all it says as JSON.
+    OSError or ValueError where it is none."""
     model = files.load(path)
+    if as_json:
+        print(json.dumps(_record(model, path), indent=2))
+        return
+    console = Console()
+    console.print(_table(path.name, portrait.facts(model, path)))
+    if console.is_terminal and console.color_system in ("256", "truecolor"):
+        console.print(portrait.thumbnail(model.header) or "")
+
+
+def _record(model: files.Model, path: Path) -> dict[str, Any]:
+    """All that a model file says, as JSON values."""
     header = asdict(model.header) | model.header.record()
     header.pop("thumbnail")
     train, test = header.pop("train_cameras"), header.pop("test_cameras")
@@ -114,15 +125,6 @@ def _model(path: Path) -> dict[str, Any]:
         "test_cameras": len(test),
         **header,
     }
-
-
-def _print(name: str, values: dict[str, Any], *, as_json: bool) -> None:
-    """A model's values as JSON or as a table."""
-    if as_json:
-        print(json.dumps(values, indent=2))
-        return
-    rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items()]
-    Console().print(_table(name, rows))
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> Table:

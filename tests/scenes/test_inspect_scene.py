@@ -107,10 +107,16 @@ def test_a_model_file_tells_what_it_holds(tmp_path, monkeypatch, capsys, generat
     size = files.save(path, files.Model(field, torch.zeros(1, 32**3 // 8, dtype=torch.uint8), header))
     assert command(monkeypatch, path, *words) == 0
     said = capsys.readouterr().out
-    for value in ("hashgrid", str(field.parameter_count()), str(size), "30.5"):
-        assert value in said
     if words:
-        assert json.loads(said)["box"] == [[0, 0, 0], [1, 0.5, 1]]
+        record = json.loads(said)
+        assert record["box"] == [[0, 0, 0], [1, 0.5, 1]]
+        assert (record["architecture"], record["parameters"]) == ("hashgrid", field.parameter_count())
+        assert (record["bytes"], record["metrics"]) == (size, {"psnr": 30.5})
+        return
+    words = " ".join(said.split())
+    assert f"size {field.parameter_count() / 1e6:.2f} M parameters, {size / 1e6:.1f} MB, float32 weights" in words
+    assert "quality 30.50 dB, on unknown pictures" in words
+    assert "place 1 x 0.5 x 1 of your units" in words
 
 
 def test_the_drawing_shows_box_train_and_test_in_their_colours(tmp_path):

@@ -1,0 +1,99 @@
+"""What a model file is, for a person: how large, how good, of what, how it was made, and what can be done with it."""
+
+import base64
+import binascii
+import io
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from rich.text import Text
+
+from fields.files import Header, Model
+
+COLUMNS = 48  # of the thumbnail on a terminal, a pixel each; a line is two rows of pixels
+UPPER = "▀"  # in the colour of the upper row, on the colour of the lower one
+
+
+def facts(model: Model, path: Path) -> Iterator[tuple[str, str]]:
+    """Name and value of each line."""
+    header, size = model.header, path.stat().st_size
+    made, taken = known(header.provenance), known(header.metrics)
+    preset = taken.get("preset") or known(made.get("recipe")).get("preset") or ""
+    head = f", head {header.head}" if header.head else ""
+    yield "field", f"{header.architecture} {preset}{head}".strip()
+    stored = "float16 weights" if header.half else "float32 weights"
+    yield "size", f"{model.field.parameter_count() / 1e6:.2f} M parameters, {size / 1e6:.1f} MB, {stored}"
+    yield "quality", quality(taken)
+    if isinstance(frame := taken.get("frame_ms_median"), int | float):
+        yield "frame", f"{frame:.0f} ms on {taken.get('device', 'an unknown device')}"
+    yield "cameras", f"{len(header.train_cameras)} to train, {len(header.test_cameras)} to test, in the file"
+    yield "place", place(header)
+    yield from origin(made)
+    yield "look", shlex.join(["view-scene", str(path)])
+    yield "draw", shlex.join(["render-scene", str(path), f"{path.stem}.png"])
+    yield "convert", shlex.join(["convert-scene", str(path), "--to", "auto", "--max-bytes", "1MB"])
+
+
+def known(value: Any) -> dict[str, Any]:
+    """A JSON object, or an empty one where it is something else: other programs may write model files."""
+    return value if isinstance(value, dict) else {}
+
+
+def quality(taken: dict[str, Any]) -> str:
+    """What it scored."""
+    psnr, ssim = taken.get("psnr"), taken.get("ssim")
+    if not isinstance(psnr, int | float):
+        return "never scored: eval-scene MODEL DATA does"
+    similar = f", SSIM {ssim:.3f}" if isinstance(ssim, int | float) else ""
+    return f"{psnr:.2f} dB{similar}, on {taken.get('scored_on', 'unknown pictures')}"
+
+
+def place(header: Header) -> str:
+    """How large it is where the pictures were taken."""
+    transform = torch.tensor(header.transform, dtype=torch.float64)
+    scale = float(torch.linalg.det(transform[:3, :3]).abs() ** (1 / 3))
+    low, high = header.box
+    sides = " x ".join(f"{(b - a) / scale:.3g}" for a, b in zip(low, high, strict=True))
+    return f"{sides} of your units" + (", and all around it" if header.contraction != "none" else "")
+
+
+def origin(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What it was made from, how, and when."""
+    recipe = known(made.get("recipe"))
+    if isinstance(data := recipe.get("data"), str) and data:
+        yield "of", data
+    if isinstance(command := made.get("command"), list):
+        yield "made by", shlex.join(map(str, command))
+    seconds, steps = made.get("train_seconds"), made.get("steps")
+    if isinstance(seconds, int | float) and isinstance(steps, int):
+        yield "learnt", f"{seconds:.0f} s, {steps} steps"
+    if isinstance(date := made.get("date"), str):
+        version = known(made.get("versions")).get("polyfield")
+        yield "on", date[:16].replace("T", " ") + (f", by Polyfield {version}" if version else "")
+
+
+def thumbnail(header: Header) -> Text | None:
+    """The picture that the file carries, in coloured half blocks; None where there is none."""
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(header.thumbnail))).convert("RGB")
+    except (OSError, ValueError, binascii.Error):
+        return None
+    rows = max(round(COLUMNS * image.height / image.width) // 2 * 2, 2)
+    pixels, text = image.resize((COLUMNS, rows)), Text()
+    for y in range(0, rows, 2):
+        for x in range(COLUMNS):
+            upper, lower = ("#{:02x}{:02x}{:02x}".format(*color(pixels, x, y + n)) for n in (0, 1))
+            text.append(UPPER, style=f"{upper} on {lower}")
+        text.append("\n")
+    return text
+
+
+def color(image: Image.Image, x: int, y: int) -> tuple[int, int, int]:
+    """RGB of a pixel."""
+    pixel = image.getpixel((x, y))
+    assert isinstance(pixel, tuple)
+    return pixel[0], pixel[1], pixel[2]
