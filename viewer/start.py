@@ -88,4 +88,5 @@ def write_screenshot(flags: ViewSettings, out: Path) -> None:
 
 def make_title(flags: ViewSettings) -> str:
     """Of the window."""
-    return " | ".join(Path(text).stem or text for text in flags.inputs) or "polyfield"
+    names = " | ".join(Path(text).stem or text for text in flags.inputs)
+    return f"{names} - Polyfield" if names else "Polyfield"

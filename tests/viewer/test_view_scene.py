@@ -12,7 +12,8 @@ from display import virtual
 from drawn import blender
 from PIL import Image
 
-from viewer import view_scene
+from viewer import start, view_scene
+from viewer.settings import ViewSettings
 from viewer.window import desktop
 
 HERE = Path(__file__).parent
@@ -80,9 +81,17 @@ def test_without_a_display_one_line_says_what_to_do(model, tmp_path):
 
 
 def test_the_window_toolkit_is_imported_only_for_a_window():
-    code = "import sys, viewer.view_scene; print([m for m in sys.modules if m in ('pyglet', 'imgui_bundle', 'viser')])"
+    code = "import sys, viewer.start; print([m for m in sys.modules if m in ('pyglet', 'imgui_bundle', 'viser')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=WITHOUT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "title"),
+    [((), "Polyfield"), (("a/chair.safetensors", "builtin:60"), "chair | builtin:60 - Polyfield")],
+)
+def test_the_window_is_called_by_what_it_shows(inputs, title):
+    assert start.make_title(ViewSettings(inputs)) == title
 
 
 def test_a_missing_toolkit_is_one_line_with_the_command(monkeypatch):

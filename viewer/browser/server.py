@@ -96,7 +96,7 @@ def open_server(host: str, port: int) -> Any:
 
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a browser that hangs up early is no traceback
     with redirect_stdout(io.StringIO()):  # it has a banner of its own
-        server = viser.ViserServer(host=host, port=port, label="view-scene", verbose=False)
+        server = viser.ViserServer(host=host, port=port, label="Polyfield", verbose=False)
     if port and server.get_port() != port:  # somebody was faster; viser then takes the next one
         stop_server(server)
         raise ValueError(say_taken(port))
