@@ -27,8 +27,8 @@ NAMES = list_files([str(Path(__file__).parent / "arch")])  # architectures
 
 
 def module(name: str) -> ModuleType:
-    """The file `fields/arch/NAME.py`: its `Config`, `PRESETS`, `Network`, and WHEN to take it,
-    in words. ValueError, with the nearest name."""
+    """The file `fields/arch/NAME.py`: its `Config`, `PRESETS`, `Network`, and `WHEN` to take it.
+    ValueError, with the nearest name."""
     check_known("architecture", name, NAMES)
     return importlib.import_module(f"fields.arch.{name}")
 
@@ -53,15 +53,26 @@ def check_names(architecture: str, preset: str, head: str) -> None:
     are left to be chosen."""
     if architecture != "auto":
         check_known("architecture", architecture, NAMES)
-        if preset != "auto" and preset not in (names := preset_names(architecture)):
-            raise ValueError(f"{architecture} has no preset {preset!r} (there are: {', '.join(names)})")
+        if preset != "auto":
+            check_preset(architecture, preset, preset_names(architecture))
     if head:
-        check_known("head", head, list_files(importlib.import_module("fields.heads").__path__))
+        check_known("head", head, head_names())
+
+
+def check_preset(architecture: str, preset: str, names: Iterable[str]) -> None:
+    """ValueError, with those there are, where an architecture has no such preset."""
+    if preset not in names:
+        raise ValueError(f"{architecture} has no preset {preset!r} (there are: {', '.join(names)})")
+
+
+def head_names() -> tuple[str, ...]:
+    """Heads, those of folders that others added among them."""
+    return list_files(importlib.import_module("fields.heads").__path__)
 
 
 def head(name: str) -> ModuleType:
     """The file `fields/heads/NAME.py`: its `Readout`. ValueError, with the nearest name."""
-    check_known("head", name, list_files(importlib.import_module("fields.heads").__path__))
+    check_known("head", name, head_names())
     return importlib.import_module(f"fields.heads.{name}")
 
 

@@ -97,6 +97,5 @@ class Shape:
 def preset(name: str, preset: str) -> Shape:
     """An architecture's preset. ValueError names the presets there are."""
     presets = fields.module(name).PRESETS
-    if preset not in presets:
-        raise ValueError(f"{name} has no preset {preset!r} (there are: {', '.join(presets)})")
+    fields.check_preset(name, preset, presets)
     return Shape(name, presets[preset])

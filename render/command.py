@@ -83,7 +83,7 @@ def unboxed(text: str) -> str:
 
 def is_rule(line: str) -> bool:
     """Whether a line is a rule across a box, its end, or empty."""
-    return (bool(line) and not line.strip("─-╰╯ ")) or not line
+    return not line.strip("─-╰╯ ")
 
 
 def one_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fields import files
-from scenes import formats, frusta, portrait
+from scenes import formats, frusta, model_summary
 from scenes.assemble import assemble
 from scenes.checks import Examination, examine
 from scenes.options import ReadOptions
@@ -106,9 +106,9 @@ def show_model(path: Path, *, as_json: bool) -> None:
         print(json.dumps(_record(model, path), indent=2))
         return
     console = Console()
-    console.print(_table(path.name, portrait.facts(model, path)))
-    if console.is_terminal and console.color_system in ("256", "truecolor"):
-        console.print(portrait.thumbnail(model.header) or "")
+    console.print(_table(path.name, model_summary.facts(model, path)))
+    if console.is_terminal and console.color_system in ("256", "truecolor") and console.encoding == "utf-8":
+        console.print(model_summary.thumbnail(model.header) or "")
 
 
 def _record(model: files.Model, path: Path) -> dict[str, Any]:

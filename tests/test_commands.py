@@ -64,6 +64,11 @@ def test_help_speaks_the_words_of_the_readme_and_ends_with_examples(name):
     assert all(line.startswith(f"  {name}") for line in examples)
 
 
+@pytest.mark.parametrize("name", fields.NAMES)
+def test_presets_are_known_without_running_their_file(name):
+    assert fields.preset_names(name) == tuple(fields.module(name).PRESETS)
+
+
 def test_the_architectures_are_listed():
     for name, flag in (("train-scene", "--arch"), ("convert-scene", "--to")):
         words = " ".join(ask(name, "--help")[1].replace("│", " ").split())

@@ -15,6 +15,8 @@ from distill.learning.run import Run
 from distill.photographs.source import due
 from fields.field import Field
 
+# "forward" is all of distill/photographs/loss.py: colours and the error, and where one kernel gives both with the
+# gradients of the networks, these; "backward" is then those of the tables and what else is left.
 PARTS: tuple[str, ...] = ("pixels", "march", "prune", "forward", "loss", "backward", "optimiser", "occupancy", "rest")
 CALLED = (  # by a step of distill/photographs/source.py: object below the source, method, part while it runs and after
     ("pixels", "draw", "pixels", "loss"),
@@ -90,6 +92,7 @@ class StepParts:
         whole, shares, work, most = sum(self.parts_ms.values()), self.shares(), self.work, self.ceilings
         busy = self.parts_main_thread_ms
         told = {part: f"{ms:.2f} ms, {ms / whole:.0%}; busy {busy[part]:.2f}" for part, ms in self.parts_ms.items()}
+        told["forward"] += " (colours and error; with the networks' gradients where one kernel gives them)"
         told["occupancy"] += f" (average; due in {self.occupancy_updates} of these steps)"
         told["processor"] = f"{self.processor_ms} ms, of which the main thread {self.main_thread_ms}"
         told["page faults"] = f"{self.page_faults:,.0f}"

@@ -57,7 +57,7 @@ def learn(job: Job, items: Iterator[Item], console: Console) -> None:
 
 def score(items: Iterator[Item], console: Console) -> Finished:
     """All views, and how it ended."""
-    with Shown(console, "scoring ...") as shown:
+    with Status(console, "scoring ...") as shown:
         for item in items:
             if isinstance(item, Finished):
                 return item
@@ -94,7 +94,7 @@ def interrupts() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-class Shown:
+class Status:
     """What is being done, and how far it is: a bar on a terminal; elsewhere a plain line every ten seconds, also while
     nothing happens that anybody hears of."""
 
@@ -145,7 +145,7 @@ class Shown:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-class Bar(Shown):
+class Bar(Status):
     """How far the steps are, how well and how fast they go, and how long they still take."""
 
     def __init__(self, console: Console, job: Job) -> None:

@@ -41,7 +41,7 @@ class Targets:
 def error(field: Field, renderer: Renderer, targets: Targets, kept: Fitted) -> tuple[Tensor, Tensor]:
     """Error (), differentiable, and mean squared error () of what is seen by the samples that were kept."""
     if kept.recall and torch.is_grad_enabled():
-        return taught(kept.recall, kept.samples, targets)
+        return fused_loss(kept.recall, kept.samples, targets)
     return difference(renderer.shade(field, targets.pixels.rays, kept.samples, kept.recall), targets)
 
 
@@ -53,12 +53,12 @@ def difference(result: Pixels, targets: Targets) -> tuple[Tensor, Tensor]:
         return error, ((got - target).square() * weight).sum()
 
 
-def taught(recall: Recall, samples: Samples, targets: Targets) -> tuple[Tensor, Tensor]:
+def fused_loss(recall: Recall, samples: Samples, targets: Targets) -> tuple[Tensor, Tensor]:
     """The same by one kernel, of samples whose density was asked before."""
-    return Taught.apply(recall, samples, targets, *recall.network.parameters, *recall.head.parameters)  # type: ignore[return-value]
+    return FusedLoss.apply(recall, samples, targets, *recall.network.parameters, *recall.head.parameters)  # type: ignore[return-value]
 
 
-class Taught(torch.autograd.Function):
+class FusedLoss(torch.autograd.Function):
     """Error and mean squared error. The gradients of all parameters but tables are there as soon as these are."""
 
     @staticmethod
@@ -66,10 +66,10 @@ class Taught(torch.autograd.Function):
         wanted = (targets.rgb, targets.background, targets.weight)
         offsets = samples.offsets[: len(targets.background) + 1]  # spare rays are nobody's
         given = (targets.pixels.rays.directions, offsets, samples.ray, samples.dt)
-        rays = kernels.Pictured(*(value.contiguous().numpy() for value in (*given, *wanted)))
+        rays = kernels.RayTargets(*(value.contiguous().numpy() for value in (*given, *wanted)))
         known = (recall.index, recall.seen, recall.features, recall.sigma)
-        said = kernels.Answers(*(value.numpy() for value in known))
-        starts = kernels.cut(rays.offsets)
+        queried = kernels.Queried(*(value.numpy() for value in known))
+        starts = kernels.split_runs(rays.offsets)
         longest, runs = int(np.diff(rays.offsets[starts]).max(initial=0)), len(starts) - 1
         both = (recall.network, recall.head)
         each = -(-runs // most_groups(max(part.room for part in both))) or 1
@@ -77,7 +77,8 @@ class Taught(torch.autograd.Function):
         push[int(offsets[-1]) :] = 0
         sums = [np.empty((tasks, part.room), np.float32) for part in both]
         results = kernels.Results(np.empty((tasks, 2)), sums[0], sums[1], push.numpy())
-        share(kernels.learn, rays, starts, each, longest, HUBER, said, *(part.arrays() for part in both), results)
+        arrays = (part.arrays() for part in both)
+        share(kernels.loss_and_gradients, rays, starts, each, longest, HUBER, queried, *arrays, results)
         ctx.recall, ctx.push, ctx.sums = recall, push, sums
         loss, square = torch.from_numpy(results.errors.sum(0)).float().unbind()
         ctx.mark_non_differentiable(square)

@@ -1,7 +1,7 @@
 """The loss of photographs on the CPU, in Numba, together with its gradients: rays in a row by one thread.
 
 Colours, the light along each ray, the error of its pixel and the gradients of head and network are worked out while all
-that belongs to a few hundred samples is in the cache: nothing is said twice, and nothing goes to memory in between.
+that belongs to a few hundred samples is in the cache: nothing is asked twice, and nothing goes to memory in between.
 The kernel knows no architecture and no head, as those of fields/kernels/fused_cpu.py.
 """
 
@@ -19,7 +19,7 @@ from fields.kernels.tiles_cpu import TILE
 RUN = 8 * TILE  # samples of rays in a row that are worked out together, unless one ray has more
 
 
-class Pictured(NamedTuple):
+class RayTargets(NamedTuple):
     """Rays with their samples, and what they should show."""
 
     directions: np.ndarray  # (R, 3) float32
@@ -31,7 +31,7 @@ class Pictured(NamedTuple):
     weight: np.ndarray  # (R,) float32 of a channel's error
 
 
-class Answers(NamedTuple):
+class Queried(NamedTuple):
     """What the field has answered, see Recall in fields/tiled.py."""
 
     index: np.ndarray  # (N,) int64
@@ -46,10 +46,10 @@ class Results(NamedTuple):
     errors: np.ndarray  # (tasks, 2) float64, loss and squared error, weighted
     network: np.ndarray  # (tasks, S) float32, gradients of the network's matrices
     head: np.ndarray  # (tasks, S') float32, of the head's
-    push: np.ndarray  # (N, E) float32, of what tables said
+    push: np.ndarray  # (N, E) float32, of what tables queried
 
 
-class Desk(NamedTuple):
+class Scratch(NamedTuple):
     """A thread's memory for the samples that it works on, P of them."""
 
     kept: np.ndarray  # (P / TILE, head.kept) float32
@@ -60,7 +60,7 @@ class Desk(NamedTuple):
 
 
 @njit(**KERNEL)
-def cut(offsets):
+def split_runs(offsets):
     """Rays in runs: the first of each, and R, (K + 1,). A run has RUN samples at most, or one ray."""
     rays = len(offsets) - 1
     starts, count = np.empty(rays + 1, np.int64), 0
@@ -73,7 +73,7 @@ def cut(offsets):
 
 
 @njit(**INNER)
-def slope(difference, delta):
+def huber_grad(difference, delta):
     """Derivative of the Huber loss over delta; not-a-numbers pass."""
     if difference > delta:
         return 1.0
@@ -81,58 +81,59 @@ def slope(difference, delta):
 
 
 @njit(**INNER)
-def bowl(difference, delta):
+def huber(difference, delta):
     """Huber loss over delta."""
     size = abs(difference)
     return size - delta / 2 if size > delta else size * size / (2 * delta)
 
 
 @njit(**LEAN)
-def judge(r, at, rays, said, desk, delta, errors):
-    """Loss of ray r, whose first sample lies at `at` of the desk, and the gradients of its samples' colours and
+def ray_loss(r, at, rays, queried, scratch, delta, errors):
+    """Loss of ray r, whose first sample lies at `at` of the scratch, and the gradients of its samples' colours and
     densities. See render/kernels/composite.py."""
     first, count = rays.offsets[r], rays.offsets[r + 1] - rays.offsets[r]
     light, red, green, blue = 1.0, 0.0, 0.0, 0.0
     for n in range(count):
-        sigma = said.sigma[said.index[first + n]]
+        sigma = queried.sigma[queried.index[first + n]]
         after = light * math.exp(-float(sigma) * float(rays.dt[first + n]))
         w = light - after  # in float64, where even tau = 1e-6 keeps ten digits
         light = after
-        desk.light[at + n, 0], desk.light[at + n, 1] = after, w
-        red += w * desk.rgb[at + n, 0]
-        green += w * desk.rgb[at + n, 1]
-        blue += w * desk.rgb[at + n, 2]
+        scratch.light[at + n, 0], scratch.light[at + n, 1] = after, w
+        red += w * scratch.rgb[at + n, 0]
+        green += w * scratch.rgb[at + n, 1]
+        blue += w * scratch.rgb[at + n, 2]
     weight, back = float(rays.weight[r]), rays.background[r]
     red, green, blue = (
         red + light * back[0] - rays.rgb[r, 0],
         green + light * back[1] - rays.rgb[r, 1],
         blue + light * back[2] - rays.rgb[r, 2],
     )
-    errors[0] += weight * (bowl(red, delta) + bowl(green, delta) + bowl(blue, delta))
+    errors[0] += weight * (huber(red, delta) + huber(green, delta) + huber(blue, delta))
     errors[1] += weight * (red * red + green * green + blue * blue)
-    red, green, blue = weight * slope(red, delta), weight * slope(green, delta), weight * slope(blue, delta)
+    red, green, blue = huber_grad(red, delta), huber_grad(green, delta), huber_grad(blue, delta)
+    red, green, blue = weight * red, weight * green, weight * blue
     behind, beyond = 0.0, red * back[0] + green * back[1] + blue * back[2]  # of weights: the background takes the rest
     for n in range(count - 1, -1, -1):
         i = at + n
-        u = red * desk.rgb[i, 0] + green * desk.rgb[i, 1] + blue * desk.rgb[i, 2] - beyond
-        w = desk.light[i, 1]
-        desk.for_sigma[i, 0] = (u * desk.light[i, 0] - behind) * rays.dt[first + n]
+        u = red * scratch.rgb[i, 0] + green * scratch.rgb[i, 1] + blue * scratch.rgb[i, 2] - beyond
+        w = scratch.light[i, 1]
+        scratch.for_sigma[i, 0] = (u * scratch.light[i, 0] - behind) * rays.dt[first + n]
         behind += w * u
-        desk.for_rgb[i, 0], desk.for_rgb[i, 1], desk.for_rgb[i, 2] = w * red, w * green, w * blue
+        scratch.for_rgb[i, 0], scratch.for_rgb[i, 1], scratch.for_rgb[i, 2] = w * red, w * green, w * blue
 
 
 @njit(**KERNEL)
-def learn(queue, rays, starts, each, longest, delta, said, network, head, results):
+def loss_and_gradients(queue, rays, starts, each, longest, delta, queried, network, head, results):
     """Loss and gradients of rays, in runs that begin with these, `each` of them together. longest: samples of a run at
     most; delta: error at which the loss turns from quadratic to linear."""
     runs, tiles = len(starts) - 1, (longest + TILE - 1) // TILE
-    desk = Desk(
+    scratch = Scratch(
         np.empty((tiles, head.kept), np.float32), np.empty((tiles * TILE, 3), np.float32),
         np.empty((tiles * TILE, 3), np.float32), np.empty((tiles * TILE, 1), np.float32),
         np.empty((tiles * TILE, 2)),
     )  # fmt: skip
-    f, read, way = rooms(said.features.shape[1], said.seen.shape[1], 3)
-    pull, out, _ = rooms(said.features.shape[1], said.seen.shape[1], 1)
+    f, read, way = rooms(queried.features.shape[1], queried.seen.shape[1], 3)
+    pull, out, _ = rooms(queried.features.shape[1], queried.seen.shape[1], 1)
     while True:
         task = take(queue)
         if task * each >= runs:
@@ -144,24 +145,24 @@ def learn(queue, rays, starts, each, longest, delta, said, network, head, result
             begin, end = rays.offsets[starts[run]], rays.offsets[starts[run + 1]]
             for first in range(begin, end, TILE):
                 place, last = first - begin, min(first + TILE, end)
-                picked(said.features, said.index, first, last, f)
+                picked(queried.features, queried.index, first, last, f)
                 picked(rays.directions, rays.ray, first, last, way)
-                color(head, f, way, desk.kept[place // TILE], desk.rgb[place : place + TILE])
+                color(head, f, way, scratch.kept[place // TILE], scratch.rgb[place : place + TILE])
             for r in range(starts[run], starts[run + 1]):
-                judge(r, rays.offsets[r] - begin, rays, said, desk, delta, results.errors[task])
+                ray_loss(r, rays.offsets[r] - begin, rays, queried, scratch, delta, results.errors[task])
             for first in range(begin, end, TILE):
                 place, last = first - begin, min(first + TILE, end)
-                for_rgb, for_sigma = desk.for_rgb[place : place + TILE], desk.for_sigma[place : place + TILE]
+                for_rgb, for_sigma = scratch.for_rgb[place : place + TILE], scratch.for_sigma[place : place + TILE]
                 clear(for_rgb, last - first)
                 clear(for_sigma, last - first)
                 if not (moves(for_rgb) or moves(for_sigma)):
                     clear(results.push[:last], first)
                     continue
-                picked(said.features, said.index, first, last, f)
+                picked(queried.features, queried.index, first, last, f)
                 picked(rays.directions, rays.ray, first, last, way)
-                picked(said.seen, said.index, first, last, read)
-                shown = desk.rgb[place : place + TILE]
-                color_grad(head, way, desk.kept[place // TILE], shown, for_rgb, results.head[task], pull)
+                picked(queried.seen, queried.index, first, last, read)
+                shown = scratch.rgb[place : place + TILE]
+                color_grad(head, way, scratch.kept[place // TILE], shown, for_rgb, results.head[task], pull)
                 density_grad(head, f, for_sigma[:, 0], pull)
                 decode_grad(network, read, pull, results.network[task], out)
                 put(out, first, last, results.push)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from fields.kernels.dense_cpu import DenseArrays, as_filed, laid, left_behind, run, run_grad, stacked
+from fields.kernels.dense_cpu import DenseArrays, as_filed, run, run_grad, stacked, workspace_in, workspace_size
 from fields.kernels.options_cpu import INNER
 from fields.kernels.shading_cpu import (
     color_inputs,
@@ -44,7 +44,7 @@ def arrays(operands: Operands) -> Arrays:
     seen[:, [0, -1]] = seen[:, [0, -1]].mean(2, keepdim=True)
     stack = stacked(tuple(as_filed(weight, bits) for weight in weights), LEAD, 0, modulated=True)
     grid = packed(seen.flatten(1).numpy())
-    kept = TILE * SCALARS + left_behind(stack)
+    kept = TILE * SCALARS + workspace_size(stack)
     return Arrays(operands.width, int(stack.layers[-1, 2]), azimuths, elevations, kept, grid, stack)
 
 
@@ -133,7 +133,7 @@ def scalars_grad(head, d, push, sums):
 @njit(**INNER)
 def color(head, f, d, kept, out):
     """See fields/kernels/fused_cpu.py."""
-    said, space = kept[: TILE * SCALARS].reshape((TILE, SCALARS)), laid(head.stack, kept[TILE * SCALARS :])
+    said, space = kept[: TILE * SCALARS].reshape((TILE, SCALARS)), workspace_in(head.stack, kept[TILE * SCALARS :])
     seen, last = np.empty((TILE, head.stack.layers[0, 1]), np.float32), np.empty((TILE, head.outputs), np.float32)
     color_inputs(f, d, head.width, seen)
     scalars(head, d, said)
@@ -144,7 +144,7 @@ def color(head, f, d, kept, out):
 @njit(**INNER)
 def color_grad(head, d, kept, rgb, for_rgb, sums, out):
     """See fields/kernels/fused_cpu.py."""
-    said, space = kept[: TILE * SCALARS].reshape((TILE, SCALARS)), laid(head.stack, kept[TILE * SCALARS :])
+    said, space = kept[: TILE * SCALARS].reshape((TILE, SCALARS)), workspace_in(head.stack, kept[TILE * SCALARS :])
     push, pull = np.empty((TILE, head.outputs), np.float32), np.empty((TILE, head.stack.layers[0, 1]), np.float32)
     own, for_scalars = len(head.stack.numbers), np.zeros_like(said)
     shown_grad(rgb, for_rgb, push)

@@ -92,15 +92,15 @@ def workspace(stack, count):
     return slots(stack, count), norms, np.empty((len(stack.layers), TILE), np.float32)
 
 
-def left_behind(stack: DenseArrays) -> int:
+def workspace_size(stack: DenseArrays) -> int:
     """Numbers of a workspace for all layers."""
     tiles = len(stack.layers) * (2 if stack.modulated else 1)
     return TILE * (tiles * stack.most + len(stack.layers))
 
 
 @njit(**INNER)
-def laid(stack, room):
-    """A workspace for all layers, in room (`left_behind`,)."""
+def workspace_in(stack, room):
+    """A workspace for all layers, in room (`workspace_size`,)."""
     count, size = len(stack.layers), TILE * stack.most
     norms = count if stack.modulated else 0
     first, second = count * size, (count + norms) * size

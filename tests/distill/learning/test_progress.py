@@ -113,7 +113,7 @@ def test_without_a_terminal_plain_lines_say_what_is_done_also_while_nothing_happ
 def test_on_a_terminal_a_bar_says_it(monkeypatch):
     monkeypatch.setattr(progress, "GLANCE", 0.01)
     said = io.StringIO()
-    with progress.Shown(Console(file=said, force_terminal=True, width=100), "first") as shown:
+    with progress.Status(Console(file=said, force_terminal=True, width=100), "first") as shown:
         COMPILING.on_start(None)
         assert any("compiling kernels, once" in line for line in lines_of(said, "compiling kernels, once"))
         COMPILING.on_end(None)

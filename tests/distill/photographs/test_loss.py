@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from distill.photographs.loss import Targets, difference, error, taught
-from distill.photographs.loss_cpu import RUN, cut
+from distill.photographs.loss import Targets, difference, error, fused_loss
+from distill.photographs.loss_cpu import RUN, split_runs
 from distill.photographs.pixels import PixelBatch
 from fields.field import Field
 from fields.shape import Shape, preset
@@ -87,7 +87,7 @@ def test_one_kernel_says_what_the_ops_say(name, counts):
     exact, want, want_square = op_by_op(field, samples, targets)
     recall = recalled(field, samples, targets)
     near, _ = difference(Renderer().shade(field, targets.pixels.rays, samples, recall), targets)
-    got, square = taught(recall, samples, targets)
+    got, square = fused_loss(recall, samples, targets)
     assert float(got.detach()) == pytest.approx(float(want.detach()), rel=1e-4)
     assert float(square) == pytest.approx(float(want_square), rel=1e-4)
     assert not square.requires_grad
@@ -109,12 +109,12 @@ def test_samples_that_were_not_asked_before_go_through_the_renderer():
 def test_spare_rays_are_nobodys():
     """What lies behind the last ray, in memory of fixed size, changes nothing."""
     field, (samples, targets) = made("hashgrid"), lesson(COUNTS["some"])
-    error, _ = taught(recalled(field, samples, targets), samples, targets)
+    error, _ = fused_loss(recalled(field, samples, targets), samples, targets)
     want = gradients(field, error)
     pad = torch.nn.functional.pad
     more = pad(samples.offsets, (0, 3), value=0) + torch.tensor([0] * 8 + [199, 203, 296])
     spare = Samples(pad(samples.ray, (0, 100)), pad(samples.t, (0, 100)), pad(samples.dt, (0, 100), value=9.0), more)
-    got, _ = taught(recalled(field, spare, targets), spare, targets)
+    got, _ = fused_loss(recalled(field, spare, targets), spare, targets)
     assert torch.equal(got, error)
     for one, other in zip(gradients(field, got), want, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
@@ -124,7 +124,7 @@ def test_a_field_gone_bad_reaches_the_loss():
     field, (samples, targets) = made("hashgrid"), lesson(COUNTS["some"])
     with torch.no_grad():
         next(iter(field.parameters())).fill_(torch.nan)
-    got, _ = taught(recalled(field, samples, targets), samples, targets)
+    got, _ = fused_loss(recalled(field, samples, targets), samples, targets)
     got.backward()
     assert not torch.isfinite(got)
     assert not all(torch.isfinite(p.grad).all() for p in field.parameters() if p.grad is not None)
@@ -132,7 +132,7 @@ def test_a_field_gone_bad_reaches_the_loss():
 
 def test_runs_hold_whole_rays():
     offsets = np.cumsum([0, *COUNTS["many"]])
-    starts = cut(offsets)
+    starts = split_runs(offsets)
     assert starts[0] == 0
     assert starts[-1] == len(COUNTS["many"])
     assert (np.diff(starts) > 0).all()

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import shlex
 
 import pytest
@@ -10,7 +11,7 @@ from analytic import block_bits, block_field, block_header
 from PIL import Image
 
 from fields.files import Header, Model, save
-from scenes import portrait
+from scenes import model_summary
 
 MADE = {
     "recipe": {"data": "builtin:60", "preset": "tiny"},
@@ -27,7 +28,7 @@ def told(tmp_path, **changes) -> dict[str, str]:
     path = tmp_path / "a model.safetensors"
     model = Model(block_field(), block_bits(), block_header(**changes))
     save(path, model)
-    return dict(portrait.facts(model, path))
+    return dict(model_summary.facts(model, path))
 
 
 def test_all_that_a_file_says(tmp_path):
@@ -60,7 +61,7 @@ def picture(width: int, height: int) -> str:
 
 
 def test_the_thumbnail_keeps_its_shape_and_colours():
-    text = portrait.thumbnail(header(picture(96, 64)))
+    text = model_summary.thumbnail(header(picture(96, 64)))
     assert text is not None
     lines = text.plain.splitlines()
     assert [len(line) for line in lines] == [48] * 16
@@ -69,9 +70,23 @@ def test_the_thumbnail_keeps_its_shape_and_colours():
     assert styles[-1] == "#0000ff on #0000ff"
 
 
-@pytest.mark.parametrize("content", ["", "not base64!", base64.b64encode(b"no picture").decode()])
+CUT = base64.b64encode(base64.b64decode(picture(64, 64))[:60]).decode()
+
+
+@pytest.mark.parametrize("content", ["", "not base64!", base64.b64encode(b"no picture").decode(), CUT, 5, None])
 def test_a_file_without_a_picture_has_none(content):
-    assert portrait.thumbnail(header(content)) is None
+    assert model_summary.thumbnail(header(content)) is None
+
+
+def test_a_picture_that_would_fill_the_memory_is_none(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert model_summary.thumbnail(header(picture(96, 64))) is None
+
+
+@pytest.mark.parametrize("number", [0.0, math.nan, math.inf])
+def test_a_transform_that_makes_no_sense(number):
+    one = block_header(transform=torch.diag(torch.tensor([number, 1.0, 1.0, 1.0])).tolist())
+    assert model_summary.place(one).startswith("unknown")
 
 
 def header(thumbnail: str) -> Header:
@@ -82,4 +97,4 @@ def test_the_place_is_in_the_units_of_the_input():
     one = block_header(
         transform=(torch.diag(torch.tensor([0.5, 0.5, 0.5, 1.0]))).tolist(), box=[[0, 0, 0], [1, 1, 0.5]]
     )
-    assert portrait.place(one) == "2 x 2 x 1 of your units"
+    assert model_summary.place(one) == "2 x 2 x 1 of your units"

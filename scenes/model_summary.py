@@ -1,8 +1,8 @@
 """What a model file is, for a person: how large, how good, of what, how it was made, and what can be done with it."""
 
 import base64
-import binascii
 import io
+import math
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,9 +53,11 @@ def quality(taken: dict[str, Any]) -> str:
 
 
 def place(header: Header) -> str:
-    """How large it is where the pictures were taken."""
+    """How large it is where the pictures were taken; nothing is known where the file's numbers make no sense."""
     transform = torch.tensor(header.transform, dtype=torch.float64)
     scale = float(torch.linalg.det(transform[:3, :3]).abs() ** (1 / 3))
+    if not 0 < scale < math.inf:
+        return "unknown: the file's transform cannot be undone"
     low, high = header.box
     sides = " x ".join(f"{(b - a) / scale:.3g}" for a, b in zip(low, high, strict=True))
     return f"{sides} of your units" + (", and all around it" if header.contraction != "none" else "")
@@ -80,7 +82,7 @@ def thumbnail(header: Header) -> Text | None:
     """The picture that the file carries, in coloured half blocks; None where there is none."""
     try:
         image = Image.open(io.BytesIO(base64.b64decode(header.thumbnail))).convert("RGB")
-    except (OSError, ValueError, binascii.Error):
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError):  # a file may say anything
         return None
     rows = max(round(COLUMNS * image.height / image.width) // 2 * 2, 2)
     pixels, text = image.resize((COLUMNS, rows)), Text()
