@@ -9,7 +9,7 @@ import torch
 STEPS, SAMPLES = 1300, 1 << 15  # that are assumed: the default run's on a CPU
 WORK = 64_000  # floating-point operations of a sample: density and colour of a hash grid, and their gradients
 SHARE = 0.55  # of a matrix product's speed that these reach
-REST = 0.017  # s of a step that faster products do not shorten: rows of tables, marching, memory, work of one core
+REST = 0.010  # s of a step that faster products do not shorten: rows of tables, marching, memory, work of one core
 LOOK = 0.2  # s for which other work is watched
 
 
@@ -30,6 +30,6 @@ def busy() -> float:
 
 
 def seconds(speed: float) -> float:
-    """Of the default run where matrix products go at this speed: 42 where two quiet cores of an EPYC (Zen 5; 205
-    GFLOP/s) took 37, with AVX-512 and held to AVX2 alike."""
+    """Of the default run where matrix products go at this speed. REST is such that this is the 37 s that two quiet cores
+    of an EPYC (Zen 5; 205 GFLOP/s) took, with AVX-512 and held to AVX2 alike; other machines were not compared."""
     return STEPS * (REST + SAMPLES * WORK / (SHARE * speed))
