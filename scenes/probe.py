@@ -30,6 +30,6 @@ def busy() -> float:
 
 
 def seconds(speed: float) -> float:
-    """Of the default run where matrix products go at this speed. REST is such that this is the 37 s that two quiet cores
-    of an EPYC (Zen 5; 205 GFLOP/s) took, with AVX-512 and held to AVX2 alike; other machines were not compared."""
+    """Of the default run where matrix products go at this speed. REST is such that this is the 37 s that two quiet
+    cores of an EPYC (Zen 5; 205 GFLOP/s) took, with AVX-512 and held to AVX2; other machines were not compared."""
     return STEPS * (REST + SAMPLES * WORK / (SHARE * speed))
