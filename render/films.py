@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +15,14 @@ from torch import Tensor
 from fields.files import write_beside
 from render import path_files, paths
 from render.camera import Camera
+from render.legends import Legend, draw_legend
 from render.looks import Backdrop, Mode
 from render.model import LoadedModel
-from render.pictures import bytes_of, depth_span
+from render.pictures import bytes_of, depth_range
 from render.renderer import Frame, Pixels, shaped
 
 FILMS = (".mp4", ".gif")
+LOOKS, SHORT = 5, 64  # frames of a film, and pixels of their shorter side, that say how far away things are
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -31,6 +33,7 @@ class Drawing:
     mode: Mode
     depth: Literal["ray", "z"] = "ray"  # distance along the ray, or along the camera's axis
     background: Literal["auto", "white", "black", "transparent"] = "auto"  # auto: the model's own
+    legend: bool = True  # what colours mean is drawn into the picture
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,18 @@ class Still:
     camera: Camera  # scene units
     model: LoadedModel
     drawing: Drawing
+    span: tuple[float, float]  # nearest and farthest distance that depth is shown between, scene units
+
+    @property
+    def backdrop(self) -> Backdrop:
+        """What it is shown before and between."""
+        r, g, b = BACKGROUNDS.get(self.drawing.background, tuple(self.model.header.background))
+        return Backdrop((r, g, b), self.span, self.model.unit, self.model.grid.edges)
+
+    @property
+    def legend(self) -> Legend | None:
+        """What its colours mean, where they are numbers."""
+        return self.drawing.mode.legend(self.backdrop) if self.drawing.mode.legend else None
 
     @property
     def picture(self) -> Tensor:
@@ -48,8 +63,10 @@ class Still:
         if self.drawing.background == "transparent":
             solid = self.frame.pixels.opacity[..., None]
             return torch.cat([self.frame.pixels.rgb / solid.clamp(min=1e-6), solid], -1)
-        r, g, b = BACKGROUNDS.get(self.drawing.background, tuple(self.model.header.background))
-        return self.drawing.mode.picture(self.frame, Backdrop((r, g, b), depth_span(self.model.grid.box, self.camera)))
+        picture = self.drawing.mode.picture(self.frame, self.backdrop)
+        if not (self.drawing.legend and self.legend):
+            return picture
+        return torch.from_numpy(draw_legend(bytes_of(picture), self.legend)) / 255
 
     @property
     def values(self) -> Tensor:
@@ -61,24 +78,48 @@ class Still:
 
 
 def draw_frames(model: LoadedModel, cameras: list[Camera], drawing: Drawing) -> Iterator[Still]:
-    """A frame for each camera."""
+    """A frame for each camera. Depth is shown between the same distances in all of them."""
+    span = None
+    if drawing.mode.stretched and len(cameras) > 1:
+        span = join_spans(seen(draw_frame(model, shrink(camera), drawing)) for camera in choose_few(cameras))
     for camera in cameras:
-        frame = draw_frame(model, camera, drawing.mode)
-        if drawing.depth == "z":
-            depth = frame.pixels.depth
-            depth = depth * (camera.rays().directions @ -camera.pose[:3, 2]).view(depth.shape)
-            frame = replace(frame, pixels=replace(frame.pixels, depth=depth))
-        yield Still(frame, camera, model, drawing)
+        frame = draw_frame(model, camera, drawing)
+        yield Still(frame, camera, model, drawing, span or seen(frame))
 
 
-def draw_frame(model: LoadedModel, camera: Camera, mode: Mode) -> Frame:
+def choose_few(cameras: Sequence[Camera]) -> Sequence[Camera]:
+    """Some of a film's cameras, evenly, that say how far away things are."""
+    return cameras[:: -(-len(cameras) // LOOKS)]
+
+
+def seen(frame: Frame) -> tuple[float, float]:
+    """Distances between which the surfaces of a frame lie."""
+    return depth_range(frame.pixels.depth, frame.pixels.opacity)
+
+
+def join_spans(spans: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """The span of all of them."""
+    low, high = zip(*spans, strict=True)
+    return min(low), max(high)
+
+
+def shrink(camera: Camera) -> Camera:
+    """The same view as small as it needs to be, to see how far away things are."""
+    factor = min(1.0, SHORT / min(camera.size))
+    return camera.resized(*(max(1, round(n * factor)) for n in camera.size))
+
+
+def draw_frame(model: LoadedModel, camera: Camera, drawing: Drawing) -> Frame:
     """A frame (H, W) on the CPU."""
+    mode = drawing.mode
     if mode.trace:
         frame = shaped(mode.trace(model.grid, camera.rays().to(model.grid.bits.device), 0.0), camera)
     else:
         frame = model.image(camera, mode.look)
-    pixels = frame.pixels
-    return Frame(Pixels(pixels.rgb.cpu(), pixels.opacity.cpu(), pixels.depth.cpu()), frame.counts.cpu())
+    pixels, depth = frame.pixels, frame.pixels.depth.cpu()
+    if drawing.depth == "z":
+        depth = depth * (camera.rays().directions @ -camera.pose[:3, 2]).view(depth.shape)
+    return Frame(Pixels(pixels.rgb.cpu(), pixels.opacity.cpu(), depth), frame.counts.cpu())
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,15 @@ from torch import Tensor
 
 from fields.field import Field
 from render.kernels.march import cross_box
+from render.legends import Legend, format_number, spread
 from render.occupancy import OccupancyGrid
 from render.pictures import (
+    ERROR_GAIN,
     NOTHING,
     SOLID,
     GroundTruth,
+    bytes_of,
+    depth_colors,
     depth_picture,
     error_picture,
     expose,
@@ -76,10 +80,12 @@ def find_cells(points: Tensor, grid: OccupancyGrid) -> tuple[Tensor, Tensor, Ten
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What a frame is shown before and between."""
+    """What a frame is shown before and between, and how long things are."""
 
     background: tuple[float, float, float]  # RGB in [0, 1]
     span: tuple[float, float]  # nearest and farthest distance that depth is shown between, in the unit of the frame's
+    unit: float = 1.0  # length of that unit in input coordinates
+    cells: tuple[float, ...] = ()  # edges of the grid's cells, fine to coarse, in the unit of the frame's
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,42 @@ def show_colors(frame: Frame, backdrop: Backdrop) -> Tensor:
 
 
 def show_depth(frame: Frame, backdrop: Backdrop) -> Tensor:
-    """Distances as grey, near bright and far dark."""
+    """Distances as colours, near bright and far dark."""
     return depth_picture(frame.pixels.depth, frame.pixels.opacity, backdrop.span)
+
+
+def explain_depth(backdrop: Backdrop) -> Legend:
+    """Distances in input units."""
+    low, high = (distance * backdrop.unit for distance in backdrop.span)
+    return Legend("distance, in units of your cameras", sample(depth_colors), spread(low, high))
+
+
+def explain_cost(_: Backdrop) -> Legend:
+    """Points of a ray."""
+    return Legend("points asked along a ray", sample(heat), (*spread(0, MOST_SAMPLES)[:-1], f"{MOST_SAMPLES}+"))
+
+
+def explain_error(_: Backdrop) -> Legend:
+    """Errors of colours from 0 to 1."""
+    most = 1 / ERROR_GAIN
+    return Legend("error, mean over R G B of 0 to 1", sample(heat), (*spread(0, most)[:-1], f"{most:g}+"))
+
+
+def explain_opacity(_: Backdrop) -> Legend:
+    """Shares of the light that are stopped."""
+    return Legend("opacity", ((0, 0, 0), (255, 255, 255)), ("0", "0.5", "1"))
+
+
+def explain_cells(backdrop: Backdrop) -> Legend:
+    """How large the cells of each cascade are."""
+    edges = [format_number(edge * backdrop.unit) for edge in backdrop.cells]
+    tints = (torch.tensor(TINTS)[torch.arange(len(edges)) % len(TINTS)] * 255).round().int().tolist()
+    return Legend("edge of a cell, in units of your cameras", tuple((r, g, b) for r, g, b in tints), tuple(edges))
+
+
+def sample(colors: Callable[[Tensor], Tensor], count: int = 64) -> tuple[tuple[int, int, int], ...]:
+    """A scale of colours from 0 to 1, as bytes."""
+    return tuple((r, g, b) for r, g, b in bytes_of(colors(torch.linspace(0, 1, count))).tolist())
 
 
 def measure_depth(frame: Frame, transform: Tensor) -> Tensor:
@@ -140,6 +180,8 @@ class Mode:
     values: Callable[[Frame, Tensor], Tensor] | None = None  # a frame on the CPU and its (4, 4) transform from input
     # coordinates to scene units, as float32 numbers (H, W) or (H, W, 3); None: there are only pictures
     wants: Literal["model", "photograph"] = "model"  # what it cannot be shown without
+    legend: Callable[[Backdrop], Legend] | None = None  # what its colours mean, where they are numbers
+    stretched: bool = False  # shown between the nearest and the farthest surface that is seen
 
     def draw(self, renderer: Renderer, field: Field, grid: OccupancyGrid, rays: RayBatch, near: float = 0.0) -> Frame:
         """Rays (R,), from `near` scene units on."""
@@ -152,22 +194,29 @@ MODES = {
     mode.name: mode
     for mode in (
         Mode("color", "colours", color, channels="color", finish=lambda p, e: expose(p, e.stops)),
-        Mode("depth", "distance along the ray", picture=show_depth, values=measure_depth),
+        Mode(
+            "depth", "distance along the ray", picture=show_depth, values=measure_depth, legend=explain_depth,
+            stretched=True,
+        ),
         Mode(
             "normal", "which way surfaces face: x y z as red green blue", normal, channels="direction",
             picture=lambda f, _: normal_picture(f.pixels.rgb, f.pixels.opacity), values=measure_normals,
         ),
         Mode(
             "opacity", "how solid it is", picture=lambda f, _: opacity_picture(f.pixels.opacity),
-            values=lambda f, _: f.pixels.opacity,
+            values=lambda f, _: f.pixels.opacity, legend=explain_opacity,
         ),
-        Mode("cost", "points of a ray that were asked", picture=lambda f, _: heat(f.counts / MOST_SAMPLES)),
+        Mode(
+            "cost", "points of a ray that were asked", picture=lambda f, _: heat(f.counts / MOST_SAMPLES),
+            legend=explain_cost,
+        ),
         Mode(
             "occupancy", "the first occupied cell of a ray", trace=trace_cells,
-            picture=lambda f, _: f.pixels.over(f.pixels.rgb.new_tensor(NOTHING)),
+            picture=lambda f, _: f.pixels.over(f.pixels.rgb.new_tensor(NOTHING)), legend=explain_cells,
         ),
         Mode(
             "error", "difference from the photograph", color, channels="color", finish=show_error, wants="photograph",
+            legend=explain_error,
         ),
     )
 }  # fmt: skip

@@ -43,6 +43,11 @@ class OccupancyGrid:
     box: Tensor  # (2, 3) float32, scene units; nothing is sampled outside
     resolution: int = RESOLUTION  # G
 
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Length of a cell's edge in each cascade, scene units."""
+        return tuple(2.0**cascade / self.resolution for cascade in range(len(self.bits)))
+
     def walk(
         self,
         rays: RayBatch,

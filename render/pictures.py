@@ -1,4 +1,4 @@
-"""Pixels as pictures that a person can look at: bytes, depth in grey, normals in colours, errors as heat."""
+"""Pixels as pictures that a person can look at: bytes, depth and normals as colours, errors as heat."""
 
 import io
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from render.camera import Camera
-
 NOTHING = (0.05, 0.05, 0.2)  # shown where no surface was seen
 SOLID = 0.5  # opacity from which a pixel counts as surface
+NEAR_LIGHT, FAR_LIGHT = 0.95, 0.15  # brightness of the nearest and of the farthest surface
+HELIX = ((-0.14861, -0.29227, 1.97294), (1.78277, -0.90649, 0.0))  # of RGB by cosine and sine (Green 2011, eq. 2)
 ERROR_GAIN = 4.0  # absolute errors are shown times this: 1/12 is full red, 1/4 is white
 
 
@@ -46,20 +46,25 @@ def depth_range(depth: Tensor, opacity: Tensor) -> tuple[float, float]:
     return low, max(high, low + 1e-6)
 
 
-def depth_span(box: Tensor, camera: Camera) -> tuple[float, float]:
-    """Nearest and farthest distance from a camera at which anything in a box (2, 3) may lie, scene units. It does not
-    depend on what is seen, so that the greys of a film, or of two models, can be compared."""
-    middle, reach = box.mean(0), float((box[1] - box[0]).norm()) / 2
-    away = float((camera.pose[:3, 3].to(box) - middle).norm())
-    return max(away - reach, 0.0), away + reach
-
-
 def depth_picture(depth: Tensor, opacity: Tensor, between: tuple[float, float]) -> Tensor:
-    """Distances (H, W) as grey (H, W, 3), near bright and far dark."""
+    """Distances (H, W) as colours (H, W, 3), near bright and far dark."""
     low, high = between
-    grey = 1 - 0.85 * ((depth - low) / (high - low)).clamp(0, 1)
+    share = ((depth - low) / (high - low)).nan_to_num(1.0).clamp(0, 1)
     solid = (opacity > SOLID)[..., None]
-    return torch.where(solid, grey[..., None].expand(*grey.shape, 3), grey.new_tensor(NOTHING))
+    return torch.where(solid, depth_colors(share), share.new_tensor(NOTHING))
+
+
+def depth_colors(share: Tensor) -> Tensor:
+    """Colours (..., 3) of distances (...) from 0, the nearest, to 1, the farthest."""
+    return cubehelix(NEAR_LIGHT + (FAR_LIGHT - NEAR_LIGHT) * share)
+
+
+def cubehelix(light: Tensor) -> Tensor:
+    """Colours (..., 3) in [0, 1] of brightness (...) in [0, 1], which grows evenly to the eye, also in a print without
+    colours, while the hue turns one and a half times (Green 2011, eq. 2: start 0.5, rotations -1.5, hue 1)."""
+    angle = 2 * torch.pi * (0.5 / 3 - 1.5 * light)
+    turn = torch.stack([angle.cos(), angle.sin()], -1) @ light.new_tensor(HELIX)
+    return (light[..., None] + (light * (1 - light) / 2)[..., None] * turn).clamp(0, 1)
 
 
 def opacity_picture(opacity: Tensor) -> Tensor:

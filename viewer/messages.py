@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from render.camera import Camera
+from render.legends import Legend
 
 RunState = Literal["running", "paused", "scoring", "done", "failed"]
 WorldBox = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
@@ -175,6 +176,7 @@ class FrameDrawn:
     samples: int  # points asked in the last pass
     psnr: float | None = None  # dB against the view's photograph, of a colour frame at full size through its view
     final: bool = False  # nothing better follows
+    legend: Legend | None = None  # what its colours mean, where they are numbers
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from render import paths
 from render.camera import Camera
+from render.legends import Legend, draw_legend
 from render.looks import MODES
 from render.model import LoadedModel, open_model
-from render.pictures import GroundTruth
 from scenes.scene import Scene
 from viewer.front import compare, navigation
 from viewer.front.arrangement import Arrangement
@@ -21,7 +21,7 @@ from viewer.front.compare import EMPTY
 from viewer.front.controls import GAIN, WIPE
 from viewer.messages import FrameRequest, PixelSize
 from viewer.worker import views
-from viewer.worker.drawing import DrawnPass, FrameSource, PassSum, World, draw_pass, find_carry
+from viewer.worker.drawing import DrawnPass, FrameSource, PassOrder, PassSum, World, draw_pass, find_carry
 from viewer.worker.views import WorldView
 
 MOST = 4  # models
@@ -50,6 +50,8 @@ class DrawnModel:
     image: np.ndarray  # (H, W, 3) uint8
     name: str
     facts: tuple[str, ...]  # dB where there is a photograph, MB, ms
+    span: tuple[float, float]  # distances that depth was shown between, in the first model's scene units
+    legend: Legend | None  # what the colours mean, where they are numbers
 
 
 def draw_screenshot(
@@ -63,17 +65,17 @@ def draw_screenshot(
     if options.compare != "split" and len(models) != 2:
         raise ValueError(f"--compare {options.compare} wants 2 models for a screenshot, found {len(models)}")
     opened = [open_model(path, device) for path in models]
-    world = World.of_model(opened[0])
+    world = World(opened[0].transform)
     entry = choose_view(list_views(opened[0], world, photographs), options.view, models[0])
     camera = entry.camera if entry else look_around(opened[0])
     room = measure_room(options, len(models), camera)
     if options.view is None and any(options.size):
         camera = look_around(opened[0], room)
     fitted = camera.resized(*compare.letterbox(camera.size, (0, 0, *room))[2:]) if camera.size != room else camera
-    panels = [
-        draw_model(FrameSource.of_model(model, world), path, fitted, entry, options)
-        for model, path in zip(opened, models, strict=True)
-    ]
+    panels: list[DrawnModel] = []
+    for model, path in zip(opened, models, strict=True):
+        span = panels[0].span if panels else None  # depth means the same in all of them
+        panels.append(draw_model(FrameSource.of_model(model, world), path, fitted, entry, options, span))
     return assemble(panels, room, options)
 
 
@@ -119,30 +121,40 @@ def measure_room(options: ScreenshotOptions, count: int, camera: Camera) -> Pixe
 
 
 def draw_model(
-    source: FrameSource, path: Path, camera: Camera, entry: WorldView | None, options: ScreenshotOptions
+    source: FrameSource,
+    path: Path,
+    camera: Camera,
+    entry: WorldView | None,
+    options: ScreenshotOptions,
+    span: tuple[float, float] | None,
 ) -> DrawnModel:
     """One model's picture. Its dB are taken at the photograph's own size, its milliseconds are those of one pass."""
     request = FrameRequest(0, camera, (0,), options.mode, view=options.view, passes=options.passes)
-    draw_once(source, replace(request, camera=camera.resized(8, 8)), 0)  # kernels are loaded before the clock runs
+    small = replace(request, camera=camera.resized(8, 8))
+    draw_once(source, small, PassOrder())  # kernels are loaded before the clock runs
     truth = entry.truth(camera.size, source.background) if entry else None
-    done = draw_once(source, request, 0, truth)
+    done = draw_once(source, request, PassOrder(0, truth, span))
     stack, seconds = PassSum.of(done), done.seconds
     for number in range(1, options.passes):
-        stack = stack.plus(draw_once(source, request, number, truth))
+        stack = stack.plus(draw_once(source, request, PassOrder(number, truth, done.span)))
     facts = [f"{path.stat().st_size / 1e6:.2f} MB", f"{seconds * 1e3:.0f} ms"]
     if entry and entry.view and MODES[options.mode].channels == "color":
         quality = done.psnr
         if camera.size != entry.camera.size:
             own = replace(request, camera=entry.camera, mode="color")
-            quality = draw_once(source, own, 0, entry.truth(entry.camera.size, source.background)).psnr
+            own_truth = entry.truth(entry.camera.size, source.background)
+            quality = draw_once(source, own, PassOrder(0, own_truth)).psnr
         facts = [f"{quality:.2f} dB", *facts] if quality is not None else facts
     name = path.parent.name if path.stem == "model" and path.parent.name else path.stem
-    return DrawnModel(stack.image(request, truth), name, tuple(facts))
+    image = stack.image(request, truth)
+    if options.compare == "split" and done.legend:
+        image = draw_legend(image, done.legend)
+    return DrawnModel(image, name, tuple(facts), done.span, done.legend)
 
 
-def draw_once(source: FrameSource, request: FrameRequest, number: int, truth: GroundTruth | None = None) -> DrawnPass:
+def draw_once(source: FrameSource, request: FrameRequest, order: PassOrder) -> DrawnPass:
     """A pass that nothing gives up."""
-    done = draw_pass(source, request, request.camera, number, truth, lambda: False)
+    done = draw_pass(source, request, request.camera, order, lambda: False)
     assert done is not None
     return done
 
@@ -157,6 +169,8 @@ def assemble(panels: list[DrawnModel], room: PixelSize, options: ScreenshotOptio
         whole = options.size if any(options.size) else (columns * room[0], rows * (room[1] + CAPTION))
         return compare.arrange("split", [add_caption(panel, room) for panel in panels], whole)
     picture = compare.arrange(options.compare, pictures, room, share=options.share, gain=options.gain)
+    if options.compare == "wipe" and panels[0].legend:
+        picture = draw_legend(picture, panels[0].legend)
     half = room[0] // 2
     return np.vstack([picture, np.hstack([draw_caption(panels[0], half), draw_caption(panels[1], room[0] - half)])])
 

@@ -15,7 +15,7 @@ from render import mode_names
 from render.kernels.march import cross_box
 from render.looks import DIM, FINE, LIGHT, MODES, MOST_SAMPLES, TINTS, Backdrop, Exposure, trace_cells
 from render.occupancy import OccupancyGrid, pack
-from render.pictures import ERROR_GAIN, GroundTruth, error_picture, expose
+from render.pictures import ERROR_GAIN, GroundTruth, bytes_of, depth_picture, error_picture, expose
 from render.renderer import Frame, Pixels
 
 
@@ -84,6 +84,29 @@ def test_cost_is_a_share_of_the_stated_number():
     frame = Frame(Pixels(torch.zeros(1, 4, 3), nothing, nothing), counts)
     picture = MODES["cost"].picture(frame, Backdrop((1, 1, 1), (0, 1)))
     assert picture.tolist() == [[[0, 0, 0], [1, 0, 0], [1, 1, 1], [1, 1, 1]]]
+
+
+def explained(mode, **changes):
+    legend = MODES[mode].legend(Backdrop((1, 1, 1), (2.0, 5.0), **changes))
+    return legend.labels, legend.colors
+
+
+def test_distances_are_explained_in_input_units_by_the_colours_that_they_have():
+    labels, colours = explained("depth", unit=10.0)
+    assert labels == ("20", "30", "40", "50")
+    drawn = bytes_of(depth_picture(torch.tensor([[2.0, 5.0]]), torch.ones(1, 2), (2.0, 5.0)))
+    assert [colours[0], colours[-1]] == [tuple(pixel) for pixel in drawn[0].tolist()]
+
+
+def test_other_numbers_are_explained_by_the_colours_that_they_have():
+    labels, colours = explained("cost")
+    assert labels == ("0", "32", "64", f"{MOST_SAMPLES}+")
+    assert (colours[0], colours[-1]) == ((0, 0, 0), (255, 255, 255))
+    assert explained("error")[0] == ("0", "0.0833", "0.167", "0.25+")
+    labels, colours = explained("occupancy", unit=2.0, cells=(1 / 128, 1 / 64))
+    assert labels == ("0.0156", "0.0312")
+    assert colours == tuple(tuple(round(255 * n) for n in tint) for tint in TINTS[:2])
+    assert {name for name, mode in MODES.items() if not mode.legend} == {"color", "normal"}
 
 
 @pytest.mark.parametrize("azimuth", [0.4, 2.2, 3.7, 5.5])

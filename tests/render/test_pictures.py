@@ -7,7 +7,19 @@ import pytest
 import torch
 from PIL import Image
 
-from render.pictures import NOTHING, bytes_of, depth_picture, depth_range, encode_png, heat, normal_picture
+from render.pictures import (
+    NOTHING,
+    bytes_of,
+    cubehelix,
+    depth_colors,
+    depth_picture,
+    depth_range,
+    encode_png,
+    heat,
+    normal_picture,
+)
+
+LUMA = (0.30, 0.59, 0.11)  # how bright red, green and blue look
 
 
 def test_bytes_are_rounded_and_clamped():
@@ -43,9 +55,19 @@ def test_near_is_bright_far_is_dark_and_nothing_is_blue():
     opacity = torch.tensor([[1.0, 1.0, 1.0, 1.0, 0.3, 0.0]])
     image = depth_picture(depth, opacity, (1.0, 3.0))
     assert image.shape == (1, 6, 3)
-    torch.testing.assert_close(image[0, :4, 0], torch.tensor([1.0, 0.575, 0.15, 0.15]))
-    assert torch.equal(image[0, :4, 1], image[0, :4, 2])
+    assert torch.equal(image[0, :4], depth_colors(torch.tensor([0.0, 0.5, 1.0, 1.0])))
+    light = image[0, :4] @ torch.tensor(LUMA)
+    assert light[0] > 0.9 > light[1] > light[2] == light[3] < 0.2
     assert torch.equal(image[0, 4:], torch.tensor(NOTHING).expand(2, 3))
+
+
+def test_the_scale_of_distances_is_told_apart_in_colour_and_in_grey():
+    colours = cubehelix(torch.linspace(0, 1, 101))
+    torch.testing.assert_close(colours[[0, -1]], torch.tensor([[0.0] * 3, [1.0] * 3]))
+    light = colours @ torch.tensor(LUMA)
+    assert bool((light.diff() > 0).all())  # brighter at every step, so that a print without colours says the same
+    torch.testing.assert_close(light, torch.linspace(0, 1, 101), atol=0.03, rtol=0)
+    assert float((colours.amax(-1) - colours.amin(-1)).max()) > 0.3
 
 
 def test_normals_of_any_length_as_colours():

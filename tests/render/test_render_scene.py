@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import imageio_ffmpeg
 import numpy as np
@@ -25,8 +26,9 @@ from PIL import Image
 
 from render import render_scene
 from render.camera import Camera, look_at
-from render.films import Route, Still, choose_cameras, scale_size
+from render.films import Drawing, Route, Still, choose_cameras, draw_frames, scale_size
 from render.kernels.march import cross_box
+from render.looks import MODES
 from render.model import open_model
 from render.render_scene import Flags, render
 
@@ -153,7 +155,35 @@ def test_png_depth_and_opacity(model, tmp_path):
     deep = (leave - enter > 0.1).numpy()
     assert (opacity[deep] == 1).all()
     assert (opacity[(leave < enter).numpy()] == 0).all()
-    assert np.corrcoef(depth[deep][:, 0], enter.numpy()[deep])[0, 1] < -0.99  # near is bright
+    assert np.corrcoef(depth[deep] @ (0.30, 0.59, 0.11), enter.numpy()[deep])[0, 1] < -0.99  # near is bright
+
+
+def test_pictures_of_numbers_bear_a_scale_unless_told_not_to(model, tmp_path):
+    for mode in ("depth", "color"):
+        for bare in (False, True):
+            render(Flags(model, tmp_path / f"{mode}{bare}.png", size=200, mode=mode, no_legend=bare))
+    same = [
+        np.array_equal(seen(tmp_path / f"{m}False.png"), seen(tmp_path / f"{m}True.png")) for m in ("depth", "color")
+    ]
+    assert same == [False, True]
+    with_scale, without = seen(tmp_path / "depthFalse.png"), seen(tmp_path / "depthTrue.png")
+    rows, columns = np.nonzero((with_scale != without).any(-1))
+    height, width = without.shape[:2]
+    assert rows.min() > height / 2
+    assert columns.max() < width
+
+
+def test_depth_means_the_same_in_every_frame_of_a_film(model):
+    opened = open_model(model, torch.device("cpu"))
+    near, far = opened.train_cameras[0], opened.train_cameras[0]
+    away = far.pose.clone()
+    away[:3, 3] += 2 * away[:3, 2]  # backwards
+    cameras = [near, replace(far, pose=away)]
+    alone = [next(iter(draw_frames(opened, [c], Drawing(MODES["depth"])))).span for c in cameras]
+    together = [still.span for still in draw_frames(opened, cameras, Drawing(MODES["depth"]))]
+    assert together[0] == together[1]
+    assert together[0] == pytest.approx((alone[0][0], alone[1][1]), abs=0.05)
+    assert alone[0][1] < alone[1][0]  # each for itself would look alike
 
 
 def test_gif_has_its_frames_and_time(model, tmp_path):

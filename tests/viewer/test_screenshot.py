@@ -144,7 +144,9 @@ def test_more_passes_smooth_edges(path):
 
 
 def test_captions_leave_out_what_does_not_fit():
-    panel = DrawnModel(np.zeros((1, 1, 3), np.uint8), "a_rather_long_name", ("30.00 dB", "1.00 MB", "9 ms"))
+    panel = DrawnModel(
+        np.zeros((1, 1, 3), np.uint8), "a_rather_long_name", ("30.00 dB", "1.00 MB", "9 ms"), (0.0, 1.0), None
+    )
     wide = draw_caption(panel, 400)
     ends = [int((draw_caption(panel, width) != EMPTY).any((0, 2)).nonzero()[0].max()) for width in (400, 260, 180, 60)]
     assert wide.shape == (CAPTION, 400, 3)

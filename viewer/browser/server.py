@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from viewer.browser.panel import BrowserPanel
-from viewer.browser.status import add_captions
+from viewer.browser.status import LETTERS, add_captions
 from viewer.front import compare, navigation
 from viewer.front.navigation import Eye, Point3, Quaternion
 from viewer.front.session import SETTLE, Session
@@ -276,7 +276,8 @@ class SharedSession:
 
     def picture(self) -> np.ndarray | None:
         """The panes' pictures as one, (h, w, 3) uint8; None where there is nothing yet."""
-        return compare.compose(self.session.state, self.size())
+        image = compare.compose(self.session.state, self.size())
+        return None if image is None else compare.explain(image, self.session.state, LETTERS)
 
     def screenshot(self, client: Any) -> None:
         """Send a page the picture as a file."""

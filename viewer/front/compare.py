@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from render.legends import draw_legend
 from viewer.front.arrangement import Arrangement
 from viewer.front.session import State
 from viewer.messages import PixelSize
@@ -151,3 +152,20 @@ def compose(state: State, size: PixelSize) -> np.ndarray | None:
     if look.truth > 0 and photograph is not None and photograph.view == view:
         pictures = [blend(picture, photograph.image, look.truth) for picture in pictures]
     return arrange(look.layout, pictures, size, share=look.wipe, gain=look.gain)
+
+
+def explain(image: np.ndarray, state: State, letters: int) -> np.ndarray:
+    """A composed picture with what its colours mean in a corner of each pane, in lines of `letters` pixels: nothing
+    where colours are colours, and where differences of such scales are shown."""
+    legends = [pane.frame.legend if pane.frame else None for pane in state.shown]
+    if (state.display.layout == "difference" and len(legends) > 1) or not any(legends) or state.display.truth >= 1:
+        return image
+    height, width = image.shape[:2]
+    if state.display.layout != "split" or len(legends) < 2:
+        return draw_legend(image, legends[0], letters) if legends[0] else image
+    result = image.copy()
+    for legend, (left, top, w, h) in zip(legends, place_panes("split", len(legends), (width, height)), strict=True):
+        if legend:
+            part = result[top : top + h, left : left + w]
+            part[:] = draw_legend(part, legend, letters)
+    return result

@@ -10,6 +10,7 @@ from viewer.front.compare import Rectangle
 from viewer.front.session import State, request_frame
 from viewer.window.texture import TextureArea
 
+LETTERS = 13.0  # pixels at scale 1: a line of a scale of colours
 PANEL, BAR = 340.0, 24.0  # pixels at scale 1: the panel's width, the status line's height
 
 
@@ -58,8 +59,9 @@ def make_camera(state: State, at: WindowAreas) -> Camera | None:
 
 
 def compose(state: State, at: WindowAreas) -> np.ndarray | None:
-    """All panes as one picture, (H, W, 3) uint8; None before the first frame."""
-    return compare.compose(state, at.picture[2:])
+    """All panes as one picture, (H, W, 3) uint8, with what its colours mean; None before the first frame."""
+    image = compare.compose(state, at.picture[2:])
+    return None if image is None else compare.explain(image, state, round(LETTERS * at.scale * at.ratio))
 
 
 def place_texture(size: tuple[int, int], at: WindowAreas) -> TextureArea:

@@ -11,11 +11,12 @@ from torch import Tensor
 from distill.learning.run import Run
 from fields.field import Field
 from render.camera import Camera, moved
+from render.legends import Legend
 from render.looks import MODES, Backdrop, Exposure, Mode
 from render.metrics import psnr
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid
-from render.pictures import GroundTruth, bytes_of, depth_span
+from render.pictures import GroundTruth, bytes_of, depth_range
 from render.rays import RayBatch
 from render.renderer import Frame, Pixels, Renderer
 from viewer.messages import FrameRequest
@@ -30,17 +31,11 @@ class World:
     """The units that all panes share: scene units of whatever was opened first."""
 
     transform: Tensor  # (4, 4) float64 similarity, input coordinates to world
-    box: Tensor  # (2, 3) float32; depth is shown over the distances that this box spans
 
-    @staticmethod
-    def of_model(model: LoadedModel) -> "World":
-        """The model's own scene units."""
-        return World(model.transform, model.grid.box.cpu())
-
-    @staticmethod
-    def of_learning(learning: Run) -> "World":
-        """The run's own scene units."""
-        return World(learning.place.transform.double(), learning.place.box.cpu())
+    @property
+    def unit(self) -> float:
+        """Length of one world unit in input coordinates."""
+        return float(1 / torch.linalg.det(self.transform[:3, :3]).abs() ** (1 / 3))
 
 
 @dataclass(frozen=True)
@@ -89,24 +84,28 @@ class DrawnPass:
     picture: Tensor  # (H, W, 3) float32 in [0, 1], on the CPU
     samples: int  # points at which the field was asked
     seconds: float
+    span: tuple[float, float]  # distances that depth was shown between, world units
+    legend: Legend | None  # what the colours mean, where they are numbers
     psnr: float | None  # dB against the photograph: of pass 0 of colours or errors, at full size, with nothing cut away
 
 
-def draw_pass(
-    source: FrameSource,
-    request: FrameRequest,
-    camera: Camera,
-    number: int,
-    truth: GroundTruth | None,
-    cancelled: Callable[[], bool],
-) -> DrawnPass | None:
-    """Pass `number` of a picture, from `camera` (the request's, or the same at a smaller size; world units). None once
-    `cancelled()`, which is asked about every PATIENCE seconds.
+@dataclass(frozen=True)
+class PassOrder:
+    """Which pass over a picture, and what it is compared with."""
 
-    Pass 0 goes through pixel centres and is the picture that `render-scene` draws; later ones go through other points
-    of pixels and lens. `truth`: the photograph of the request's view, at the request's size.
-    """
-    begin = time.perf_counter()
+    number: int = (
+        0  # 0 goes through pixel centres, as `render-scene`; later ones through other points of pixels and lens
+    )
+    truth: GroundTruth | None = None  # photograph of the request's view, at the request's size
+    span: tuple[float, float] | None = None  # depth is shown between, world units; None: between what is seen
+
+
+def draw_pass(
+    source: FrameSource, request: FrameRequest, camera: Camera, order: PassOrder, cancelled: Callable[[], bool]
+) -> DrawnPass | None:
+    """A pass over a picture, from `camera` (the request's, or the same at a smaller size; world units). None once
+    `cancelled()`, which is asked about every PATIENCE seconds."""
+    begin, number, truth = time.perf_counter(), order.number, order.truth
     own = shift_camera(camera, number, request.aperture, request.focus)
     own = Camera(moved(own.pose, source.carry), own.intrinsics, own.size)
     mode = MODES[request.mode]
@@ -117,11 +116,14 @@ def draw_pass(
     background = request.background or source.background
     if mode.wants == "photograph" and truth is not None:
         background = truth.background
-    picture = mode.picture(frame, Backdrop(background, depth_span(source.world.box, camera)))
+    span = order.span or (depth_range(frame.pixels.depth, frame.pixels.opacity) if mode.stretched else (0.0, 1.0))
+    backdrop = Backdrop(background, span, source.world.unit, tuple(edge / source.unit for edge in source.grid.edges))
     whole = mode.channels == "color" and number == 0 and camera.size == request.camera.size
     comparable = whole and request.crop is None and request.near == 0
     score = measure_psnr(frame.pixels, truth) if comparable and truth is not None else None
-    return DrawnPass(picture, frame.samples, time.perf_counter() - begin, score)
+    legend = mode.legend(backdrop) if mode.legend and (mode.wants == "model" or truth) else None
+    picture, seconds = mode.picture(frame, backdrop), time.perf_counter() - begin
+    return DrawnPass(picture, frame.samples, seconds, span, legend, score)
 
 
 def make_tracer(source: FrameSource, mode: Mode, request: FrameRequest) -> Callable[[RayBatch], Frame]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from render.pictures import GroundTruth, bytes_of
 from viewer.messages import FrameDrawn, FrameRequest, Photograph, PixelSize, WorkerReport, are_same
-from viewer.worker.drawing import DrawnPass, PassSum, draw_pass
+from viewer.worker.drawing import DrawnPass, PassOrder, PassSum, draw_pass
 from viewer.worker.open_fields import OpenFields
 from viewer.worker.pacing import Cost, FramePurpose, TimeShares, choose_size
 
@@ -46,6 +46,7 @@ class Frames:
         self.coarse: dict[tuple[int, str], PixelSize] = {}  # of the last coarse frame
         self.count = 0  # so far
         self.since: dict[int, int] = {}  # coarse frames of a pane since its last whole one
+        self.span: tuple[float, float] | None = None  # distances that depth is shown between, in all panes; world units
 
     def want(self, request: FrameRequest) -> None:
         """Another picture is wanted. Of one that was wanted in motion a coarse one is there already."""
@@ -53,6 +54,7 @@ class Frames:
             replace(request, moving=True, number=self.request.number), self.request
         )
         before, self.request, self.truths = self.panes, request, {}
+        self.span = self.span if settled else None
         panes = [number for number in request.panes if number in self.fields.panes]
         self.panes = {n: PaneFrame(shown=settled and n in before and before[n].shown) for n in panes}
         self.send_photograph()
@@ -61,6 +63,7 @@ class Frames:
         """A pane's field has changed."""
         if number in self.panes:
             self.panes[number] = PaneFrame(shown=self.panes[number].shown, turn=self.panes[number].turn)
+            self.span = None if number == min(self.panes) else self.span
 
     def forget(self, number: int) -> None:
         """A pane is gone."""
@@ -109,9 +112,11 @@ class Frames:
         level = frame.stack.passes if frame.stack and not coarse else 0
         cancelled = never if self.request.moving or not frame.shown else self.interrupts  # moving must show something
         camera = self.request.camera if not coarse else self.request.camera.resized(*size)
-        one = draw_pass(self.fields.panes[number].source, self.request, camera, level, truth, cancelled)
+        order = PassOrder(level, truth, self.span)
+        one = draw_pass(self.fields.panes[number].source, self.request, camera, order, cancelled)
         if one is None:
             return
+        self.span = one.span
         self.costs[key] = cost.after(math.prod(size), one.seconds)
         self.count += 1
         self.since[number] = self.since.get(number, 0) + 1 if coarse else 0
@@ -133,7 +138,15 @@ class Frames:
         image = stack.image(self.request, truth)
         self.report(
             FrameDrawn(
-                self.request.number, number, image, stack.passes, one.seconds * 1e3, one.samples, one.psnr, final
+                self.request.number,
+                number,
+                image,
+                stack.passes,
+                one.seconds * 1e3,
+                one.samples,
+                one.psnr,
+                final,
+                one.legend,
             )
         )
 

@@ -38,7 +38,7 @@ class OpenFields:
     def open(self, path: str) -> OpenField:
         """A model file in a new pane."""
         model = open_model(Path(path), self.device)
-        self.world = self.world or World.of_model(model)
+        self.world = self.world or World(model.transform)
         pane = self.add(name_model(Path(path)), path, self.world, model=model)
         if not self.views and (model.train_cameras or model.test_cameras):
             self.show_views(list_model_views(model, torch.linalg.inv(pane.carry)))
@@ -50,7 +50,7 @@ class OpenFields:
         self.report(Notice(f"reading {command.data} ..."))
         scene = load(command.data, command.settings.pictures())
         job = training.begin(command.data, command.settings, self.tell, scene=scene)
-        self.world = self.world or World.of_learning(job.run)
+        self.world = self.world or World(job.run.place.transform.double())
         pane = self.add(scene.name, command.data, self.world, learner=Learner(job))
         if not any(e.view for e in self.views):
             self.show_views(list_scene_views(scene, torch.linalg.inv(pane.carry)))
@@ -62,7 +62,7 @@ class OpenFields:
         self.report(Notice(f"reading {command.data} ..."))
         scene = load(command.data, ReadOptions(command.downscale))
         self.tell([fact.text for fact in scene.facts])
-        self.world = self.world or World(scene.transform, scene.box)
+        self.world = self.world or World(scene.transform)
         self.show_views(list_scene_views(scene, torch.linalg.inv(find_carry(self.world, scene.transform))))
 
     def convert(self, command: Convert) -> OpenField:

@@ -15,6 +15,10 @@ from torch import Tensor
 from fields.files import write_beside
 from render.command import one_line
 from render.device import pick_device
+from render.films import choose_few, join_spans, shrink
+from render.legends import draw_legend
+from render.looks import MODES
+from render.pictures import bytes_of
 from viewer.messages import (
     CloseField,
     Command,
@@ -35,7 +39,7 @@ from viewer.messages import (
     WorkerReport,
     WorkerStarted,
 )
-from viewer.worker.drawing import draw_pass
+from viewer.worker.drawing import PassOrder, draw_pass
 from viewer.worker.film import FilmWriter
 from viewer.worker.frames import Frames, never
 from viewer.worker.learner import Learner
@@ -289,7 +293,8 @@ class Worker:
             factor = min(1.0, SMALL / max(entry.camera.size))
             camera = entry.camera.resized(*(max(1, round(n * factor)) for n in entry.camera.size))
             wanted = FrameRequest(0, camera, (pane.number,))
-            drawn = draw_pass(pane.source, wanted, camera, 0, entry.truth(camera.size, pane.background), never)
+            order = PassOrder(0, entry.truth(camera.size, pane.background))
+            drawn = draw_pass(pane.source, wanted, camera, order, never)
             if drawn is not None and drawn.psnr is not None:
                 found[number] = drawn.psnr
             self.channel.report(ViewScores(pane.number, tuple(found), False))
@@ -301,14 +306,30 @@ class Worker:
         if self.film_writer:
             raise ValueError(f"{self.film_writer.path}: is still being drawn; stop it first")
         pane = self.fields.pane(command.pane)
+        span = self.film_span(pane, command)
 
         def frame(number: int) -> Tensor | None:
             camera = command.cameras[number]
             request = FrameRequest(0, camera, (pane.number,), command.mode)
-            drawn = draw_pass(pane.source, request, camera, 0, None, self.channel.interrupts)
-            return drawn.picture if drawn else None
+            drawn = draw_pass(pane.source, request, camera, PassOrder(0, None, span), self.channel.interrupts)
+            if drawn is None or drawn.legend is None:
+                return drawn.picture if drawn else None
+            return torch.from_numpy(draw_legend(bytes_of(drawn.picture), drawn.legend)) / 255
 
         self.film_writer = FilmWriter(command, frame)
+
+    def film_span(self, pane: OpenField, film: DrawFilm) -> tuple[float, float] | None:
+        """Distances that depth is shown between in all of a film's frames; None where its mode shows none."""
+        if not MODES[film.mode].stretched or not film.cameras:
+            return None
+        spans = list[tuple[float, float]]()
+        for camera in map(shrink, choose_few(film.cameras)):
+            drawn = draw_pass(
+                pane.source, FrameRequest(0, camera, (pane.number,), film.mode), camera, PassOrder(), never
+            )
+            assert drawn is not None
+            spans.append(drawn.span)
+        return join_spans(spans)
 
 
 def name_device(device: torch.device) -> str:

@@ -29,7 +29,7 @@ from render.metrics import psnr
 from render.mode_names import DRAWABLE
 from render.model import open_model
 from render.occupancy import OccupancyGrid
-from render.pictures import GroundTruth
+from render.pictures import GroundTruth, bytes_of
 from render.render_scene import Flags, render
 from render.renderer import Pixels, Renderer
 from render.units import UNIT_STEP
@@ -40,6 +40,7 @@ from viewer.worker.drawing import (
     MOST,
     PATIENCE,
     FrameSource,
+    PassOrder,
     PassSum,
     World,
     carry_box,
@@ -66,16 +67,16 @@ def model(path):
 
 @pytest.fixture(scope="module")
 def source(model):
-    return FrameSource.of_model(model, World.of_model(model))
+    return FrameSource.of_model(model, World(model.transform))
 
 
 def ball(sigma=3.0):
     one = loaded(Ball(sigma))
-    return FrameSource.of_model(one, World.of_model(one))
+    return FrameSource.of_model(one, World(one.transform))
 
 
 def drawn(source, request, number=0, truth=None, view=None):
-    done = draw_pass(source, request, view or request.camera, number, truth, lambda: False)
+    done = draw_pass(source, request, view or request.camera, PassOrder(number, truth), lambda: False)
     assert done is not None
     return done
 
@@ -122,7 +123,7 @@ def test_a_pass_is_given_up_once_it_is_cancelled(monkeypatch):
         asked.append(one.field.asked)
         return len(asked) == 3
 
-    assert draw_pass(one, FrameRequest(1, camera((64, 48)), (0,)), camera((64, 48)), 0, None, cancelled) is None
+    assert draw_pass(one, FrameRequest(1, camera((64, 48)), (0,)), camera((64, 48)), PassOrder(), cancelled) is None
     assert asked[0] == 0 < asked[1] < asked[2] == one.field.asked
 
 
@@ -157,12 +158,12 @@ def test_the_background_can_be_another_one(source):
 
 def stretched(model):
     """The block as a second model, whose scene units are twice as short, turned and shifted against the world's."""
-    world = World(torch.linalg.inv(STRETCH) @ model.transform, torch.tensor([[-1.0, -1, -1], [1, 1, 1]]))
+    world = World(torch.linalg.inv(STRETCH) @ model.transform)
     return FrameSource.of_model(model, world)
 
 
 def test_a_source_in_other_units_is_drawn_where_it_is_in_the_world(model):
-    one, other = FrameSource.of_model(model, World(model.transform, UNIT_BOX)), stretched(model)
+    one, other = FrameSource.of_model(model, World(model.transform)), stretched(model)
     torch.testing.assert_close(other.carry, STRETCH)
     assert other.unit == pytest.approx(2)
     view = camera((64, 48))
@@ -191,9 +192,7 @@ def test_depth_and_normals_are_those_of_the_world(model):
     view = camera((32, 24))
     inverse = torch.linalg.inv(STRETCH)
     world_view = replace(view, pose=moved(view.pose, inverse))
-    first = FrameSource(
-        Slope(), full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4), UNIT_BOX)
-    )
+    first = FrameSource(Slope(), full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4)))
     other = replace(first, carry=STRETCH)
     own = drawn(first, FrameRequest(1, view, (0,), "normal")).picture
     seen = drawn(other, FrameRequest(1, world_view, (0,), "normal")).picture
@@ -201,21 +200,48 @@ def test_depth_and_normals_are_those_of_the_world(model):
     assert int(solid.sum()) > 100
     want = inverse[:3, 0] / inverse[:3, 0].norm() / 2 + 0.5
     torch.testing.assert_close(seen[solid], want.float().expand(int(solid.sum()), 3), atol=0.01, rtol=0)
-    shallow = World(torch.eye(4), carry_box(UNIT_BOX, inverse))
-    a = drawn(first, FrameRequest(1, view, (0,), "depth")).picture
-    b = drawn(replace(other, world=shallow), FrameRequest(1, world_view, (0,), "depth")).picture
-    torch.testing.assert_close(a[solid], b[solid], atol=2e-3, rtol=0)
+    a = drawn(first, FrameRequest(1, view, (0,), "depth"))
+    b = drawn(other, FrameRequest(1, world_view, (0,), "depth"))
+    assert [2 * distance for distance in b.span] == pytest.approx(a.span, abs=1e-3)  # of units half as long
+    torch.testing.assert_close(a.picture[solid], b.picture[solid], atol=5e-3, rtol=0)
+
+
+def test_depth_is_stretched_to_what_is_seen_or_shown_as_asked(source):
+    view = camera((64, 48))
+    request = FrameRequest(1, view, (0,), "depth")
+    one = drawn(source, request)
+    enter, leave = cross_box(view.rays().origins, view.rays().directions, block_bounds())
+    hit = enter[leave - enter > 0.05]
+    assert one.span == pytest.approx((float(hit.min()), float(hit.max())), abs=0.05)
+    wider = (one.span[0] - 1, one.span[1] + 1)
+    other = draw_pass(source, request, view, PassOrder(0, None, wider), lambda: False)
+    assert other.span == wider
+    assert len({tuple(pixel) for pixel in bytes_of(other.picture).reshape(-1, 3).tolist()}) < len(
+        {tuple(pixel) for pixel in bytes_of(one.picture).reshape(-1, 3).tolist()}
+    )
+    unit = source.world.unit
+    assert [float(label) for label in one.legend.labels[:: len(one.legend.labels) - 1]] == pytest.approx(
+        [distance * unit for distance in one.span], rel=0.01
+    )
+
+
+def test_errors_are_explained_where_there_is_a_photograph(source):
+    view = camera()
+    request = FrameRequest(1, view, (0,), "error")
+    assert drawn(source, request).legend is None
+    assert drawn(source, request, truth=photograph(view)).legend.labels[0] == "0"
+    assert drawn(source, replace(request, mode="color")).legend is None
 
 
 def test_what_was_opened_first_is_not_carried(model):
-    world = World.of_model(model)
+    world = World(model.transform)
     assert torch.equal(find_carry(world, model.transform), torch.eye(4, dtype=torch.float64))
     assert carry_box(UNIT_BOX, torch.eye(4)).equal(UNIT_BOX)
     run = SimpleNamespace(
         field=model.field, renderer=model.renderer, source=SimpleNamespace(grid=model.grid),
         place=SimpleNamespace(transform=model.transform, box=UNIT_BOX, background=(1.0, 0.0, 1.0)),
     )  # fmt: skip
-    live = FrameSource.of_learning(run, World.of_learning(run))
+    live = FrameSource.of_learning(run, World(model.transform))
     assert live.carry.equal(torch.eye(4, dtype=torch.float64))
     request = FrameRequest(1, camera(), (0,))
     assert np.array_equal(image(live, request), image(FrameSource.of_model(model, world), request))
@@ -257,7 +283,7 @@ def test_the_error_is_that_of_the_mean_over_passes(source, model):
 def test_many_passes_come_near_the_areas_of_pixels():
     """Opacity of an opaque block against the mean over 16 x 16 rays a pixel."""
     field = Ball(sigma=1e5)
-    one = FrameSource(field, full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4), UNIT_BOX))
+    one = FrameSource(field, full_grid(), Renderer(), (1, 1, 1), torch.eye(4).double(), World(torch.eye(4)))
     view, fine = camera((24, 18)), camera((24 * 16, 18 * 16))
     enter, leave = field.chord(fine.rays())
     want = (leave > enter).float().view(18, 16, 24, 16).mean((1, 3))
@@ -277,7 +303,7 @@ def test_occupancy_asks_no_field(model):
         def density(self, x):
             raise AssertionError("asked")
 
-    one = FrameSource.of_model(replace(model, field=Dumb()), World.of_model(model))
+    one = FrameSource.of_model(replace(model, field=Dumb()), World(model.transform))
     view = camera()
     done = drawn(one, FrameRequest(1, view, (0,), "occupancy"))
     assert done.samples == 0
