@@ -11,6 +11,7 @@ from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
 from scenes.placing.box import Unplaced, place
 from scenes.posed import Posed, Reading, take_out_scale
+from scenes.progress import tell
 from scenes.scene import Fact, Scene, View
 
 EMPTY_SHARE = 0.001  # share of pixels with alpha 0 from which a picture counts as cut out
@@ -33,6 +34,7 @@ def assemble(reading: Reading, options: ReadOptions) -> Scene:
     shots, transparent, found = fetch(reading, (*train, *test), options)
     first = shots[: len(train)]
     wish = None if transparent else reading.aabb_scale
+    tell("finding the box of the scene")
     placement = reading.placement or place(first, transparent=transparent, aabb_scale=wish)
     views = [View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots]
     return Scene(

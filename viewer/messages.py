@@ -15,6 +15,7 @@ from render.legends import Legend
 RunState = Literal["running", "paused", "scoring", "done", "failed"]
 WorldBox = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
 PixelSize = tuple[int, int]  # width, height
+SMALL = 96  # pixels along the longer side of a small photograph, at most
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,11 @@ class StopFilm:
 
 
 @dataclass(frozen=True)
+class ShowPhotographs:
+    """Send every view's photograph, small, to be shown where its camera stands."""
+
+
+@dataclass(frozen=True)
 class QuitWorker:
     """Save what is being learnt, and end."""
 
@@ -149,6 +155,7 @@ Command = (
     | ScoreViews
     | DrawFilm
     | StopFilm
+    | ShowPhotographs
     | QuitWorker
 )
 
@@ -177,6 +184,7 @@ class FrameDrawn:
     psnr: float | None = None  # dB against the view's photograph, of a colour frame at full size through its view
     final: bool = False  # nothing better follows
     legend: Legend | None = None  # what its colours mean, where they are numbers
+    depth: np.ndarray | None = None  # (h', w') float16, small: distance to what is seen, world units; infinite: nothing
 
 
 @dataclass(frozen=True)
@@ -229,6 +237,21 @@ class Photograph:
 
 
 @dataclass(frozen=True)
+class SmallPhotographs:
+    """The views' photographs, at most `SMALL` pixels along a side."""
+
+    images: tuple[np.ndarray | None, ...]  # by view: (h, w, 3) uint8 on white; None where there is none
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the worker is doing while nothing else can be done."""
+
+    text: str  # for a person; empty: it is done
+    share: float | None = None  # of it that is done, 0 to 1; None: nobody knows
+
+
+@dataclass(frozen=True)
 class RunProgress:
     """How a pane's learning goes; several a second."""
 
@@ -260,7 +283,8 @@ class FilmProgress:
     path: str
     done: int
     frames: int
-    final: bool = False  # the file is there
+    final: bool = False  # the file is there, or it was given up where not all are done
+    seconds: float = 0.0  # since it began
 
 
 @dataclass(frozen=True)
@@ -279,6 +303,8 @@ WorkerReport = (
     | FieldClosed
     | Views
     | Photograph
+    | SmallPhotographs
+    | Activity
     | RunProgress
     | ViewScores
     | FilmProgress

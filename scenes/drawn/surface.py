@@ -16,6 +16,7 @@ import torch
 
 from render.camera import Camera
 from scenes.drawn.triangles import Hits, Tree, build, cast, corner_normals
+from scenes.progress import told
 
 SKY, TILT = 0.5, 0.17  # light on an upright wall, and what it gains facing up or loses facing down
 KEY, FILL = (-0.43, -0.52, 0.74), (0.76, 0.45, -0.47)  # unit directions to the lights
@@ -70,7 +71,8 @@ def draw(surface: Surface, cameras: list[Camera]) -> np.ndarray:
         rows[:] = resolved(surface, cameras[index], np.stack([x, y + top], -1)).reshape(rows.shape)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(strip, [(i, top) for i in range(len(cameras)) for top in range(0, height, ROWS)]))
+        strips = [(i, top) for i in range(len(cameras)) for top in range(0, height, ROWS)]
+        list(told("drawing pictures", pool.map(strip, strips), len(strips)))
     return pictures
 
 

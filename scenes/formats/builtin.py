@@ -25,6 +25,7 @@ from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_arou
 from scenes.options import ReadOptions, SceneError
 from scenes.placing.box import Placement
 from scenes.posed import Reading
+from scenes.progress import told
 from scenes.scene import Fact
 
 TAKES = "builtin or builtin:SIZE"
@@ -117,7 +118,8 @@ def draw_all(cameras: list[Camera], samples: int) -> np.ndarray:
         tracer.strip(geometry, lights, tables[index], float(top), pictures[index, top : top + ROWS])
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(strip, [(i, top) for i in range(len(cameras)) for top in range(0, height, ROWS)]))
+        strips = [(i, top) for i in range(len(cameras)) for top in range(0, height, ROWS)]
+        list(told("drawing pictures", pool.map(strip, strips), len(strips)))
     return np.stack([filtered(picture) for picture in pictures])
 
 

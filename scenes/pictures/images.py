@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from scenes.options import ReadOptions, SceneError
+from scenes.progress import told
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", ".webp")
 WORKERS = 4  # decoding threads; each holds one full-size picture
@@ -51,7 +52,7 @@ def read(pictures: Sequence[Source], options: ReadOptions) -> list[Tensor]:
         pixels = torch.from_numpy(_decode(picture, _rgba))
         return shrink(pixels, loaded_size((pixels.shape[1], pixels.shape[0]), options))
 
-    return _each(one, pictures)
+    return _each(one, pictures, "reading pictures")
 
 
 def read_masks(masks: Sequence[tuple[Path, tuple[int, int]]], *, nonzero: bool) -> list[Tensor]:
@@ -70,7 +71,7 @@ def read_masks(masks: Sequence[tuple[Path, tuple[int, int]]], *, nonzero: bool) 
         level = 0 if nonzero or int(grey.max()) <= 1 else 127
         return area((grey > level).float()[..., None], size)[..., 0]
 
-    return _each(one, masks)
+    return _each(one, masks, "reading masks")
 
 
 def loaded_size(size: tuple[int, int], options: ReadOptions) -> tuple[int, int]:
@@ -118,15 +119,16 @@ def _area_rows(values: Tensor, count: int) -> Tensor:
     return result
 
 
-def _each(one: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """`one` of every item, in order, on a few threads. Pillow's size warning becomes an error meanwhile."""
+def _each(one: Callable[[Item], Result], items: Sequence[Item], what: str = "") -> list[Result]:
+    """`one` of every item, in order, on a few threads; told as `what`, where that is given. Pillow's size warning
+    becomes an error meanwhile."""
     workers = min(WORKERS, os.cpu_count() or 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with ThreadPoolExecutor(workers) as pool:
             tasks = [pool.submit(one, item) for item in items]
             try:
-                return [task.result() for task in tasks]
+                return [task.result() for task in (told(what, tasks, len(tasks)) if what else tasks)]
             finally:
                 pool.shutdown(cancel_futures=True)
 

@@ -85,6 +85,10 @@ class GradientLink:
         if command.view is not None:
             self.waiting.append(Photograph(command.view, image))
 
+    def quit(self) -> None:
+        """Gone at once."""
+        self.alive = False
+
     def close(self) -> list[str]:
         """Nothing is left to be saved."""
         return []

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
+
 from render.camera import Camera
 from viewer.front import navigation
 from viewer.front.arrangement import Arrangement
 from viewer.front.controls import EXPOSURE, GAIN, PHOTOGRAPH, SAMPLES, WIPE
 from viewer.front.navigation import Eye
 from viewer.messages import (
+    Activity,
     Command,
     CompareWith,
     FieldClosed,
@@ -27,6 +30,7 @@ from viewer.messages import (
     OpenModel,
     Photograph,
     RunProgress,
+    SmallPhotographs,
     ViewCamera,
     Views,
     ViewScores,
@@ -100,6 +104,8 @@ class State:
     photograph: Photograph | None = None  # of the view that is looked through
     notices: tuple[Notice, ...] = ()
     film: FilmProgress | None = None
+    activity: Activity | None = None  # what the worker does while nothing else can be done
+    photographs: tuple[np.ndarray | None, ...] = ()  # small ones, by view
     worker: Literal["starting", "ready", "gone"] = "starting"
     device: str = ""
     first: int | None = None  # view to begin with
@@ -124,11 +130,13 @@ def apply_report(state: State, report: WorkerReport) -> State:
         case FieldClosed():
             return replace(state, panes=tuple(p for p in state.panes if p.opened.pane != report.pane))
         case Views():
-            return replace(state, views=report.views)
-        case Photograph():
-            return replace(state, photograph=report)
-        case FilmProgress():
-            return replace(state, film=report)
+            return replace(state, views=report.views, photographs=())
+        case Photograph() | FilmProgress():
+            return replace(state, **{"film" if isinstance(report, FilmProgress) else "photograph": report})
+        case Activity():
+            return replace(state, activity=report if report.text else None)
+        case SmallPhotographs():
+            return replace(state, photographs=report.images)
         case Notice():
             return replace(state, notices=(*state.notices, report)[-NOTICES:])
         case FrameDrawn() | RunProgress() | ViewScores():
@@ -203,8 +211,12 @@ class WorkerLink(Protocol):
         """Whether there is still a worker."""
         ...
 
+    def quit(self) -> None:
+        """Ask it to save and quit; it is alive until then."""
+        ...
+
     def close(self) -> list[str]:
-        """Ask it to save and quit, and wait for that; what it said meanwhile."""
+        """The same, and wait for that; what it said meanwhile."""
         ...
 
 
@@ -239,7 +251,9 @@ class Session:
         """Go on with another worker: eye and look stay, what was opened is opened again, and a run that was watched
         goes on at its last checkpoint."""
         self.link, self.sent = link, (None, (0, 0))
-        self.state = replace(self.state, panes=(), film=None, photograph=None, worker="starting")
+        self.state = replace(
+            self.state, panes=(), film=None, photograph=None, photographs=(), activity=None, worker="starting"
+        )
         for command in self.openings:
             link.send(resume_run(command))
 

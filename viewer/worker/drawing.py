@@ -16,13 +16,14 @@ from render.looks import MODES, Backdrop, Exposure, Mode
 from render.metrics import psnr
 from render.model import LoadedModel
 from render.occupancy import OccupancyGrid
-from render.pictures import GroundTruth, bytes_of, depth_range
+from render.pictures import SOLID, GroundTruth, bytes_of, depth_range
 from render.rays import RayBatch
 from render.renderer import Frame, Pixels, Renderer
 from viewer.messages import FrameRequest
 from viewer.worker.lens_samples import shift_camera
 
 PATIENCE = 0.07  # seconds that a tile should take, after which a pass can be given up
+DEPTHS = 160  # along a side, of the distances by which lines know that they are hidden
 FIRST, FEWEST, MOST = 1 << 13, 1 << 10, 1 << 15  # rays of a tile
 
 
@@ -86,6 +87,7 @@ class DrawnPass:
     seconds: float
     span: tuple[float, float]  # distances that depth was shown between, world units
     legend: Legend | None  # what the colours mean, where they are numbers
+    depth: np.ndarray  # (h, w) float16, small: distance to what is seen, world units; infinite where that is nothing
     psnr: float | None  # dB against the photograph: of pass 0 of colours or errors, at full size, with nothing cut away
 
 
@@ -123,7 +125,15 @@ def draw_pass(
     score = measure_psnr(frame.pixels, truth) if comparable and truth is not None else None
     legend = mode.legend(backdrop) if mode.legend and (mode.wants == "model" or truth) else None
     picture, seconds = mode.picture(frame, backdrop), time.perf_counter() - begin
-    return DrawnPass(picture, frame.samples, seconds, span, legend, score)
+    return DrawnPass(picture, frame.samples, seconds, span, legend, thin_depth(frame.pixels), score)
+
+
+def thin_depth(pixels: Pixels) -> np.ndarray:
+    """Distances (h, w) float16 of every so manieth pixel of a frame (H, W), at most DEPTHS along a side: infinite where
+    nothing is seen."""
+    step = -(-max(pixels.depth.shape) // DEPTHS)
+    depth, opacity = pixels.depth[::step, ::step], pixels.opacity[::step, ::step]
+    return torch.where(opacity > SOLID, depth, torch.inf).half().numpy()
 
 
 def make_tracer(source: FrameSource, mode: Mode, request: FrameRequest) -> Callable[[RayBatch], Frame]:

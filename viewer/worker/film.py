@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class FilmWriter:
         self.film, self.draw, self.path = film, draw, Path(film.path)
         check_film(film, self.path)
         self.beside = self.path.with_name(f".{self.path.stem}-part{self.path.suffix}")  # until it is whole
-        self.done, self.error = 0, ""
+        self.done, self.error, self.began = 0, "", time.monotonic()
         self.frames: queue.Queue[Tensor | None] = queue.Queue(AHEAD)
         self.thread = threading.Thread(target=self.encode, daemon=True)
         self.thread.start()
@@ -67,15 +68,22 @@ class FilmWriter:
             except queue.Full:
                 continue
 
-    def stop(self) -> None:
-        """Give the film up; nothing of it stays. The encoder ends in its own way: one that is cut off complains."""
-        self.end()
-        self.thread.join(PATIENCE)
-        self.beside.unlink(missing_ok=True)
+    def stop(self) -> threading.Thread:
+        """Give the film up; nothing of it stays. The encoder ends in its own way, as one that is cut off complains, and
+        the thread with it, which nobody has to wait for."""
+
+        def clear() -> None:
+            self.end()
+            self.thread.join(PATIENCE)
+            self.beside.unlink(missing_ok=True)
+
+        clearing = threading.Thread(target=clear, name="clearing")
+        clearing.start()
+        return clearing
 
     def report(self, *, final: bool = False) -> FilmProgress:
         """How far it is."""
-        return FilmProgress(self.film.path, self.done, len(self.film.cameras), final)
+        return FilmProgress(self.film.path, self.done, len(self.film.cameras), final, time.monotonic() - self.began)
 
 
 def check_film(film: DrawFilm, path: Path) -> None:

@@ -147,6 +147,7 @@ class Frames:
                 one.psnr,
                 final,
                 one.legend,
+                one.depth,
             )
         )
 

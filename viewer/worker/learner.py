@@ -60,9 +60,14 @@ class Learner:
         if self.life == "paused":
             self.single, self.life = True, "running"
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something was learnt that is not written yet."""
+        return self.life in ("running", "paused") and bool(self.job.run.optimization.index)
+
     def save(self) -> str:
         """Keep all that was learnt, where it is not written already; says where."""
-        if self.life not in ("running", "paused") or not self.job.run.optimization.index:
+        if not self.unsaved:
             return ""
         self.job.save()
         return f"saved {self.job.model}; continue with --resume"

@@ -1,5 +1,6 @@
 """What is open in the worker: fields, the world that they share, and the views; and how they come there."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
@@ -12,11 +13,15 @@ from distill.photographs import job as training
 from render.model import LoadedModel, open_model
 from scenes.assemble import load
 from scenes.options import ReadOptions
-from viewer.messages import CompareWith, Convert, LearnFrom, Notice, WorkerReport, WorldBox
+from scenes.progress import heard_by
+from scenes.scene import Scene
+from viewer.messages import Activity, CompareWith, Convert, LearnFrom, Notice, WorkerReport, WorldBox
 from viewer.worker.drawing import World, find_carry
 from viewer.worker.learner import Learner
 from viewer.worker.open_field import OpenField
 from viewer.worker.views import WorldView, describe_views, list_model_views, list_scene_views
+
+EVERY = 0.1  # seconds between reports of how far reading is
 
 
 class OpenFields:
@@ -47,8 +52,7 @@ class OpenFields:
 
     def learn(self, command: LearnFrom) -> OpenField:
         """A field that learns from photographs, in a new pane."""
-        self.report(Notice(f"reading {command.data} ..."))
-        scene = load(command.data, command.settings.pictures())
+        scene = self.read(command.data, command.settings.pictures())
         job = training.begin(command.data, command.settings, self.tell, scene=scene)
         self.world = self.world or World(job.run.place.transform.double())
         pane = self.add(scene.name, command.data, self.world, learner=Learner(job))
@@ -59,11 +63,27 @@ class OpenFields:
 
     def photographs(self, command: CompareWith) -> None:
         """A data set to compare with."""
-        self.report(Notice(f"reading {command.data} ..."))
-        scene = load(command.data, ReadOptions(command.downscale))
+        scene = self.read(command.data, ReadOptions(command.downscale))
         self.tell([fact.text for fact in scene.facts])
         self.world = self.world or World(scene.transform)
         self.show_views(list_scene_views(scene, torch.linalg.inv(find_carry(self.world, scene.transform))))
+
+    def read(self, data: str, options: ReadOptions) -> Scene:
+        """A data set; how far it is is told meanwhile."""
+        told = 0.0
+
+        def hear(what: str, share: float | None) -> None:
+            nonlocal told
+            if time.monotonic() - told >= EVERY:
+                told = time.monotonic()
+                self.report(Activity(f"{data}: {what}", share))
+
+        self.report(Activity(f"{data}: reading"))
+        try:
+            with heard_by(hear):
+                return load(data, options)
+        finally:
+            self.report(Activity(""))
 
     def convert(self, command: Convert) -> OpenField:
         """A field that learns from another one, in a new pane."""

@@ -6,6 +6,7 @@ the other. Messages are pickled plainly: both ends are ours, and tensors must no
 
 import contextlib
 import multiprocessing
+import os
 import pickle
 import queue
 import signal
@@ -18,6 +19,7 @@ from multiprocessing.connection import Connection
 from viewer.messages import Command, FrameRequest, Notice, QuitWorker, WorkerReport
 
 PATIENCE = 60.0  # seconds in which a worker that was asked to quit may save
+GRACE = 1.5  # seconds after which a worker without a front end ends, whatever it is at, where nothing is to be saved
 LOST = "the worker ended"  # begins the line that tells of it
 
 
@@ -28,18 +30,28 @@ class PipeChannel:
         self.connection = connection
         self.commands: deque[Command] = deque()
         self.arrived = threading.Event()
-        self.closed = False  # the front end is gone
+        self.closed = False  # the front end is gone, or it has to end
+        self.gone = threading.Event()  # the same, or it was asked to quit
+        self.sending = threading.Lock()
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self) -> None:
         """Take everything off the pipe, until it ends."""
         try:
             while True:
-                self.commands.append(pickle.loads(self.connection.recv_bytes()))
+                command = pickle.loads(self.connection.recv_bytes())
+                self.commands.append(command)
                 self.arrived.set()
+                if isinstance(command, QuitWorker):
+                    self.gone.set()
         except (EOFError, OSError):
-            self.closed = True
-            self.arrived.set()
+            self.end()
+
+    def end(self) -> None:
+        """Nothing more is wanted."""
+        self.closed = True
+        self.gone.set()
+        self.arrived.set()
 
     def take(self) -> Iterator[Command]:
         """All commands so far, but of several requests in a row only the last."""
@@ -60,18 +72,30 @@ class PipeChannel:
     def report(self, report: WorkerReport) -> None:
         """Send a report; a front end that is gone is noticed."""
         try:
-            self.connection.send_bytes(pickle.dumps(report, pickle.HIGHEST_PROTOCOL))
+            with self.sending:
+                self.connection.send_bytes(pickle.dumps(report, pickle.HIGHEST_PROTOCOL))
         except (BrokenPipeError, OSError):
-            self.closed = True
+            self.end()
 
 
 def run_worker(connection: Connection, device: str) -> None:
     """The worker's process, from its first to its last line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the front end, which then asks us to save and quit
     channel = PipeChannel(connection)
+    signal.signal(signal.SIGTERM, lambda *_: channel.end())
     from viewer.worker.worker import Worker  # late: the window shall open before kernels and fields are imported
 
-    Worker(device, channel).run()
+    worker = Worker(device, channel)
+
+    def leave() -> None:
+        """No process outlives its window for long: what is being compiled, read or drawn is for nobody."""
+        channel.gone.wait()
+        time.sleep(GRACE)
+        if not worker.unsaved:
+            os._exit(0)
+
+    threading.Thread(target=leave, name="leaving", daemon=True).start()
+    worker.run()
 
 
 class WorkerProcess:
@@ -125,11 +149,16 @@ class WorkerProcess:
         """Whether there is still a worker."""
         return not self.ended.is_set()
 
+    def quit(self) -> None:
+        """Ask it to save and quit, and do not wait for that."""
+        if not self.quitting:
+            self.quitting = True
+            self.send(QuitWorker())
+            self.outgoing.put(None)
+
     def close(self) -> list[str]:
         """Ask it to save and quit, and wait for that; what it said meanwhile. Ctrl-C ends the waiting."""
-        self.quitting = True
-        self.send(QuitWorker())
-        self.outgoing.put(None)
+        self.quit()
         until = time.monotonic() + PATIENCE
         try:
             while self.alive and time.monotonic() < until:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from render.camera import Camera, moved
@@ -11,7 +13,7 @@ from render.model import LoadedModel
 from render.pictures import GroundTruth
 from scenes.evaluate import over_background
 from scenes.scene import Scene, View
-from viewer.messages import ViewCamera, Views
+from viewer.messages import SMALL, ViewCamera, Views
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ class WorldView:
         scaled = torch.nn.functional.interpolate(planes, (height, width), mode=mode)[0].permute(1, 2, 0)
         valid = torch.nn.functional.interpolate(self.view.valid.float()[None, None], (height, width), mode="area")
         return GroundTruth(scaled, valid[0, 0] == 1, background)
+
+
+def shrink_photograph(view: View) -> np.ndarray:
+    """A photograph (h, w, 3) uint8 on white, at most SMALL pixels along a side."""
+    image = Image.fromarray(view.image.numpy(), "RGBA")
+    image.thumbnail((SMALL, SMALL), Image.Resampling.BOX, reducing_gap=1.0)
+    return np.array(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
 
 
 def list_scene_views(scene: Scene, carry: Tensor) -> tuple[WorldView, ...]:

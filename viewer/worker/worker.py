@@ -1,6 +1,7 @@
 """The worker: it owns all fields, obeys commands, and shares its time between drawing and learning."""
 
 import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fields.files import write_beside
+from fields.kernels.options_cpu import COMPILING
 from render.command import one_line
 from render.device import pick_device
 from render.films import choose_few, join_spans, shrink
@@ -20,6 +22,7 @@ from render.legends import draw_legend
 from render.looks import MODES
 from render.pictures import bytes_of
 from viewer.messages import (
+    Activity,
     CloseField,
     Command,
     CompareWith,
@@ -34,6 +37,8 @@ from viewer.messages import (
     QuitWorker,
     SaveModel,
     ScoreViews,
+    ShowPhotographs,
+    SmallPhotographs,
     StopFilm,
     ViewScores,
     WorkerReport,
@@ -45,7 +50,9 @@ from viewer.worker.frames import Frames, never
 from viewer.worker.learner import Learner
 from viewer.worker.open_field import OpenField
 from viewer.worker.open_fields import OpenFields
+from viewer.worker.views import shrink_photograph
 
+GLANCE = 0.3  # seconds between looks at whether kernels are being compiled
 IDLE = 0.5  # seconds to sleep where nothing is to be done
 SMALL = 200  # pixels, longest side of pictures drawn only to be scored
 SUFFIX = ".safetensors"
@@ -91,6 +98,7 @@ class Worker:
     def run(self) -> None:
         """Until the front end asks to quit or is gone; what is being learnt is saved then."""
         self.warm()
+        threading.Thread(target=self.tell_compiling, name="compiling", daemon=True).start()
         layer = self.guard(numba.np.ufunc.parallel.threading_layer, "threads") or "unknown"
         self.channel.report(WorkerStarted(name_device(self.device), f"{layer}, {torch.get_num_threads()} threads"))
         while not self.over and not self.channel.closed:
@@ -101,7 +109,24 @@ class Worker:
         for pane in self.fields.panes.values():
             self.guard(lambda pane=pane: self.keep(pane), pane.name)
         if self.film_writer:
-            self.film_writer.stop()
+            self.film_writer.stop().join()
+            self.film_writer = None
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether `run` has something to save at its end, or to clear away."""
+        return bool(self.film_writer) or any(
+            pane.learner and pane.learner.unsaved for pane in self.fields.panes.values()
+        )
+
+    def tell_compiling(self) -> None:
+        """In a thread of its own: say that kernels are being compiled, which no picture and no step comes through."""
+        told = False
+        while not self.over:
+            if COMPILING.busy != told:
+                told = not told
+                self.channel.report(Activity("compiling kernels, once" if told else ""))
+            time.sleep(GLANCE)
 
     def warm(self) -> None:
         """Let Numba choose its threads: it only tells of them once a parallel kernel has run."""
@@ -235,6 +260,9 @@ class Worker:
                     self.film_writer.stop()
                     self.channel.report(replace(self.film_writer.report(), final=True))
                     self.film_writer = None
+            case ShowPhotographs():
+                shown = tuple(shrink_photograph(v.view) if v.view else None for v in self.fields.views)
+                self.channel.report(SmallPhotographs(shown))
             case QuitWorker():
                 self.over = True
 

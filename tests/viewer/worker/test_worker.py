@@ -1,6 +1,7 @@
 """The worker, driven by hand: what it opens, draws, learns, converts, films, scores, and survives."""
 
 import math
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from post import Post
 from distill.photographs.settings import Settings
 from fields.files import load
 from viewer.messages import (
+    Activity,
     CloseField,
     CompareWith,
     ControlRun,
@@ -32,6 +34,8 @@ from viewer.messages import (
     RunProgress,
     SaveModel,
     ScoreViews,
+    ShowPhotographs,
+    SmallPhotographs,
     StopFilm,
     Views,
     ViewScores,
@@ -39,6 +43,7 @@ from viewer.messages import (
 )
 from viewer.worker import frames as frames_module
 from viewer.worker import pacing
+from viewer.worker import worker as worker_module
 from viewer.worker.worker import Worker
 
 SMALL = (40, 30)
@@ -259,6 +264,9 @@ def test_a_film_that_is_stopped_leaves_nothing(worker, model, tmp_path):
     until(worker, lambda: post.of(FilmProgress) and post.last(FilmProgress).done == 2)
     do(worker, StopFilm())
     assert post.last(FilmProgress).final and worker.film_writer is None
+    for thread in threading.enumerate():  # which nobody but this test waits for
+        if thread.name == "clearing":
+            thread.join()
     assert list((tmp_path / "film").iterdir()) == []
 
 
@@ -270,6 +278,61 @@ def test_a_film_goes_on_while_a_field_learns_and_a_picture_gets_finer(worker, tm
     do(worker, DrawFilm(0, str(tmp_path / "a.gif"), cameras, 10.0))
     until(worker, lambda: post.of(FilmProgress) and post.last(FilmProgress).final, 60)
     assert (tmp_path / "a.gif").is_file()
+
+
+def test_a_film_of_depth_means_the_same_in_every_frame(worker, model, tmp_path, monkeypatch):
+    worker, post = worker
+    do(worker, OpenModel(str(model)))
+    one = post.last(Views).views[0].camera
+    away = one.pose.clone()
+    away[:3, 3] += 2 * away[:3, 2]
+    orders, draw = [], worker_module.draw_pass
+    monkeypatch.setattr(worker_module, "draw_pass", lambda *a: orders.append(a[3]) or draw(*a))
+    do(worker, DrawFilm(0, str(tmp_path / "a.gif"), (one, replace(one, pose=away)), 10.0, "depth"))
+    until(worker, lambda: post.of(FilmProgress) and post.last(FilmProgress).final)
+    spans = [order.span for order in orders]
+    assert spans[:2] == [None, None]  # looked at first, small
+    assert spans[2] == spans[3] is not None
+    near, far = spans[2]
+    assert far - near > 1.9
+    assert post.last(FilmProgress).seconds > 0
+
+
+def test_the_photographs_come_small_and_on_white(worker, data, model):
+    worker, post = worker
+    do(worker, OpenModel(str(model)), ShowPhotographs())
+    assert set(post.last(SmallPhotographs).images) == {None}  # a model names cameras only
+    do(worker, CompareWith(data), ShowPhotographs())
+    images = post.last(SmallPhotographs).images
+    assert len(images) == 6
+    assert all(image.shape == (24, 24, 3) and image.dtype == np.uint8 for image in images)
+    assert (images[0][0, 0] == 255).all()
+
+
+def test_reading_says_how_far_it_is_and_ends(worker, data):
+    worker, post = worker
+    do(worker, CompareWith(data))
+    told = post.of(Activity)
+    assert told[0] == Activity(f"{data}: reading")
+    assert told[-1] == Activity("")
+    shares = [one.share for one in told if one.share is not None]
+    assert shares == sorted(shares)
+    do(worker, CompareWith(str(data) + "nothing"))
+    assert post.last(Activity) == Activity("")
+    assert post.last(Notice).trouble
+
+
+def test_panes_show_depth_between_the_same_distances(worker, model):
+    worker, post = worker
+    do(worker, OpenModel(str(model)), OpenModel(str(model)))
+    until(worker, lambda: len(post.of(FieldOpened)) == 2)
+    do(worker, replace(request_of(post, mode="depth"), panes=(0, 1)))
+    until(worker, lambda: {d.pane for d in post.of(FrameDrawn) if d.final} == {0, 1})
+    one, other = ([d for d in post.of(FrameDrawn) if d.pane == number][-1] for number in (0, 1))
+    assert one.legend == other.legend is not None
+    assert np.array_equal(one.image, other.image)
+    assert one.depth.dtype == np.float16
+    assert np.isinf(one.depth).any() and np.isfinite(one.depth).any()
 
 
 def test_views_are_scored_one_by_one(worker, model, tmp_path, data):
