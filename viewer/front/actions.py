@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import partial
 
 from render.looks import MODES
-from viewer.front import keyframes, navigation
+from viewer.front import echoes, keyframes, leaving, navigation
 from viewer.front.arrangement import ARRANGEMENTS
 from viewer.front.controls import EXPOSURE
 from viewer.front.navigation import Eye
 from viewer.front.session import Pane
-from viewer.front.updates import AskForPath, CloseWindow, ToggleFullScreen, Update, WriteScreenshot, name_model_file
+from viewer.front.updates import AskForPath, ToggleFullScreen, Update, WriteScreenshot, name_model_file
 from viewer.messages import ControlRun, SaveModel
 
 TILT = math.radians(2)
@@ -21,8 +21,11 @@ SMALLEST = 1 / 400  # of the distance to the pivot: the first aperture above non
 
 
 def act(update: Update, action: str) -> Update:
-    """The update after an action, one of viewer.front.keys.BINDINGS; unchanged where there is nothing to act on."""
-    return ALL[action](update)
+    """The update after an action, one of viewer.front.keys.BINDINGS, and what is said of it on the picture; else
+    unchanged where there is nothing to act on."""
+    result = ALL[action](update)
+    said = echoes.describe(action, update, result)
+    return result.echo(said) if said else result
 
 
 def look_through(update: Update, view: int) -> Update:
@@ -107,7 +110,27 @@ def toggle_crop(update: Update) -> Update:
     """A crop box as large as the scene box, or none."""
     if not update.state.panes:
         return update
-    return update.display(crop=None if update.state.display.crop else update.state.panes[0].opened.box)
+    crop = None if update.state.display.crop else update.state.panes[0].opened.box
+    return update.display(crop=crop, crop_turn=0.0)
+
+
+def reset_crop(update: Update) -> Update:
+    """The crop box as large as the scene box again, and straight."""
+    return update.display(crop=update.state.panes[0].opened.box, crop_turn=0.0) if update.state.panes else update
+
+
+def undo(update: Update) -> Update:
+    """The eye and the crop box as they were before."""
+    steps, state = update.panel.steps.back(update.state)
+    told = "taken back" if steps is not update.panel.steps else "nothing to take back"
+    return replace(update, state=state).put(steps=steps).echo(told)
+
+
+def redo(update: Update) -> Update:
+    """What was taken back, again."""
+    steps, state = update.panel.steps.forward(update.state)
+    told = "again" if steps is not update.panel.steps else "nothing was taken back"
+    return replace(update, state=state).put(steps=steps).echo(told)
 
 
 def change_exposure(update: Update, stops: float) -> Update:
@@ -124,8 +147,7 @@ def add_keyframe(update: Update) -> Update:
     """One more at the end of the camera path, where the eye is."""
     if update.state.eye is None:
         return update
-    path = keyframes.add(update.panel.path, update.state.eye)
-    return update.put(path=path).tell(f"keyframe {len(path.keys)} at {path.keys[-1].time:.1f} s")
+    return update.put(path=keyframes.add(update.panel.path, update.state.eye))
 
 
 def toggle_preview(update: Update) -> Update:
@@ -196,5 +218,8 @@ ALL: dict[str, Callable[[Update], Update]] = {
     "panel": lambda update: update.put(visible=not update.panel.visible),
     "help": lambda update: update.put(help=not update.panel.help),
     "full_screen": lambda update: update.request(ToggleFullScreen()),
-    "quit": lambda update: update.request(CloseWindow()),
+    "undo": undo,
+    "redo": redo,
+    "escape": leaving.escape,
+    "quit": leaving.leave,
 }

@@ -46,7 +46,7 @@ WIPE = Control("divider", "share of the width, where two fields meet", 0, 1, 0.5
 GAIN = Control("gain", "factor on differences", 1, 64, 4, 0.5, "x", log=True)
 PHOTOGRAPH = Control("photograph", "how much of it lies over the picture", 0, 1, 0, 0.05)
 # Field of view: up to what an album's widest fisheye is looked through with.
-FIELD_OF_VIEW = Control("field of view", "along the height", 1, 172, math.degrees(0.7), 0.1, "deg")
+FIELD_OF_VIEW = Control("field of view", "along the shorter side", 1, 172, math.degrees(0.7), 0.1, "deg")
 NEAR = Control("near clip", "nothing nearer is drawn", 0, 2, 0, 0.001, pivots=True)
 APERTURE = Control("aperture", "radius of the lens; 0: everything is sharp", 0, 0.1, 0, 0.0001, pivots=True)
 FOCUS = Control("focus", "distance that is sharp; 0: the pivot", 0, 4, 0, 0.001, pivots=True)

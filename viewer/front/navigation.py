@@ -24,7 +24,7 @@ NOTCH = 1.1  # ratio of distances, of lens widths and of flying speeds from one 
 PACE = 0.5  # distances to the pivot that are flown in a second
 ROOM = 0.1  # scene units: nearer pivots do not slow a flight down, and no view puts the pivot nearer
 NEAREST, FARTHEST = 1e-3, 1e4  # distances to the pivot
-NARROWEST, WIDEST = math.radians(FIELD_OF_VIEW.low), math.radians(FIELD_OF_VIEW.high)  # along the height
+NARROWEST, WIDEST = math.radians(FIELD_OF_VIEW.low), math.radians(FIELD_OF_VIEW.high)  # along the shorter side
 HIGH = math.radians(25)  # elevation of the first look where no cameras say another
 
 
@@ -36,7 +36,7 @@ class Eye:
     turn: tuple[float, float, float, float]  # quaternion w x y z, camera to world
     distance: float  # to the pivot, > 0
     up: Point3 = (0.0, 0.0, 1.0)  # unit; what orbits and fly-throughs keep upright
-    fov: float = math.radians(FIELD_OF_VIEW.usual)  # along the height
+    fov: float = math.radians(FIELD_OF_VIEW.usual)  # along the picture's shorter side, so that narrow ones show as much
     near: float = 0.0  # nothing nearer is drawn
     aperture: float = 0.0  # radius of the thin lens
     focus: float = 0.0  # sharp distance along the axis; 0: the pivot
@@ -47,8 +47,8 @@ class Eye:
 def start(box: tuple[float, float, float, float, float, float], cameras: Sequence[Camera]) -> Eye:
     """The first look at a box, x0 y0 z0 x1 y1 z1: as an orbit among the cameras begins (render/paths.py).
 
-    The lens shows along the height what the cameras show along their shorter side. Without cameras the whole box is
-    seen from in front (-Y) and above.
+    The lens shows what the cameras show along their shorter side. Without cameras the whole box is seen from in front
+    (-Y) and above.
     """
     center = find_center(box)
     if cameras:
@@ -76,7 +76,7 @@ def look_through(eye: Eye, camera: Camera, view: int, center: Point3 | None = No
     """
     wanted = find_pivot(eye) if center is None else center
     position = _vector(camera.pose[:3, 3].tolist())
-    moved = replace(eye, position=position, turn=_quaternion(camera), fov=_lens(paths.vertical_fov(camera)), view=view)
+    moved = replace(eye, position=position, turn=_quaternion(camera), fov=_lens(_shorter_fov(camera)), view=view)
     _, _, back = find_axes(moved)
     ahead = -sum((w - p) * b for w, p, b in zip(wanted, position, back, strict=True))
     return replace(moved, distance=_reach(max(ahead, math.dist(position, wanted) / 4, ROOM)))
@@ -101,14 +101,14 @@ def look(eye: Eye, dx: float, dy: float) -> Eye:
     return replace(eye, turn=_dragged(eye, dx * rate, dy * rate), view=None)
 
 
-def pan(eye: Eye, dx: float, dy: float, height: int) -> Eye:
+def pan(eye: Eye, dx: float, dy: float, shorter: int) -> Eye:
     """Moved in the picture plane, so that the pivot, left where it was, is seen (dx, dy) pixels away from the middle.
 
-    `height` of the picture in pixels. The new pivot lies ahead again.
+    `shorter` side of the picture in pixels. The new pivot lies ahead again.
     """
     if not (dx or dy):
         return eye
-    pixel = 2 * eye.distance * math.tan(eye.fov / 2) / height
+    pixel = 2 * eye.distance * math.tan(eye.fov / 2) / shorter
     right, above, _ = find_axes(eye)
     position = _moved(_moved(eye.position, right, -dx * pixel), above, dy * pixel)
     return replace(eye, position=position, view=None)
@@ -182,7 +182,8 @@ def make_camera(eye: Eye, size: tuple[int, int]) -> Camera:
     """The camera of a picture of `size` pixels, a pinhole."""
     right, above, back = find_axes(eye)
     rows = [[*row] for row in zip(right, above, back, eye.position, strict=True)]
-    return paths.pinhole(torch.tensor([*rows, [0.0, 0.0, 0.0, 1.0]], dtype=torch.float64), eye.fov, size)
+    height = 2 * math.atan(math.tan(eye.fov / 2) * size[1] / min(size))
+    return paths.pinhole(torch.tensor([*rows, [0.0, 0.0, 0.0, 1.0]], dtype=torch.float64), height, size)
 
 
 def find_pivot(eye: Eye) -> Point3:
@@ -273,6 +274,12 @@ def _power(notches: float) -> float:
 
 def _reach(distance: float) -> float:
     return min(max(distance, NEAREST), FARTHEST)
+
+
+def _shorter_fov(camera: Camera) -> float:
+    """Field of view in radians along the shorter side, without distortion."""
+    width, height = camera.size
+    return 2 * math.atan(min(width / camera.intrinsics.fx, height / camera.intrinsics.fy) / 2)
 
 
 def _lens(fov: float) -> float:

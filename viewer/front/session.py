@@ -56,6 +56,7 @@ class DisplaySettings:
     exposure: float = EXPOSURE.usual  # stops
     background: tuple[float, float, float] | None = None  # None: the models' own
     crop: WorldBox | None = None  # world
+    crop_turn: float = 0.0  # radians, of the crop box about the upright axis through its middle
     truth: float = PHOTOGRAPH.usual  # how much of the photograph lies over the frame, 0 to 1
     blink: bool = False  # the photograph comes and goes
     show_box: bool = False

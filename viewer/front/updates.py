@@ -12,6 +12,7 @@ from viewer.front.controls import FRAME_RATE
 from viewer.front.keyframes import CameraKeys
 from viewer.front.navigation import Eye
 from viewer.front.session import NOTICES, Pane, State
+from viewer.front.undo import Steps
 from viewer.messages import Command, Notice
 
 
@@ -78,6 +79,10 @@ class PanelState:
 
     visible: bool = True  # shown
     help: bool = False  # keys are shown
+    asking: bool = False  # whether to quit, with work under way
+    quitting: bool = False  # the window closes as soon as the worker has saved
+    echo: str = ""  # said on the picture for a moment
+    steps: Steps = field(default_factory=Steps)  # that can be taken back
     text: str = ""  # of the field for paths
     found: Found | None = None  # data that was brought: to learn from, or to compare with?
     learn: NewField = field(default_factory=NewField)
@@ -89,6 +94,8 @@ class PanelState:
     fps: float = FRAME_RATE.usual  # of the film
     path_file: str = "path.json"
     path: CameraKeys = field(default_factory=CameraKeys)  # keyframes
+    kept: CameraKeys = field(default_factory=CameraKeys)  # those that are in a file
+    show_path: bool = True  # the camera path is drawn in the scene
     playing: float | None = None  # seconds into the path, while it is previewed
     lines: tuple[str, ...] = ()  # commands that repeat what was done
     wrote: str = ""  # the last file that was written, for a person
@@ -136,6 +143,10 @@ class Update:
         """A line for the person, among those of the worker."""
         notices = (*self.state.notices, Notice(" ".join(text.split()), trouble))[-NOTICES:]
         return replace(self, state=replace(self.state, notices=notices))
+
+    def echo(self, text: str) -> "Update":
+        """Something said on the picture for a moment."""
+        return self.put(echo=text)
 
     def show_pane(self, pane: int, shown: bool) -> "Update":
         """A pane is drawn, or not."""

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from viewer.front import leaving
 from viewer.front.session import Session
 from viewer.front.updates import ToggleFullScreen
 from viewer.window import desktop
@@ -14,6 +16,7 @@ FASTEST = 1 / 60  # seconds from one redraw to the next, at least
 CALM = 1 / 20  # the same where nothing but the eye has changed: the picture that it wants is still to come
 BUSY, IDLE = 0.004, 0.02  # seconds between looks at what the worker says: soon after something happened, and later
 AWAKE = 1.0  # seconds after which nothing has happened for long
+PATIENCE = 60.0  # seconds in which the worker may save, before the window closes
 ECHO = 3  # redraws after an event, until the widgets have settled
 
 
@@ -31,6 +34,10 @@ def run(
     app = App(session, open_window(title, size, visible), restart)
     try:
         app.loop(script)
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C and SIGTERM: as if the window had been closed
+        app.leave()
+        app.loop(None)
+        raise
     finally:
         app.close()
 
@@ -72,6 +79,7 @@ class App:
         window.switch_to()
         self.controller = Controller(session, window, measure_density(window), restart)
         self.shown = window.visible  # not minimised
+        self.leaving: float | None = None  # since when the worker saves, to end
         self.redraws, self.soft = ECHO, False  # to be made; whether one is due only because the eye has moved
         self.happened = self.drawn = time.monotonic()
         window.push_handlers(**{name: getattr(self, name) for name in dir(self) if name.startswith("on_")})
@@ -102,6 +110,9 @@ class App:
             self.happened = time.monotonic()
             self.redraws = max(self.redraws, 1)
         self.soft = self.soft or self.session.state.eye is not eye
+        if self.leaving is not None and (not self.session.link.alive or time.monotonic() - self.leaving > PATIENCE):
+            self.close()
+            return 0.0
         requests, self.controller.requests = self.controller.requests, []
         for request in requests:
             self.fulfil(request)
@@ -137,7 +148,18 @@ class App:
         if isinstance(request, ToggleFullScreen):
             self.window.set_fullscreen(not self.window.fullscreen)
         else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Have the worker save and end, and then close the window: no process outlives it. A second time: now."""
+        if self.leaving is not None or not self.session.link.alive:
             self.close()
+            return
+        self.leaving = time.monotonic()
+        if not leaving.list_unfinished(self.controller.update):
+            self.window.set_visible(False)  # it takes a moment, and there is nothing to see
+        self.controller.panel = replace(self.controller.panel, quitting=True, asking=False)
+        self.session.link.quit()
 
     def close(self) -> None:
         """Give everything back. The window may be closed already."""
@@ -228,8 +250,9 @@ class App:
         self.controller.release_all()
 
     def on_close(self) -> bool:
-        self.close()
-        return True
+        self.controller.leave_window()
+        self.wake()
+        return True  # or pyglet closes the window now
 
 
 def name_modifiers(modifiers: int) -> frozenset[str]:

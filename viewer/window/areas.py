@@ -11,6 +11,7 @@ from viewer.front.session import State, request_frame
 from viewer.window.texture import TextureArea
 
 LETTERS = 13.0  # pixels at scale 1: a line of a scale of colours
+SHEET = 0.42  # of a narrow window's height that the panel takes
 PANEL, BAR = 340.0, 24.0  # pixels at scale 1: the panel's width, the status line's height
 
 
@@ -20,19 +21,26 @@ class WindowAreas:
 
     window: tuple[int, int]
     picture: Rectangle
+    panel: Rectangle  # 0 wide where it is hidden
     ratio: float  # pixels of the framebuffer in one of the window's units
     scale: float  # of texts and widgets, in the window's units
 
 
 def lay_out(units: tuple[int, int], pixels: tuple[int, int], scale: float, panelled: bool) -> WindowAreas:
-    """The panel at the left, the status line below the picture; both away where the window is too small for them."""
+    """The panel at the left, or where that would leave less than half, as a sheet below; the status line below the
+    picture; both away where the window is too small for them."""
     ratio = pixels[0] / units[0] if units[0] > 0 else 1.0
-    left, bottom = round(PANEL * scale * ratio), round(BAR * scale * ratio)
-    if not panelled or left > pixels[0] * 0.7:
-        left = 0  # a panel lies over the picture then
-    if not panelled or bottom > pixels[1] * 0.5:
-        bottom = 0
-    return WindowAreas(pixels, (left, 0, max(0, pixels[0] - left), max(0, pixels[1] - bottom)), ratio, scale)
+    (width, height), side, bar = pixels, round(PANEL * scale * ratio), round(BAR * scale * ratio)
+    if not panelled:
+        return WindowAreas(pixels, (0, 0, width, height), (0, 0, 0, 0), ratio, scale)
+    below = 2 * side > width
+    sheet = round(SHEET * height) if below else 0
+    left = 0 if below else side
+    bar = bar if bar < 0.5 * (height - sheet) else 0
+    picture = left, 0, max(0, width - left), max(0, height - sheet - bar)
+    return WindowAreas(
+        pixels, picture, (0, height - sheet, width, sheet) if below else (0, 0, side, height), ratio, scale
+    )
 
 
 def measure_pane(state: State, at: WindowAreas) -> tuple[int, int]:

@@ -1,17 +1,15 @@
-"""What is written and drawn over the picture: lines, names of panes, the status line, messages, help. With ImGui."""
+"""What belongs to the picture: lines over it, names of panes, the status line below. With ImGui."""
 
 import math
 from collections.abc import Sequence
 
 from imgui_bundle import imgui
 
-from viewer.front import keys
 from viewer.front.session import Pane, State
 from viewer.front.updates import Update, format_duration, name_field
-from viewer.messages import Notice
-from viewer.window import areas, overlay, widgets
+from viewer.window import areas, overlay
 from viewer.window.areas import WindowAreas
-from viewer.window.gui import DIM, GROUND, TEXT_COLOR, to_rgba
+from viewer.window.gui import DIM, GROUND, TEXT_COLOR, to_ink, to_rgba
 from viewer.window.overlay import Frusta, Line, Overlay
 from viewer.window.panel_fields import pick_color
 from viewer.window.widgets import RED, scale
@@ -72,12 +70,15 @@ def draw_divider(at: WindowAreas, place: areas.Rectangle, share: float) -> None:
 
 
 def draw_caption(pane: Pane, name: str, room: tuple[int, int, int], at: WindowAreas, *, right: bool = False) -> None:
-    """Two lines on a dark ground at the top of a pane; `room`: left, top, width in pixels of the framebuffer."""
+    """Two lines on a dark ground at the top of a pane, within `room`: left, top, width in pixels of the framebuffer."""
     x, y, width = room
-    first, second = name, describe(pane)
-    pen, pad = imgui.get_background_draw_list(), scale(6)
+    pad, most = scale(6), width / at.ratio - scale(28)
+    if most < scale(24):
+        return
+    first, second = shorten(name, most), join_parts(describe(pane), most)
+    pen = imgui.get_background_draw_list()
     sizes = imgui.calc_text_size(first), imgui.calc_text_size(second)
-    wide, high = max(s.x for s in sizes) + 2 * pad, sizes[0].y + sizes[1].y + 2 * pad
+    wide, high = max(s.x for s in sizes) + 2 * pad, sizes[0].y + sizes[1].y * bool(second) + 2 * pad
     begin = x / at.ratio + scale(8) if not right else (x + width) / at.ratio - scale(8) - wide
     corner = imgui.ImVec2(begin, y / at.ratio + scale(8))
     end = imgui.ImVec2(corner.x + wide, corner.y + high)
@@ -86,14 +87,28 @@ def draw_caption(pane: Pane, name: str, room: tuple[int, int, int], at: WindowAr
     pen.add_text(imgui.ImVec2(corner.x + pad, corner.y + pad + sizes[0].y), to_ink(TEXT_COLOR), second)
 
 
-def describe(pane: Pane) -> str:
-    """Architecture, MB, milliseconds and dB."""
-    parts = [pane.opened.architecture, f"{pane.opened.model_bytes / 1e6:.2f} MB"]
-    if pane.frame:
-        parts.append(format_duration(pane.frame.milliseconds))
-    if pane.psnr is not None and math.isfinite(pane.psnr):
-        parts.append(f"{pane.psnr:.2f} dB")
-    return "  ".join(parts)
+def shorten(text: str, width: float) -> str:
+    """A text that is no wider than that, in the window's units; its end is left out first."""
+    if imgui.calc_text_size(text).x <= width:
+        return text
+    while text and imgui.calc_text_size(f"{text}...").x > width:
+        text = text[:-1]
+    return f"{text}..." if text else ""
+
+
+def join_parts(parts: Sequence[str], width: float, gap: str = "  ") -> str:
+    """As many of them as fit, the most telling first."""
+    kept = [*parts]
+    while kept and imgui.calc_text_size(gap.join(kept)).x > width:
+        kept.pop()
+    return gap.join(kept)
+
+
+def describe(pane: Pane) -> list[str]:
+    """dB in this view, architecture, MB and milliseconds."""
+    parts = [f"{pane.psnr:.2f} dB here"] if pane.psnr is not None and math.isfinite(pane.psnr) else []
+    parts += [pane.opened.architecture, f"{pane.opened.model_bytes / 1e6:.2f} MB"]
+    return [*parts, format_duration(pane.frame.milliseconds)] if pane.frame else parts
 
 
 def draw_status(state: State, at: WindowAreas, rate: int) -> None:
@@ -103,7 +118,7 @@ def draw_status(state: State, at: WindowAreas, rate: int) -> None:
         return
     pen = imgui.get_background_draw_list()
     y = (top + height) / at.ratio + scale(3)
-    figures = format_figures(state, rate)
+    figures = join_parts(list_figures(state, rate), width / at.ratio - scale(20), "    ")
     pen.add_text(imgui.ImVec2(left / at.ratio + scale(10), y), to_ink(DIM), figures)
     where = state.device if state.worker == "ready" else {"starting": "starting ...", "gone": "no worker"}[state.worker]
     end = (left + width) / at.ratio - imgui.calc_text_size(where).x - scale(10)
@@ -111,83 +126,16 @@ def draw_status(state: State, at: WindowAreas, rate: int) -> None:
         pen.add_text(imgui.ImVec2(end, y), to_ink(RED if state.worker == "gone" else DIM), where)
 
 
-def format_figures(state: State, rate: int) -> str:
-    """Figures of the frames that are shown."""
+def list_figures(state: State, rate: int) -> list[str]:
+    """Figures of the frames that are shown, the most telling first."""
     frames = [pane.frame for pane in state.shown if pane.frame]
     if not frames:
-        return ""
+        return []
     (height, width), passes = frames[0].image.shape[:2], min(f.passes for f in frames)
-    parts = [
-        f"{rate} frames/s", format_duration(sum(f.milliseconds for f in frames)),
-        f"{sum(f.samples for f in frames) / 1e6:.2f} M samples", f"{width} x {height}",
-        f"pass {passes} of {state.display.passes}",
-    ]  # fmt: skip
     found = [f"{p.psnr:.2f} dB" for p in state.shown if p.psnr is not None and math.isfinite(p.psnr)]
-    return "    ".join(parts + found[:4])
-
-
-def draw_notices(told: Sequence[Notice], at: WindowAreas) -> None:
-    """The latest messages, above the status line."""
-    left, top, width, height = at.picture
-    pen, pad = imgui.get_background_draw_list(), scale(7)
-    room = width / at.ratio - scale(32)
-    y = (top + height) / at.ratio - scale(10)
-    for message in reversed(told):
-        size = imgui.calc_text_size(message.text, wrap_width=room)
-        y -= size.y + 2 * pad
-        if y < 0:
-            return
-        corner = imgui.ImVec2(left / at.ratio + scale(10), y)
-        end = imgui.ImVec2(corner.x + size.x + 2 * pad, y + size.y + 2 * pad)
-        pen.add_rect_filled(corner, end, imgui.get_color_u32(to_rgba(GROUND, 0.9)), scale(4))
-        tint = to_ink(RED if message.trouble else TEXT_COLOR)
-        font, corner = imgui.get_font(), imgui.ImVec2(corner.x + pad, y + pad)
-        pen.add_text(font, imgui.get_font_size(), corner, tint, message.text, wrap_width=room)
-        y -= scale(5)
-
-
-def draw_hint(state: State, at: WindowAreas) -> None:
-    """What to do where there is nothing to see."""
-    if state.panes:
-        return
-    text = {
-        "starting": "starting ...", "gone": "the worker has ended",
-        "ready": "Drop a model, photographs, a mesh or a camera path here",
-    }[state.worker]  # fmt: skip
-    left, top, width, height = at.picture
-    size = imgui.calc_text_size(text)
-    middle = imgui.ImVec2((left + width / 2) / at.ratio - size.x / 2, (top + height / 2) / at.ratio - size.y / 2)
-    imgui.get_background_draw_list().add_text(middle, to_ink(DIM), text)
-
-
-def draw_help(at: WindowAreas) -> None:
-    """All keys, in two columns."""
-    kinds = imgui.WindowFlags_
-    flags = kinds.no_title_bar | kinds.no_resize | kinds.no_move | kinds.no_saved_settings | kinds.no_nav
-    left, top, width, height = (n / at.ratio for n in at.picture)
-    lines = keys.list_help()
-    half = -(-len(lines) // 2)
-    high = imgui.get_text_line_height_with_spacing() * half + 2 * imgui.get_style().window_padding.y
-    size = imgui.ImVec2(min(scale(860), width), min(high, height))
-    imgui.set_next_window_pos(imgui.ImVec2(left + (width - size.x) / 2, top + (height - size.y) / 2))
-    imgui.set_next_window_size(size)
-    imgui.push_style_color(imgui.Col_.window_bg, to_rgba(GROUND, 0.94))
-    imgui.begin("keys", None, flags)
-    if imgui.begin_table("keys", 4):
-        for share in (0.12, 0.38, 0.12, 0.38):
-            imgui.table_setup_column("", imgui.TableColumnFlags_.width_stretch, share)
-        for i in range(half):
-            imgui.table_next_row()
-            for pressed, does in lines[i::half]:
-                imgui.table_next_column()
-                imgui.text_unformatted(pressed)
-                imgui.table_next_column()
-                widgets.note(does)
-        imgui.end_table()
-    imgui.end()
-    imgui.pop_style_color()
-
-
-def to_ink(rgb: int) -> int:
-    """A colour as draw lists want it."""
-    return imgui.get_color_u32(to_rgba(rgb))
+    quality = [f"{' | '.join(found[:4])} in this view"] if found else []
+    return [
+        f"{rate} frames/s", format_duration(sum(f.milliseconds for f in frames)), *quality,
+        f"{width} x {height}", f"pass {passes} of {state.display.passes}",
+        f"{sum(f.samples for f in frames) / 1e6:.2f} M samples",
+    ]  # fmt: skip

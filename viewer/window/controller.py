@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from viewer.front import actions, keys, navigation
+from viewer.front import actions, keys, leaving, navigation, remarks
 from viewer.front.session import Session, State
 from viewer.front.updates import (
     AskForPath,
@@ -18,8 +18,8 @@ from viewer.front.updates import (
     Update,
     WindowRequest,
 )
-from viewer.messages import Command, FrameDrawn, Notice
-from viewer.window import areas, captions, files, mouse, panel
+from viewer.messages import Activity, Command, FrameDrawn, Notice
+from viewer.window import announcements, areas, captions, files, mouse, panel
 from viewer.window.areas import WindowAreas
 from viewer.window.files import FileDialog
 from viewer.window.gui import Gui
@@ -40,6 +40,8 @@ HELD = {
     "LCOMMAND": "COMMAND",
     "RCOMMAND": "COMMAND",
 }  # modifiers, as keys of their own
+ECHO = 1.8  # seconds that what a key did stays on the picture
+SAVING = Activity("saving what was learnt")
 STAY, LONGER = 4.0, 12.0  # seconds that a message, and that a trouble, stays on the picture
 
 
@@ -74,6 +76,7 @@ class Controller:
         self.shown_notices: tuple[tuple[float, Notice], ...] = ()  # messages on the picture, and until when
         self.frames: tuple[FrameDrawn, ...] = ()  # that were counted
         self.notices: tuple[Notice, ...] = ()  # that were shown
+        self.echo = (0.0, "")  # what a key did, and until when that is said
         self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which views
         self.dialog: FileDialog | None = None
         self.requests: list[WindowRequest] = []  # that only the window itself can fulfil
@@ -101,13 +104,16 @@ class Controller:
         state = self.session.state
         held = self.drag is not None or any(along) or self.panel.playing is not None
         changed = self.session.tick(areas.measure_pane(state, self.places), held=held)
-        shown = self.shown_notices
+        shown, said = self.shown_notices, self.echo
         self.watch()
-        return changed or self.shown_notices != shown or (state.display.blink and self.has_blinked(state))
+        told = self.shown_notices != shown or self.echo != said
+        return changed or told or (state.display.blink and self.has_blinked(state))
 
     def watch(self) -> None:
         """Count frames, and keep messages on the picture for a while."""
         now = self.session.state
+        if self.echo[1] and self.now > self.echo[0]:
+            self.echo = (0.0, "")
         frames = tuple(pane.frame for pane in now.panes if pane.frame)
         known = {id(frame) for frame in self.frames}
         self.rate = self.rate.at(self.now, int(any(id(frame) not in known for frame in frames)))
@@ -132,8 +138,15 @@ class Controller:
 
     def apply(self, update: Update) -> None:
         """Let an update come true."""
-        if update.state is not self.session.state:
-            self.session.change(update.state)
+        before, after = self.session.state, update.state
+        if after is not before:
+            self.session.change(after)
+        if update.panel.echo:
+            self.echo = self.now + ECHO, update.panel.echo
+            update = update.put(echo="")
+        if update.panel.steps is self.panel.steps:  # else it was taken back, or done again
+            held = self.drag is not None and self.drag.moved
+            update = update.put(steps=self.panel.steps.saw(before, after, self.now, held=held))
         self.panel = update.panel
         for command in update.commands:
             self.send(command)
@@ -147,7 +160,10 @@ class Controller:
 
     def fulfil(self, request: WindowRequest) -> None:
         """Do what a widget cannot."""
-        if isinstance(request, CloseWindow | ToggleFullScreen):
+        if isinstance(request, CloseWindow):
+            self.panel = replace(self.panel, quitting=True, asking=False)
+            self.requests.append(request)
+        elif isinstance(request, ToggleFullScreen):
             self.requests.append(request)
         elif isinstance(request, RestartWorker):
             if self.restart:
@@ -228,10 +244,16 @@ class Controller:
             self.held.discard(name)
         elif not self.gui.wants_keys:
             action = keys.find_action(name, modifiers)
+            if self.panel.asking and name in ("RETURN", "ENTER", "NUM_ENTER"):
+                action = "quit"
             if action:
                 self.apply(actions.act(self.update, action))
             elif name in keys.HELD:
                 self.held.add(name)
+
+    def leave_window(self) -> None:
+        """The window's close button."""
+        self.apply(leaving.leave(self.update))
 
     def drop(self, paths: list[str]) -> None:
         """Files were dropped on the window."""
@@ -293,7 +315,11 @@ class Controller:
         self.annotate(places)
         update = self.update
         if self.panel.visible:
-            update = panel.draw(update, places.window[1] / places.ratio, files.has_dialogs())
+            update = panel.draw(update, places, files.has_dialogs())
+        if self.panel.asking:
+            update = announcements.draw_question(update, places)
+        elif self.panel.help:
+            update = announcements.draw_help(update, places)
         self.gui.end()
         self.apply(update)
 
@@ -305,10 +331,13 @@ class Controller:
         )
         captions.draw_names(state, places)
         captions.draw_status(state, places, len(self.rate.times))
-        captions.draw_hint(state, places)
-        captions.draw_notices([told for _, told in self.shown_notices], places)
-        if self.panel.help:
-            captions.draw_help(places)
+        announcements.draw_hint(state, places)
+        announcements.draw_notices([told for _, told in self.shown_notices], state, places)
+        if activity := SAVING if self.panel.quitting else state.activity:
+            announcements.draw_activity(activity, places, empty=not state.panes)
+        said = [text for text in (self.echo[1], remarks.describe_lack(state)) if text]
+        for line, text in enumerate(said):
+            announcements.draw_echo(text, places, line)
 
     def close(self) -> None:
         """Give the GPU's memory back."""

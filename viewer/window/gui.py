@@ -105,6 +105,11 @@ def to_rgba(color: int, alpha: float = 1.0) -> imgui.ImVec4:
     return imgui.ImVec4((color >> 16) / 255, (color >> 8 & 255) / 255, (color & 255) / 255, alpha)
 
 
+def to_ink(rgb: int) -> int:
+    """A colour as draw lists want it."""
+    return imgui.get_color_u32(to_rgba(rgb))
+
+
 def apply_style(scale: float) -> None:
     """A dark look; `scale` is that of a dense screen whose window is measured in its small pixels."""
     imgui.style_colors_dark()

@@ -84,7 +84,7 @@ def look(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
 def pan(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
     """The scene shifts along, pixel by pixel at the pivot."""
     shift = to[0] - drag.at[0], to[1] - drag.at[1]
-    return actions.change_eye(update, lambda eye: navigation.pan(eye, *shift, max(drag.pane[3], 1)))
+    return actions.change_eye(update, lambda eye: navigation.pan(eye, *shift, max(min(drag.pane[2:]), 1)))
 
 
 def wipe(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:

@@ -10,8 +10,8 @@ from viewer.front.controls import EXPOSURE, SAMPLES
 from viewer.front.updates import AskForPath, OpenPath, RestartWorker, Update, WriteScreenshot
 from viewer.messages import CompareWith, LearnFrom
 from viewer.window import panel_camera, panel_compare, panel_fields, panel_film, panel_learning, widgets
-from viewer.window.areas import PANEL
-from viewer.window.widgets import AMBER, RED, scale
+from viewer.window.areas import WindowAreas
+from viewer.window.widgets import AMBER, RED
 
 SECTIONS = (
     panel_camera.draw, panel_fields.draw, panel_learning.draw, panel_learning.draw_conversion, panel_compare.draw,
@@ -19,10 +19,11 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def draw(update: Update, height: float, dialogs: bool) -> Update:
-    """All of it, along the window's left side; `height` in window units; `dialogs`: the desktop has some for files."""
-    imgui.set_next_window_pos(imgui.ImVec2(0, 0))
-    imgui.set_next_window_size(imgui.ImVec2(scale(PANEL), height))
+def draw(update: Update, at: WindowAreas, dialogs: bool) -> Update:
+    """All of it, in its place; `dialogs`: the desktop has some for files."""
+    left, top, width, height = (n / at.ratio for n in at.panel)
+    imgui.set_next_window_pos(imgui.ImVec2(left, top))
+    imgui.set_next_window_size(imgui.ImVec2(width, height))
     kinds = imgui.WindowFlags_
     flags = kinds.no_title_bar | kinds.no_resize | kinds.no_move | kinds.no_saved_settings | kinds.no_collapse
     imgui.begin("panel", None, flags | kinds.always_vertical_scrollbar)

@@ -59,9 +59,9 @@ def format_sizes(pane: Pane) -> str:
     if pane.frame:
         parts.append(format_duration(pane.frame.milliseconds))
     if pane.psnr is not None and math.isfinite(pane.psnr):
-        parts.append(f"{pane.psnr:.2f} dB")
-    elif opened.scored is not None:
-        parts.append(f"scored {opened.scored:.2f} dB")
+        parts.append(f"{pane.psnr:.2f} dB in this view")
+    if opened.scored is not None:
+        parts.append(f"{opened.scored:.2f} dB in the file")
     return "  ".join(parts)
 
 

@@ -96,6 +96,7 @@ def run_worker(connection: Connection, device: str) -> None:
 
     threading.Thread(target=leave, name="leaving", daemon=True).start()
     worker.run()
+    os._exit(0)  # everything is written and said; what Python tidies up at its end takes longer than a person waits
 
 
 class WorkerProcess:

@@ -157,7 +157,7 @@ def test_places_leave_room_for_the_panel_where_there_is_any():
     assert PLACES.picture == (340, 0, 660, 576)
     assert areas.lay_out((1000, 600), (1000, 600), 1.0, False).picture == (0, 0, 1000, 600)
     assert areas.lay_out((1000, 600), (2000, 1200), 1.0, True).picture == (680, 0, 1320, 1152)
-    assert areas.lay_out((100, 30), (100, 30), 1.0, True).picture == (0, 0, 100, 30)
+    assert areas.lay_out((100, 30), (100, 30), 1.0, True).picture == (0, 0, 100, 17)  # above a sheet
     assert areas.measure_pane(State(display=DisplaySettings()), areas.lay_out((0, 0), (0, 0), 1.0, True)) == (0, 0)
 
 

@@ -47,6 +47,9 @@ def test_modifiers_stand_in_the_order_that_is_looked_up():
         ("S", (), None),
         ("R", {"CTRL"}, None),
         ("Q", (), None),
+        ("Z", {"CTRL"}, "undo"),
+        ("Z", {"CTRL", "SHIFT"}, "redo"),
+        ("ESCAPE", (), "escape"),
         ("_2", (), "mode_depth"),
         ("user_key(12)", (), None),
     ],
@@ -69,8 +72,10 @@ def test_held_keys_add_up():
 
 
 def test_the_help_names_every_action():
-    lines = keys.list_help()
-    assert len({told for _, told in lines}) == len(lines) == len(keys.BINDINGS) + 3
+    groups = keys.list_help()
+    lines = [line for group in groups.values() for line in group]
+    assert [*groups] == ["Mouse", *keys.GROUPS]
+    assert len({told for _, told in lines}) == len(lines) == len(keys.BINDINGS) + len(keys.FLYING) + len(keys.MOUSE)
     assert ("[ Page Up", "look through the previous training view") in lines
     assert ("Ctrl+S", "save the model") in lines and ("1", "show color") in lines
     assert all(shown and told for shown, told in lines)
@@ -95,4 +100,5 @@ def test_no_window_toolkit_is_imported():
 
 def test_the_page_about_the_viewer_names_every_key():
     page = (Path(__file__).parents[3] / "docs" / "viewer.md").read_text(encoding="utf-8")
-    assert [line for line in (f"| `{key}` | {does} |" for key, does in keys.list_help()) if line not in page] == []
+    lines = [f"| `{key}` | {does} |" for group in keys.list_help().values() for key, does in group]
+    assert [line for line in lines if line not in page] == []

@@ -1,0 +1,62 @@
+"""Undo: where the eye was and what the crop box kept before, step by step. A drag, or a flight, is one step. Pure."""
+
+import math
+from dataclasses import dataclass, replace
+
+from viewer.front.navigation import Eye
+from viewer.front.session import State
+from viewer.messages import WorldBox
+
+REST = 0.6  # seconds without a change after which the next one is a step of its own
+MOST = 100  # steps that are remembered
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What can be taken back."""
+
+    eye: Eye | None
+    crop: WorldBox | None
+    crop_turn: float
+
+    @staticmethod
+    def of(state: State) -> "Spot":
+        """As it is now."""
+        return Spot(state.eye, state.display.crop, state.display.crop_turn)
+
+    def put(self, state: State) -> State:
+        """The state as it was."""
+        display = replace(state.display, crop=self.crop, crop_turn=self.crop_turn)
+        return replace(state, eye=self.eye, display=display)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What was, and what was taken back."""
+
+    past: tuple[Spot, ...] = ()  # the last one is what was before the latest step
+    future: tuple[Spot, ...] = ()  # the last one is what was taken back last
+    changed: float = -math.inf  # when something last changed, seconds
+
+    def saw(self, before: State, after: State, now: float, *, held: bool) -> "Steps":
+        """With a change at a time `now`. `held`: a button or key is down that began this step."""
+        one = Spot.of(before)
+        if one == Spot.of(after) or one.eye is None:
+            return self
+        if self.past and not self.future and (held or now - self.changed < REST):
+            return replace(self, changed=now)
+        return Steps((*self.past, one)[-MOST:], (), now)
+
+    def back(self, state: State) -> tuple["Steps", State]:
+        """One step back, where there is one."""
+        if not self.past:
+            return self, state
+        *past, spot = self.past
+        return Steps(tuple(past), (*self.future, Spot.of(state))), spot.put(state)
+
+    def forward(self, state: State) -> tuple["Steps", State]:
+        """Again what was taken back last."""
+        if not self.future:
+            return self, state
+        *future, spot = self.future
+        return Steps((*self.past, Spot.of(state)), tuple(future)), spot.put(state)
