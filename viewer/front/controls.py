@@ -50,5 +50,6 @@ FIELD_OF_VIEW = Control("field of view", "along the shorter side", 1, 172, math.
 NEAR = Control("near clip", "nothing nearer is drawn", 0, 2, 0, 0.001, pivots=True)
 APERTURE = Control("aperture", "radius of the lens; 0: everything is sharp", 0, 0.1, 0, 0.0001, pivots=True)
 FOCUS = Control("focus", "distance that is sharp; 0: the pivot", 0, 4, 0, 0.001, pivots=True)
+CROP_TURN = Control("turned", "the crop box, about the upright axis through its middle", -180, 180, 0, 0.1, "deg")
 SPEED = Control("speed", "factor on the pace of flying", 0.01, 100, 1, unit="x", log=True)
 FRAME_RATE = Control("frames/s", "of a film", *RATES, 24, 0.01, log=True)

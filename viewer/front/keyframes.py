@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from render import path_files, paths, quaternions
 from render.camera import Camera, moved
 from viewer.front.navigation import Eye, Point3, Quaternion
 
+POINTS = 24  # of a drawn path from one keyframe to the next
 SPACING = 2.0  # seconds from one new keyframe to the next
 CLOSEST = 0.01  # seconds that two keyframes stand apart at least
 Matrix = Sequence[Sequence[float]]  # 4 x 4
@@ -101,6 +103,21 @@ def make_cameras(path: CameraKeys, fps: float, size: tuple[int, int]) -> tuple[C
     ValueError for an empty path and for too many frames.
     """
     return path_files.ours(to_record(path, fps, size), torch.eye(4, dtype=torch.float64)).cameras
+
+
+def sketch(path: CameraKeys, size: tuple[int, int]) -> tuple[np.ndarray, list[Camera], float]:
+    """How a path is drawn: points (P, 3) float64 that it passes, cameras of `size` at its keyframes, and how deep their
+    pyramids are; scene units. At least one keyframe."""
+    keys = close_loop(path)
+    times = torch.tensor([key.time for key in keys], dtype=torch.float64)
+    poses, fov = torch.stack([_pose(key) for key in keys]), torch.tensor([key.fov for key in keys]).double()
+    at = torch.linspace(float(times[0]), float(times[-1]), POINTS * max(len(keys) - 1, 1) + 1, dtype=torch.float64)
+    passed = paths.through(times, poses, fov, at, (2, 2), closed=path.loop > 0)
+    points = torch.stack([camera.pose[:3, 3] for camera in passed]).double().numpy()
+    shorter = min(size) / size[1]
+    cameras = [paths.pinhole(_pose(key), 2 * math.atan(math.tan(key.fov / 2) / shorter), size) for key in path.keys]
+    length = float(np.linalg.norm(np.diff(points, axis=0), axis=-1).sum())
+    return points, cameras, max(length / (12 * len(path.keys)), 0.03)
 
 
 def to_record(path: CameraKeys, fps: float, size: tuple[int, int], to_input: Matrix = IDENTITY) -> dict[str, Any]:

@@ -47,6 +47,10 @@ class Steps:
             return replace(self, changed=now)
         return Steps((*self.past, one)[-MOST:], (), now)
 
+    def apart(self) -> "Steps":
+        """The next change is a step of its own, however soon it comes."""
+        return replace(self, changed=-math.inf)
+
     def back(self, state: State) -> tuple["Steps", State]:
         """One step back, where there is one."""
         if not self.past:

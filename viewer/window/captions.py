@@ -1,46 +1,104 @@
 """What belongs to the picture: lines over it, names of panes, the status line below. With ImGui."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from imgui_bundle import imgui
 
 from viewer.front.session import Pane, State
 from viewer.front.updates import Update, format_duration, name_field
-from viewer.window import areas, overlay
+from viewer.window import areas, mouse, overlay
 from viewer.window.areas import WindowAreas
+from viewer.window.crop_box import Pixel
 from viewer.window.gui import DIM, GROUND, TEXT_COLOR, to_ink, to_rgba
-from viewer.window.overlay import Frusta, Line, Overlay
+from viewer.window.overlay import Frusta, Line, Overlay, Picture, Track
 from viewer.window.panel_fields import pick_color
-from viewer.window.widgets import RED, scale
+from viewer.window.photographs import Photographs
+from viewer.window.widgets import AMBER, RED, scale
+
+FAINT = 70  # opacity of what is hidden, of 255
 
 
-def draw_outlines(update: Update, at: WindowAreas, cameras: Frusta | None, face: int | None) -> None:
-    """Scene box, axes, crop box and cameras, over every pane."""
+@dataclass(frozen=True)
+class Outlines:
+    """What is drawn over the picture besides what the state says."""
+
+    cameras: Frusta | None = None
+    track: Track | None = None
+    face: int | None = None  # of the crop box, under the pointer
+    photographs: Photographs | None = None
+
+
+def draw_outlines(update: Update, at: WindowAreas, outlines: Outlines) -> None:
+    """Scene box, axes, crop box, cameras and camera path, over every pane, fainter where its object hides them."""
     state, look = update.state, update.state.display
     camera = areas.make_camera(state, at)
-    if camera is None or not (look.show_box or look.crop or cameras):
+    if camera is None:
         return
-    view = state.eye.view if state.eye else None
-    box = state.panes[0].opened.box if look.show_box else None
-    found = overlay.list_lines(camera, Overlay(box, look.crop, face, cameras, view))
-    for pane in dict.fromkeys(areas.place_panes(state, at)):
-        draw_lines(found, areas.fit_within(pane, camera.size), at)
+    view, box = state.eye.view if state.eye else None, state.panes[0].opened.box if look.show_box else None
+    shown = Overlay(box, mouse.crop_of(update), outlines.face, outlines.cameras, view, outlines.track)
+    if shown == Overlay(selected=view):
+        return
+    places = areas.place_panes(state, at)
+    for pane, place in {place: pane for pane, place in zip(state.shown, places, strict=True)}.items():
+        over = replace(shown, depth=place.frame.depth if place.frame else None)
+        rectangle = areas.fit_within(pane, camera.size)
+        with Pen.within(rectangle, at) as pen:
+            if outlines.photographs:
+                pen.photographs(overlay.list_pictures(camera, over), outlines.photographs)
+            pen.lines(overlay.list_lines(camera, over))
+            if outlines.track:
+                pen.marks(overlay.list_marks(camera, outlines.track))
 
 
-def draw_lines(lines: Sequence[Line], rectangle: areas.Rectangle, at: WindowAreas) -> None:
-    """Lines in one pane."""
-    pen = imgui.get_background_draw_list()
-    left, top = at.picture[0] + rectangle[0], at.picture[1] + rectangle[1]
-    corner = imgui.ImVec2(left / at.ratio, top / at.ratio)
-    end = imgui.ImVec2((left + rectangle[2]) / at.ratio, (top + rectangle[3]) / at.ratio)
-    pen.push_clip_rect(corner, end, True)
-    for line in lines:
-        (x0, y0), (x1, y1), (r, g, b) = line.start, line.end, line.rgb
-        ink = imgui.IM_COL32(r, g, b, 255)
-        begin = imgui.ImVec2((left + x0) / at.ratio, (top + y0) / at.ratio)
-        pen.add_line(begin, imgui.ImVec2((left + x1) / at.ratio, (top + y1) / at.ratio), ink, line.width * at.scale)
-    pen.pop_clip_rect()
+class Pen:
+    """Draws in one pane, in pixels of its camera."""
+
+    def __init__(self, corner: tuple[float, float], at: WindowAreas) -> None:
+        self.list, self.corner, self.at = imgui.get_background_draw_list(), corner, at
+
+    @staticmethod
+    @contextmanager
+    def within(rectangle: areas.Rectangle, at: WindowAreas) -> Iterator["Pen"]:
+        """A pen that leaves the rectangle alone that is not its own."""
+        left, top = at.picture[0] + rectangle[0], at.picture[1] + rectangle[1]
+        pen = Pen((left, top), at)
+        pen.list.push_clip_rect(pen.place((0.0, 0.0)), pen.place((float(rectangle[2]), float(rectangle[3]))), True)
+        try:
+            yield pen
+        finally:
+            pen.list.pop_clip_rect()
+
+    def place(self, pixel: Pixel) -> imgui.ImVec2:
+        """A pixel in the window's units."""
+        return imgui.ImVec2((self.corner[0] + pixel[0]) / self.at.ratio, (self.corner[1] + pixel[1]) / self.at.ratio)
+
+    def lines(self, lines: Sequence[Line]) -> None:
+        """Lines, fainter where they are hidden."""
+        for line in lines:
+            ink = imgui.IM_COL32(*line.rgb, FAINT if line.hidden else 255)
+            self.list.add_line(self.place(line.start), self.place(line.end), ink, line.width * self.at.scale)
+
+    def marks(self, marks: Sequence[tuple[Pixel, str]]) -> None:
+        """Numbers beside points."""
+        for pixel, text in marks:
+            at = self.place(pixel)
+            for shift, tint in ((1.0, GROUND), (0.0, AMBER)):
+                self.list.add_text(imgui.ImVec2(at.x + scale(7) + shift, at.y - scale(8) + shift), to_ink(tint), text)
+
+    def photographs(self, pictures: Sequence[Picture], photographs: Photographs) -> None:
+        """Photographs where their cameras stand, fainter where they are hidden."""
+        for view, corners, hidden in pictures:
+            if (part := photographs.find(view)) is None:
+                continue
+            (left, top), (right, bottom) = part
+            a, b, c, d = (self.place(corner) for corner in corners)
+            ends = (imgui.ImVec2(x, y) for x, y in ((left, top), (right, top), (right, bottom), (left, bottom)))
+            ua, ub, uc, ud = ends
+            ink = imgui.IM_COL32(255, 255, 255, FAINT if hidden else 255)
+            self.list.add_image_quad(photographs.reference, a, b, c, d, ua, ub, uc, ud, ink)
 
 
 def draw_names(state: State, at: WindowAreas) -> None:

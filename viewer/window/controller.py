@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from viewer.front import actions, keys, leaving, navigation, remarks
+from viewer.front import actions, keyframes, keys, leaving, navigation, remarks
 from viewer.front.session import Session, State
 from viewer.front.updates import (
     AskForPath,
@@ -18,13 +18,15 @@ from viewer.front.updates import (
     Update,
     WindowRequest,
 )
-from viewer.messages import Activity, Command, FrameDrawn, Notice
+from viewer.messages import Activity, Command, FrameDrawn, Notice, ShowPhotographs
 from viewer.window import announcements, areas, captions, files, mouse, panel
 from viewer.window.areas import WindowAreas
+from viewer.window.captions import Outlines
 from viewer.window.files import FileDialog
 from viewer.window.gui import Gui
 from viewer.window.mouse import Drag, Point, Press
-from viewer.window.overlay import Frusta, make_frusta
+from viewer.window.overlay import Frusta, Track, make_frusta, make_track
+from viewer.window.photographs import Photographs
 from viewer.window.texture import PictureTexture, clear
 
 GROUND = (0.063, 0.067, 0.078)  # around the picture
@@ -78,6 +80,9 @@ class Controller:
         self.notices: tuple[Notice, ...] = ()  # that were shown
         self.echo = (0.0, "")  # what a key did, and until when that is said
         self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which views
+        self.tracks: tuple[Any, Track | None] = (None, None)  # of which path
+        self.asked: tuple[Any, ...] = ()  # views whose photographs were asked for
+        self.textures: tuple[Any, Photographs | None] = (None, None)  # of which photographs
         self.dialog: FileDialog | None = None
         self.requests: list[WindowRequest] = []  # that only the window itself can fulfil
 
@@ -216,6 +221,7 @@ class Controller:
         name = mouse.BUTTONS.get(button)
         at = self.at(x, y)
         if name and self.drag is None and self.over_picture(at):
+            self.panel = replace(self.panel, steps=self.panel.steps.apart())
             self.drag = mouse.begin_drag(self.update, Press(at, name, "SHIFT" in modifiers), self.places)
 
     def release(self, x: float, y: float, button: int) -> None:
@@ -247,6 +253,7 @@ class Controller:
             if self.panel.asking and name in ("RETURN", "ENTER", "NUM_ENTER"):
                 action = "quit"
             if action:
+                self.panel = replace(self.panel, steps=self.panel.steps.apart())
                 self.apply(actions.act(self.update, action))
             elif name in keys.HELD:
                 self.held.add(name)
@@ -279,6 +286,31 @@ class Controller:
         if self.frusta[0] is not state.views:
             self.frusta = (state.views, make_frusta(state.views))
         return self.frusta[1]
+
+    @property
+    def track(self) -> Track | None:
+        """The camera path, made once; None where it is not shown, or flown."""
+        panel = self.panel
+        if not (panel.show_path and panel.path.keys) or panel.playing is not None:
+            return None
+        if self.tracks[0] is not panel.path:
+            self.tracks = panel.path, make_track(*keyframes.sketch(panel.path, panel.film_size))
+        return self.tracks[1]
+
+    @property
+    def photographs(self) -> Photographs | None:
+        """The views' photographs; asked for where they are wanted for the first time."""
+        state = self.session.state
+        if not state.photographs:
+            if self.asked is not state.views and any(spot.photographed for spot in state.views):
+                self.asked = state.views
+                self.session.send(ShowPhotographs())
+            return None
+        if self.textures[0] is not state.photographs:
+            if self.textures[1]:
+                self.textures[1].close()
+            self.textures = state.photographs, Photographs(state.photographs)
+        return self.textures[1]
 
     def list_sources(self, state: State, places: WindowAreas) -> tuple[Any, ...]:
         """What the picture depends on."""
@@ -326,9 +358,9 @@ class Controller:
     def annotate(self, places: WindowAreas) -> None:
         """Lines and words over the picture."""
         state = self.session.state
-        captions.draw_outlines(
-            self.update, places, self.cameras, mouse.find_lit_face(self.update, self.drag, self.pointer, places)
-        )
+        face = mouse.find_lit_face(self.update, self.drag, self.pointer, places)
+        outlines = Outlines(self.cameras, self.track, face, self.photographs if self.cameras else None)
+        captions.draw_outlines(self.update, places, outlines)
         captions.draw_names(state, places)
         captions.draw_status(state, places, len(self.rate.times))
         announcements.draw_hint(state, places)
@@ -342,4 +374,6 @@ class Controller:
     def close(self) -> None:
         """Give the GPU's memory back."""
         self.texture.close()
+        if self.textures[1]:
+            self.textures[1].close()
         self.gui.close()

@@ -40,7 +40,7 @@ def load_camera_path(update: Update, path: Path) -> Update:
         raise ValueError(f"{path}: is a camera path; open a model first")
     to_input = torch.tensor(update.state.panes[0].opened.to_input, dtype=torch.float64)
     file = keyframes.read(path, torch.linalg.inv(to_input))
-    update = update.put(path=file.keys, fps=file.fps, film_size=file.size, path_file=str(path), text="")
+    update = update.put(path=file.keys, kept=file.keys, fps=file.fps, film_size=file.size, path_file=str(path), text="")
     return update.tell(f"{path}: {len(file.keys.keys)} keyframes, {file.keys.seconds:.1f} s")
 
 
@@ -77,7 +77,7 @@ def write_camera_path(update: Update, path: Path) -> Update:
     """The keyframes as a camera path file."""
     panel = update.panel
     keyframes.write(path, panel.path, panel.fps, panel.film_size, update.state.panes[0].opened.to_input)
-    return update.tell(f"{path.absolute()}: {len(panel.path.keys)} keyframes")
+    return update.put(kept=panel.path).tell(f"{path.absolute()}: {len(panel.path.keys)} keyframes")
 
 
 def note_command(update: Update, command: Command) -> Update:

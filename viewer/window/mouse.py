@@ -7,9 +7,9 @@ from typing import Literal
 from render.camera import Camera
 from viewer.front import actions, navigation
 from viewer.front.updates import Update
-from viewer.messages import WorldBox
 from viewer.window import areas, overlay
 from viewer.window.areas import Rectangle, WindowAreas
+from viewer.window.crop_box import CropBox
 from viewer.window.overlay import Frusta
 
 Tool = Literal["orbit", "look", "pan", "wipe", "crop"]
@@ -34,7 +34,7 @@ class HeldFace:
     """A face of the crop box as it was when it was taken."""
 
     face: int
-    crop: WorldBox
+    crop: CropBox
     camera: Camera
 
 
@@ -54,7 +54,7 @@ def begin_drag(update: Update, press: Press, places: WindowAreas) -> Drag:
     """What a button takes hold of: a handle of the crop box, the divider, else the scene or the eye."""
     pane = find_pane(update, press.at, places)
     found = find_face(update, press.at, places) if press.button == "left" else None
-    camera, crop = areas.make_camera(update.state, places), update.state.display.crop
+    camera, crop = areas.make_camera(update.state, places), crop_of(update)
     if found is not None and camera and crop:
         return Drag("crop", press.at, press.at, pane, caught=HeldFace(found, crop, camera))
     if press.button == "left" and is_on_divider(update, press.at, places):
@@ -108,7 +108,14 @@ def crop(update: Update, drag: Drag, to: Point, places: WindowAreas) -> Update:
     left, top = areas.fit_within(drag.pane, caught.camera.size)[:2]
     ends = (drag.start[0] - left, drag.start[1] - top), (to[0] - left, to[1] - top)
     scene = update.state.panes[0].opened.box
-    return update.display(crop=overlay.drag_face(caught.crop, caught.face, caught.camera, ends, scene))
+    result = caught.crop.dragged(caught.face, caught.camera, ends, scene)
+    return update.display(crop=result.box, crop_turn=result.turn)
+
+
+def crop_of(update: Update) -> CropBox | None:
+    """The crop box, where there is one."""
+    look = update.state.display
+    return CropBox(look.crop, look.crop_turn) if look.crop else None
 
 
 TOOLS = {"orbit": orbit, "look": look, "pan": pan, "wipe": wipe, "crop": crop}
@@ -145,11 +152,11 @@ def find_pane(update: Update, at: Point, places: WindowAreas) -> Rectangle:
 
 def find_face(update: Update, at: Point, places: WindowAreas) -> int | None:
     """The face of the crop box whose handle is at a point."""
-    camera, box = areas.make_camera(update.state, places), update.state.display.crop
+    camera, box = areas.make_camera(update.state, places), crop_of(update)
     if camera is None or box is None:
         return None
     left, top = areas.fit_within(find_pane(update, at, places), camera.size)[:2]
-    return overlay.find_handle(camera, box, (at[0] - left, at[1] - top))
+    return box.find(camera, (at[0] - left, at[1] - top))
 
 
 def find_lit_face(update: Update, drag: Drag | None, at: Point | None, places: WindowAreas) -> int | None:

@@ -1,9 +1,10 @@
-"""Lines over a picture: scene box, axes, crop box with its handles, and the cameras of the views.
+"""Lines over a picture: scene box, axes, crop box with its handles, the views' cameras, a camera path; fainter where
+the object hides them.
 
-Pixels are those of the camera that the picture was drawn with, from its top left corner. A face of a box is numbered as
-its coordinate in a `WorldBox`: 0 1 2 are low x y z, 3 4 5 high x y z.
+Pixels are those of the camera that the picture was drawn with, from its top left corner.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,20 +13,19 @@ import numpy as np
 import torch
 from PIL import ImageColor
 
-from render.camera import Camera, CameraBank, project
+from render.camera import Camera, project
 from scenes import frusta
 from viewer.messages import ViewCamera, WorldBox
+from viewer.window.crop_box import NEAR, CropBox, Handle, Pixel
 
-Pixel = tuple[float, float]
 Colour = tuple[int, int, int]
 
-NEAR = 1e-3  # scene units in front of the eye where lines are cut
 MARGIN = 16  # pixels that lines run on over the picture's edge
 PIECES = 16  # of a line that a lens bends
 BEND = 40  # pixels that a line is long, at least, to be drawn in pieces
 MOST = 512  # cameras that are drawn
-THINNEST = 0.01  # of the scene box's side, that a crop box keeps
-HANDLE = 12.0  # pixels around a handle in which it is taken
+PARTS = 24  # of a long line, each of which may be hidden
+BEHIND = 0.01  # of the distance, that something lies behind what is seen before it counts as hidden
 TOUCH = 6.0  # pixels around a camera's lines in which it is taken
 GREY, CROP, TAKEN, SELECTED = (140, 140, 140), (0, 160, 160), (255, 190, 0), (225, 30, 140)  # seen on white and black
 TRAIN, TEST = (ImageColor.getrgb(c)[:3] for c in (frusta.TRAIN, frusta.TEST))
@@ -40,6 +40,7 @@ class Line:
     end: Pixel
     rgb: Colour
     width: float  # pixels
+    hidden: bool = False  # behind what is seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,24 +52,28 @@ class Frusta:
     depth: float  # of a pyramid, scene units
 
 
+Picture = tuple[int, tuple[Pixel, Pixel, Pixel, Pixel], bool]  # view, corners clockwise from the top left, hidden
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A camera path. Made once."""
+
+    points: np.ndarray  # (P, 3) float64, where the camera passes
+    keys: np.ndarray  # (K, 6, 3) float64, pyramids of the keyframes, as frusta.PYRAMID joins them
+
+
 @dataclass(frozen=True)
 class Overlay:
     """What is drawn over a picture."""
 
     box: WorldBox | None = None  # with axes
-    crop: WorldBox | None = None
+    crop: CropBox | None = None
     face: int | None = None  # of the crop box, under the pointer
     cameras: Frusta | None = None
     selected: int | None = None  # number of the view
-
-
-@dataclass(frozen=True)
-class Handle:
-    """Where a face of the crop box is taken."""
-
-    face: int  # 0 to 5
-    at: Pixel
-    depth: float  # scene units along the camera's axis
+    track: Track | None = None
+    depth: np.ndarray | None = None  # (h, w), distances to what is seen, infinite where nothing is; None: hides nothing
 
 
 def list_lines(camera: Camera, shown: Overlay) -> list[Line]:
@@ -76,14 +81,63 @@ def list_lines(camera: Camera, shown: Overlay) -> list[Line]:
     result: list[Line] = []
     if shown.box is not None:
         corners = _corners(shown.box)
-        result += _drawn(camera, frusta.edges(corners).numpy(), [GREY] * 12, [1.0] * 12)
-        result += _drawn(camera, _tripod(corners.numpy()), AXES, [2.5] * 3)
+        result += _drawn(camera, Strokes.of(frusta.edges(corners).numpy(), GREY, 1.0), shown.depth)
+        result += _drawn(camera, Strokes(_tripod(corners.numpy()), AXES, [2.5] * 3), shown.depth)
     if shown.cameras is not None:
-        result += _draw_views(camera, shown.cameras, shown.selected)
+        result += _draw_views(camera, shown)
+    if shown.track is not None:
+        result += _draw_track(camera, shown.track, shown.depth)
     if shown.crop is not None:
-        result += _drawn(camera, frusta.edges(_corners(shown.crop)).numpy(), [CROP] * 12, [1.5] * 12)
-        result += [line for h in list_handles(camera, shown.crop) for line in _square(h, h.face == shown.face)]
+        result += _draw_crop(camera, shown.crop, shown)
     return result
+
+
+def make_track(points: np.ndarray, keys: Sequence[Camera], depth: float) -> Track:
+    """A path through points (P, 3) with keyframes as pyramids of `depth` scene units."""
+    pyramids = [frusta.pyramid(camera, depth) for camera in keys]
+    return Track(points, torch.stack(pyramids).double().numpy() if pyramids else np.zeros((0, 6, 3)))
+
+
+def list_marks(camera: Camera, track: Track) -> list[tuple[Pixel, str]]:
+    """Where the numbers of keyframes are written, from 1."""
+    if not len(track.keys):
+        return []
+    pixels, depth = project(camera, torch.from_numpy(track.keys[:, 0]))
+    found = enumerate(zip(pixels.tolist(), depth.tolist(), strict=True), 1)
+    return [((x, y), str(number)) for number, ((x, y), away) in found if x == x and y == y and away > NEAR]
+
+
+def list_pictures(camera: Camera, shown: Overlay) -> list[Picture]:
+    """Where photographs lie in the pyramids of their cameras: view, corners from the top left one on, clockwise, and
+    whether that is hidden; the farthest first."""
+    cameras = shown.cameras
+    if cameras is None:
+        return []
+    views = _some(camera, cameras, shown.selected)
+    planes = cameras.points[views, 1:5]
+    pixels = _seen(camera, planes)
+    front = ((planes - camera.pose[:3, 3].numpy()) @ camera.pose[:3, 2].numpy() < -NEAR).all(1)
+    kept = np.logical_and(np.isfinite(pixels).all((1, 2)), front).tolist()
+    away = np.linalg.norm(planes.mean(1) - camera.pose[:3, 3].numpy(), axis=-1)
+    hidden = is_hidden(camera, planes.mean(1), shown.depth)
+    order = [k for k in np.argsort(-away).tolist() if kept[k]]
+    corners = [tuple((float(x), float(y)) for x, y in pixels[k]) for k in order]
+    return [(int(views[k]), (a, b, c, d), bool(hidden[k])) for k, (a, b, c, d) in zip(order, corners, strict=True)]
+
+
+def is_hidden(camera: Camera, points: np.ndarray, depth: np.ndarray | None) -> np.ndarray:
+    """Which points (S, 3) lie behind what a camera's picture shows, whose distances are `depth` (h, w): (S,) bool. What
+    the picture does not show is not hidden."""
+    if depth is None or not len(points):
+        return np.zeros(len(points), bool)
+    pixels = _seen(camera, points[:, None])[:, 0]
+    away = np.linalg.norm(points - camera.pose[:3, 3].numpy(), axis=-1)
+    height, width = depth.shape
+    cells = pixels / np.array(camera.size) * (width, height)
+    shown = np.isfinite(cells) & (cells >= 0) & (cells < np.array([width, height]))
+    inside = np.logical_and(shown[:, 0], shown[:, 1])
+    column, row = np.where(shown.all(-1, keepdims=True), cells, 0).astype(int).T
+    return inside & (away > depth[row, column].astype(np.float64) * (1 + BEHIND))
 
 
 def make_frusta(views: Sequence[ViewCamera]) -> Frusta:
@@ -110,79 +164,78 @@ def find_frustum(camera: Camera, cameras: Frusta, pixel: Pixel) -> int | None:
     return int(views[index[best] // len(frusta.PYRAMID)]) if distance[best] <= TOUCH else None
 
 
-def list_handles(camera: Camera, crop: WorldBox) -> list[Handle]:
-    """The handles of a crop box that the camera sees: the middles of its faces."""
-    pixels, depth = project(camera, torch.from_numpy(_middles(crop)))
-    found = zip(range(6), pixels.tolist(), depth.tolist(), strict=True)
-    return [Handle(face, (x, y), away) for face, (x, y), away in found if x == x and y == y and away > NEAR]
+@dataclass(frozen=True)
+class Strokes:
+    """Segments, each with its colour and width."""
+
+    ends: np.ndarray  # (S, 2, 3)
+    colours: Sequence[Colour]
+    widths: Sequence[float]
+    parts: int = PARTS  # of each, that are hidden or not
+
+    @staticmethod
+    def of(ends: np.ndarray, colour: Colour, width: float, parts: int = PARTS) -> "Strokes":
+        """All of one look."""
+        return Strokes(ends, [colour] * len(ends), [width] * len(ends), parts)
 
 
-def find_handle(camera: Camera, crop: WorldBox, pixel: Pixel) -> int | None:
-    """The face whose handle is taken at a point, the nearest to the eye of those within `HANDLE` pixels; None: none."""
-    near = [h for h in list_handles(camera, crop) if np.hypot(h.at[0] - pixel[0], h.at[1] - pixel[1]) <= HANDLE]
-    return min(near, key=lambda h: h.depth).face if near else None
-
-
-def drag_face(crop: WorldBox, face: int, camera: Camera, drag: tuple[Pixel, Pixel], scene: WorldBox) -> WorldBox:
-    """The crop box after its face was dragged along its axis, so that the handle follows the pointer in the picture.
-
-    `drag` goes from the pixel where the pointer took the handle to where it is now, and `crop` is the box as it was
-    then. The face stays in the scene box and on its side of the opposite one. Nothing changes where the axis runs
-    straight away from the eye, or where the pointer is past the point at which it vanishes.
-    """
-    axis = face % 3
-    pose = camera.pose.double().numpy()
-    x, y, z = (_middles(crop)[face] - pose[:3, 3]) @ pose[:3, :3]
-    i, j, k = pose[axis, :3]  # the axis, as the camera sees it
-    middle, step, depth = np.array([x, -y]), np.array([i, -j]), -z
-    begin, end = _planes(camera, drag)
-    track = step * depth + middle * k  # direction in which the handle moves in the picture
-    length = float(track @ track) ** 0.5
-    if depth < NEAR or not length > 1e-9 * depth:
-        return crop
-    track /= length
-    wanted = float((middle / depth + end - begin) @ track)
-    slope = float(step @ track) + wanted * k
-    if not slope > 1e-9:
-        return crop
-    shift = (wanted * depth - float(middle @ track)) / slope
-    return _within(crop, face, crop[face] + shift, scene)
-
-
-def _within(crop: WorldBox, face: int, value: float, scene: WorldBox) -> WorldBox:
-    """The crop box with a face at a coordinate, in the scene box and not inside out."""
-    axis = face % 3
-    gap = THINNEST * (scene[axis + 3] - scene[axis])
-    low, high = (crop[axis] + gap, scene[axis + 3]) if face >= 3 else (scene[axis], crop[axis + 3] - gap)
-    moved = [*crop]
-    moved[face] = min(max(value, low), high)
-    x0, y0, z0, x1, y1, z1 = moved
-    return x0, y0, z0, x1, y1, z1
-
-
-def _planes(camera: Camera, pixels: Sequence[Pixel]) -> np.ndarray:
-    """Pixels (N, 2) as coordinates in the plane at distance 1, +x right and +y down, without the lens's distortion."""
-    bank = CameraBank.of([camera])
-    at = torch.tensor(pixels, dtype=torch.float32) - 0.5  # `rays` goes through pixels' centres
-    rays = bank.rays(torch.zeros(len(at), dtype=torch.int64), at).directions @ camera.pose[:3, :3]
-    plane = torch.stack([rays[:, 0], -rays[:, 1]], -1) / (-rays[:, 2:]).clamp(min=1e-3)
-    return plane.double().numpy()
-
-
-def _drawn(camera: Camera, ends: np.ndarray, colours: Sequence[Colour], widths: Sequence[float]) -> list[Line]:
-    """Lines of what is seen of segments (S, 2, 3), each with its colour and width."""
+def _drawn(camera: Camera, strokes: Strokes, depth: np.ndarray | None) -> list[Line]:
+    """Lines of what is seen of segments, in parts where something may hide them."""
+    ends, parts = strokes.ends, 1 if depth is None else strokes.parts
+    if parts > 1:
+        share = np.linspace(0, 1, parts + 1)[None, :, None]
+        points = ends[:, :1] * (1 - share) + ends[:, 1:] * share
+        ends = np.stack([points[:, :-1], points[:, 1:]], 2).reshape(-1, 2, 3)
+    hidden = is_hidden(camera, ends.mean(1), depth)
     pixels, index = _projected(camera, ends)
     seen = zip(pixels.tolist(), index.tolist(), strict=True)
-    return [Line((a, b), (c, d), colours[k], widths[k]) for ((a, b), (c, d)), k in seen]
+    return [
+        Line((a, b), (c, d), strokes.colours[k // parts], strokes.widths[k // parts], bool(hidden[k]))
+        for ((a, b), (c, d)), k in seen
+    ]
 
 
-def _draw_views(camera: Camera, cameras: Frusta, selected: int | None) -> list[Line]:
+def _draw_views(camera: Camera, shown: Overlay) -> list[Line]:
     """The cameras, the selected one last."""
+    cameras, selected = shown.cameras, shown.selected
+    assert cameras is not None
     views = _some(camera, cameras, selected)
     count = len(frusta.PYRAMID)
     looks = [(SELECTED, 2.5) if v == selected else (TRAIN if cameras.train[v] else TEST, 1.0) for v in views]
     colours, widths = [c for c, _ in looks for _ in range(count)], [w for _, w in looks for _ in range(count)]
-    return _drawn(camera, _strokes(cameras, views), colours, widths)
+    return _drawn(camera, Strokes(_strokes(cameras, views), colours, widths, 1), shown.depth)
+
+
+def _draw_track(camera: Camera, track: Track, depth: np.ndarray | None) -> list[Line]:
+    """The way and its keyframes."""
+    way = np.stack([track.points[:-1], track.points[1:]], 1)
+    keys = track.keys[:, np.array(frusta.PYRAMID)].reshape(-1, 2, 3)
+    return _drawn(camera, Strokes.of(way, TAKEN, 2.0, 1), depth) + _drawn(
+        camera, Strokes.of(keys, TAKEN, 1.5, 1), depth
+    )
+
+
+def _draw_crop(camera: Camera, crop: CropBox, shown: Overlay) -> list[Line]:
+    """Edges, an arrow out of each face in the colour of its axis, the arm of the knob, and all handles."""
+    edges = crop.place(frusta.edges(_corners(crop.box)).numpy())
+    result = _drawn(camera, Strokes.of(edges, CROP, 1.5), shown.depth)
+    arm = crop.place(np.stack([(crop.middle + crop.knob) / 2, crop.knob])[None])
+    arm[0, 0] = crop.place(np.array([crop.box[3], *crop.middle[1:]]))
+    result += _drawn(camera, Strokes.of(arm, CROP, 1.5, 1), None)
+    for handle in crop.handles(camera):
+        result += _square(handle, handle.face == shown.face)
+    return result
+
+
+def _square(handle: Handle, taken: bool) -> list[Line]:
+    """A handle: a small square around its point in the colour of its axis, or for the knob a ring."""
+    (x, y), half = handle.at, 6.0 if taken else 4.0
+    ring = handle.face >= 6
+    count, start, reach = (12, 0.0, 1.3 * half) if ring else (4, math.pi / 4, math.sqrt(2) * half)
+    turns = [start + 2 * math.pi * k / count for k in range(count)]
+    corners = [(x + reach * math.cos(turn), y + reach * math.sin(turn)) for turn in turns]
+    colour = TAKEN if taken else CROP if ring else AXES[handle.face % 3]
+    return [Line(a, b, colour, 2.5) for a, b in pairwise([*corners, corners[0]])]
 
 
 def _some(camera: Camera, cameras: Frusta, selected: int | None) -> np.ndarray:
@@ -248,26 +301,10 @@ def _clipped(pixels: np.ndarray, index: np.ndarray, size: tuple[int, int]) -> tu
     return begin[seen, None] + shares * along[seen, None], index[seen]
 
 
-def _square(handle: Handle, taken: bool) -> list[Line]:
-    """A handle: a small square around its point."""
-    (x, y), half = handle.at, 6.0 if taken else 4.0
-    corners = [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
-    return [Line(a, b, TAKEN if taken else CROP, 2.5) for a, b in pairwise([*corners, corners[0]])]
-
-
 def _tripod(corners: np.ndarray) -> np.ndarray:
     """Segments (3, 2, 3) from the low corner of a box (2, 3) along x, y, z, a quarter of its longest side."""
     length = 0.25 * (corners[1] - corners[0]).max()
     return np.stack([np.stack([corners[0]] * 3), corners[0] + length * np.eye(3)], 1)
-
-
-def _middles(box: WorldBox) -> np.ndarray:
-    """The middles (6, 3) of a box's faces."""
-    low, high = np.array(box[:3]), np.array(box[3:])
-    result = np.stack([(low + high) / 2] * 6)
-    for face in range(6):
-        result[face, face % 3] = box[face]
-    return result
 
 
 def _corners(box: WorldBox) -> torch.Tensor:

@@ -1,12 +1,14 @@
 """The panel: each section takes an update and gives the next one (viewer/front/updates.py)."""
 
+import math
 from dataclasses import replace
 
 from imgui_bundle import imgui
 
 from render.looks import MODES
 from scenes.paths import Found
-from viewer.front.controls import EXPOSURE, SAMPLES
+from viewer.front import actions
+from viewer.front.controls import CROP_TURN, EXPOSURE, SAMPLES
 from viewer.front.updates import AskForPath, OpenPath, RestartWorker, Update, WriteScreenshot
 from viewer.messages import CompareWith, LearnFrom
 from viewer.window import panel_camera, panel_compare, panel_fields, panel_film, panel_learning, widgets
@@ -128,7 +130,7 @@ def draw_crop(update: Update) -> Update:
     now, panes = update.state.display.crop, update.state.panes
     on = widgets.toggle("crop", now is not None, enabled=bool(panes))
     if not (on and panes):
-        return update.display(crop=None)
+        return update.display(crop=None, crop_turn=0.0)
     box = list(now or panes[0].opened.box)
     scene = panes[0].opened.box
     for axis, name in enumerate("xyz"):
@@ -139,6 +141,12 @@ def draw_crop(update: Update) -> Update:
         changed, low, high = imgui.drag_float_range2(f"##crop {name}", box[axis], box[axis + 3], speed, *ends, "%.3f")
         if changed and high - low > 1e-3:
             box[axis], box[axis + 3] = low, high
+    turn = widgets.slider(CROP_TURN, math.degrees(update.state.display.crop_turn))
+    if abs(turn - math.degrees(update.state.display.crop_turn)) > 1e-4:
+        update = update.display(crop_turn=math.radians(turn))
+    pressed = widgets.row("whole box", "undo", "redo")
+    if pressed is not None:
+        return actions.act(update, ("reset_crop", "undo", "redo")[pressed])
     return update.display(crop=tuple(box))
 
 

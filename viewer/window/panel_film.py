@@ -1,5 +1,6 @@
 """The panel's film: keyframes, their times, a preview in the window, and the film; then the command lines."""
 
+import math
 from dataclasses import replace
 
 from imgui_bundle import imgui
@@ -9,8 +10,9 @@ from viewer.front.controls import FRAME_RATE
 from viewer.front.navigation import Eye
 from viewer.front.session import Pane
 from viewer.front.updates import Update, WriteCameraPath, name_field
-from viewer.messages import DrawFilm, StopFilm
+from viewer.messages import DrawFilm, FilmProgress, StopFilm
 from viewer.window import widgets
+from viewer.window.panel_learning import format_clock
 from viewer.window.widgets import AMBER, scale
 
 SIZES = {"640 x 360": (640, 360), "800 x 800": (800, 800), "1280 x 720": (1280, 720), "1920 x 1080": (1920, 1080)}
@@ -67,6 +69,7 @@ def draw_preview(update: Update) -> Update:
             update = update.put(playing=None if playing else path.keys[0].time)
         imgui.same_line()
         widgets.note(f"{path.seconds:.1f} s, {len(path.keys)} keyframes")
+    update = update.put(show_path=widgets.toggle("path drawn in the scene", update.panel.show_path))
     text, entered = widgets.typed("path file", update.panel.path_file)
     update = update.put(path_file=text)
     if widgets.button("save path", share=1, enabled=bool(text.strip())) or entered:
@@ -78,8 +81,10 @@ def draw_film(update: Update, pane: Pane) -> Update:
     """Size, rate, file; begin, progress, stop."""
     film, panel = update.state.film, update.panel
     if film and not film.final:
-        imgui.progress_bar(film.done / max(film.frames, 1), imgui.ImVec2(-1, 0), f"{film.done} of {film.frames}")
-        if widgets.button("stop film", share=1):
+        widgets.note(film.path)
+        imgui.progress_bar(film.done / max(film.frames, 1), imgui.ImVec2(-1, 0), f"{film.done} of {film.frames} frames")
+        widgets.note(format_film(film))
+        if widgets.button("stop (Esc)", share=1):
             update = replace(update.send(StopFilm()), state=replace(update.state, film=None))
         return update
     now = next((name for name, size in SIZES.items() if size == panel.film_size), f"{panel.film_size[0]} x "
@@ -89,12 +94,22 @@ def draw_film(update: Update, pane: Pane) -> Update:
     name, _ = widgets.typed("film", panel.film)
     update = update.put(film=name, film_size=size, fps=fps)
     wrong = "" if name.strip().lower().endswith((".mp4", ".gif")) else "wants a name that ends in .mp4 or .gif"
-    if widgets.button(f"render {name_field(pane, update.state)}", share=1, enabled=not wrong, hint=wrong):
+    count = math.floor(panel.path.seconds * fps + 1e-6) + 1  # as render/path_files.py counts them
+    widgets.note(f"{name_field(pane, update.state)}: {count} frames, {panel.path.seconds:.1f} s")
+    if widgets.button(f"write {name.strip() or 'a film'}", share=1, enabled=not wrong, hint=wrong):
         cameras = keyframes.make_cameras(panel.path, fps, size)
         update = update.send(DrawFilm(pane.opened.pane, name.strip(), cameras, fps, update.state.display.mode))
     if film and film.final:
         widgets.note(f"{film.path} is written" if film.done == film.frames else f"{film.path} was given up")
     return update
+
+
+def format_film(film: FilmProgress) -> str:
+    """How long it has taken, and what is left at that pace."""
+    if film.done < 2:
+        return f"{format_clock(film.seconds)} so far"
+    left = film.seconds / film.done * (film.frames - film.done)
+    return f"{format_clock(film.seconds)} so far, about {format_clock(left)} left"
 
 
 def draw_command_lines(update: Update) -> Update:

@@ -12,7 +12,8 @@ from render.camera import Camera, Intrinsics, look_at, project
 from scenes import frusta
 from viewer.front import navigation
 from viewer.messages import ViewCamera
-from viewer.window import overlay
+from viewer.window import crop_box, overlay
+from viewer.window.crop_box import CropBox
 from viewer.window.overlay import Overlay
 
 SIZE = (640, 480)
@@ -67,7 +68,10 @@ def test_nothing_shown_is_nothing_drawn():
     assert overlay.list_lines(OUTSIDE, Overlay()) == []
     behind = standing(2.6, -1.4, 1.7)
     behind.pose[:3, :3] @= torch.diag(torch.tensor([-1.0, 1.0, -1.0]))  # turned around
-    assert overlay.list_lines(behind, Overlay(box=SCENE, crop=CROP, cameras=overlay.make_frusta(ring(4)[:1]))) == []
+    assert (
+        overlay.list_lines(behind, Overlay(box=SCENE, crop=CropBox(CROP), cameras=overlay.make_frusta(ring(4)[:1])))
+        == []
+    )
 
 
 @pytest.mark.parametrize("lens", [None, BENT, FISHEYE], ids=["pinhole", "bent", "fisheye"])
@@ -149,21 +153,21 @@ def test_a_click_takes_the_camera_under_it():
 
 
 def test_handles_are_the_middles_of_the_faces():
-    found = overlay.list_handles(OUTSIDE, CROP)
+    found = crop_box.list_handles(OUTSIDE, CROP)
     assert [h.face for h in found] == list(range(6))
     assert found[4].at == pytest.approx(seen(OUTSIDE, [(0.5, 0.7, 0.5)])[0], abs=1e-3)
     for handle in found:
-        assert overlay.find_handle(OUTSIDE, CROP, (handle.at[0] + 5, handle.at[1] - 5)) == handle.face
-    assert overlay.find_handle(OUTSIDE, CROP, (2.0, 2.0)) is None
+        assert crop_box.find_handle(OUTSIDE, CROP, (handle.at[0] + 5, handle.at[1] - 5)) == handle.face
+    assert crop_box.find_handle(OUTSIDE, CROP, (2.0, 2.0)) is None
     inside = standing(0.21, 0.5, 0.45)  # just behind the face of low x, which it does not see
-    assert 0 not in [h.face for h in overlay.list_handles(inside, CROP)]
+    assert 0 not in [h.face for h in crop_box.list_handles(inside, CROP)]
 
 
 def test_of_handles_over_each_other_the_nearer_one_is_taken():
     camera = standing(-2.0, 0.5, 0.45)
-    low, high = (h for h in overlay.list_handles(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85)) if h.face % 3 == 0)
+    low, high = (h for h in crop_box.list_handles(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85)) if h.face % 3 == 0)
     assert math.dist(low.at, high.at) < 5
-    assert overlay.find_handle(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85), high.at) == 0
+    assert crop_box.find_handle(camera, (0.2, 0.3, 0.05, 0.8, 0.7, 0.85), high.at) == 0
 
 
 @pytest.mark.parametrize("lens", [None, BENT, FISHEYE], ids=["pinhole", "bent", "fisheye"])
@@ -172,12 +176,12 @@ def test_of_handles_over_each_other_the_nearer_one_is_taken():
 def test_a_dragged_face_follows_the_pointer(face, shift, lens):
     """To 1e-3 scene units: rays are float32."""
     camera = replace(OUTSIDE, intrinsics=lens or OUTSIDE.intrinsics)
-    [handle] = [h for h in overlay.list_handles(camera, CROP) if h.face == face]
+    [handle] = [h for h in crop_box.list_handles(camera, CROP) if h.face == face]
     wanted = list(CROP)
     wanted[face] += shift
     middle = (np.array(CROP[:3]) + CROP[3:]) / 2
     middle[face % 3] = wanted[face]
-    got = overlay.drag_face(CROP, face, camera, (handle.at, tuple(seen(camera, middle[None])[0])), SCENE)
+    got = crop_box.drag_face(CROP, face, camera, (handle.at, tuple(seen(camera, middle[None])[0])), SCENE)
     assert got == pytest.approx(tuple(wanted), abs=1e-3)
 
 
@@ -185,22 +189,22 @@ def test_a_dragged_face_follows_the_pointer(face, shift, lens):
 def test_a_drag_beside_the_axis_moves_to_the_nearest_point_of_it(face):
     """From near by, where the axes converge most; pixels are square. To 1e-4: rays are float32."""
     camera = standing(1.5, -0.4, 1.1, Intrinsics(400.0, 400.0, 320.0, 240.0))
-    [handle] = [h for h in overlay.list_handles(camera, CROP) if h.face == face]
+    [handle] = [h for h in crop_box.list_handles(camera, CROP) if h.face == face]
     middle = (np.array(CROP[:3]) + CROP[3:]) / 2
     middle[face % 3] = CROP[face] - 0.15
     there = seen(camera, middle[None])[0]
     across = np.array([there[1] - handle.at[1], handle.at[0] - there[0]])
-    got = overlay.drag_face(CROP, face, camera, (handle.at, tuple(there + 0.7 * across)), SCENE)
+    got = crop_box.drag_face(CROP, face, camera, (handle.at, tuple(there + 0.7 * across)), SCENE)
     assert got[face] == pytest.approx(CROP[face] - 0.15, abs=1e-4)
     assert [n for k, n in enumerate(got) if k != face] == [n for k, n in enumerate(CROP) if k != face]
 
 
 def test_a_face_never_leaves_the_scene_nor_passes_the_opposite_one():
-    for handle in overlay.list_handles(OUTSIDE, CROP):
+    for handle in crop_box.list_handles(OUTSIDE, CROP):
         for to in np.random.default_rng(3).uniform(-5000, 5000, (200, 2)).tolist():
-            box = overlay.drag_face(CROP, handle.face, OUTSIDE, (handle.at, (to[0], to[1])), SCENE)
+            box = crop_box.drag_face(CROP, handle.face, OUTSIDE, (handle.at, (to[0], to[1])), SCENE)
             for axis in range(3):
-                assert SCENE[axis] <= box[axis] <= box[axis + 3] - overlay.THINNEST + 1e-9
+                assert SCENE[axis] <= box[axis] <= box[axis + 3] - crop_box.THINNEST + 1e-9
                 assert box[axis + 3] <= SCENE[axis + 3]
             assert [a for k, a in enumerate(box) if k != handle.face] == [
                 a for k, a in enumerate(CROP) if k != handle.face
@@ -210,17 +214,17 @@ def test_a_face_never_leaves_the_scene_nor_passes_the_opposite_one():
 def test_an_axis_straight_away_from_the_eye_is_not_dragged():
     pose = look_at(torch.tensor([0.5, -2.0, 0.5]), torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.0, 0.0, 1.0]))
     camera = replace(OUTSIDE, pose=pose)
-    [handle] = [h for h in overlay.list_handles(camera, CROP) if h.face == 1]
-    assert overlay.drag_face(CROP, 1, camera, (handle.at, (handle.at[0] + 40, handle.at[1])), SCENE) == CROP
+    [handle] = [h for h in crop_box.list_handles(camera, CROP) if h.face == 1]
+    assert crop_box.drag_face(CROP, 1, camera, (handle.at, (handle.at[0] + 40, handle.at[1])), SCENE) == CROP
 
 
 def test_a_drag_in_small_steps_ends_where_one_drag_does():
-    [handle] = [h for h in overlay.list_handles(OUTSIDE, CROP) if h.face == 3]
+    [handle] = [h for h in crop_box.list_handles(OUTSIDE, CROP) if h.face == 3]
     path = [tuple(p) for p in seen(OUTSIDE, [(0.8 + 0.005 * k, 0.5, 0.5) for k in range(20)])]
     box = CROP
     for begin, end in pairwise(path):
-        box = overlay.drag_face(box, 3, OUTSIDE, (begin, end), SCENE)
-    assert box == pytest.approx(overlay.drag_face(CROP, 3, OUTSIDE, (handle.at, path[-1]), SCENE), abs=1e-3)
+        box = crop_box.drag_face(box, 3, OUTSIDE, (begin, end), SCENE)
+    assert box == pytest.approx(crop_box.drag_face(CROP, 3, OUTSIDE, (handle.at, path[-1]), SCENE), abs=1e-3)
 
 
 def test_random_eyes_never_break_it():
@@ -229,6 +233,6 @@ def test_random_eyes_never_break_it():
     for k in range(300):
         eye = navigation.fly(navigation.look(eye, 37.0 * k, 21.0 * k * k % 500), (0.2, 0.0, -1.0), 0.3 * (k % 5))
         camera = navigation.make_camera(eye, SIZE)
-        for line in overlay.list_lines(camera, Overlay(SCENE, CROP, None, cameras, k % 25)):
+        for line in overlay.list_lines(camera, Overlay(SCENE, CropBox(CROP), None, cameras, k % 25)):
             assert all(math.isfinite(n) and abs(n) < 1e4 for n in (*line.start, *line.end))
         overlay.find_frustum(camera, cameras, (320.0, 240.0))
