@@ -16,7 +16,7 @@ from fields.backend import TRITON
 from fields.field import Field
 from render.camera import Camera
 from render.kernels.gather import FAINT
-from render.occupancy import OccupancyGrid
+from render.occupancy import Marchable, OccupancyGrid
 from render.rays import RayBatch
 
 PROGRAMS = 4  # of the kernel, on each multiprocessor: those that find the queue empty end at once
@@ -45,7 +45,7 @@ class Rays:
     lens: tuple[float, ...] | None  # of that: focal lengths, centre, pose (3, 4) row by row
 
 
-def suits(field: Field, grid: OccupancyGrid) -> bool:
+def suits(field: Field, grid: Marchable) -> bool:
     """Whether one kernel draws this field."""
     if not TRITON or not isinstance(grid, OccupancyGrid) or not grid.bits.is_cuda:
         return False

@@ -10,7 +10,7 @@ from torch import Tensor
 from fields.field import Field
 from render.kernels.march import cross_box
 from render.legends import Legend, format_number, spread
-from render.occupancy import OccupancyGrid
+from render.occupancy import Marchable
 from render.pictures import (
     ERROR_GAIN,
     NOTHING,
@@ -45,7 +45,7 @@ def normal(field: Field, points: Tensor, features: Tensor, directions: Tensor, *
     return torch.nn.functional.normalize(-torch.stack([s[0] - s[1] for s in sides], -1), dim=-1)
 
 
-def trace_cells(grid: OccupancyGrid, rays: RayBatch, near: float) -> Frame:
+def trace_cells(grid: Marchable, rays: RayBatch, near: float) -> Frame:
     """The first occupied cell that each ray (R,) meets: lit by the face through which the ray enters it, in the tint of
     its cascade, darker the deeper it lies in the box. The field is not asked. A ray that leaves a cell within a step of
     entering it may be shown the next one."""
@@ -69,7 +69,7 @@ def trace_cells(grid: OccupancyGrid, rays: RayBatch, near: float) -> Frame:
     return Frame(Pixels(rgb, opacity, depth), torch.zeros(len(rays), dtype=torch.int32, device=points.device))
 
 
-def find_cells(points: Tensor, grid: OccupancyGrid) -> tuple[Tensor, Tensor, Tensor]:
+def find_cells(points: Tensor, grid: Marchable) -> tuple[Tensor, Tensor, Tensor]:
     """Low and high corner (N, 3) of the finest cell around each point (N, 3), and its cascade (N,)."""
     reach = (points - 0.5).abs().amax(-1)
     cascade = torch.where(reach < 0.5, 0, torch.frexp(reach).exponent.long() + 1).clamp(max=len(grid.bits) - 1)
@@ -173,7 +173,7 @@ class Mode:
     name: str
     about: str  # for a person
     look: Look = blank  # what a sample shows: what the frame's rgb is made of
-    trace: Callable[[OccupancyGrid, RayBatch, float], Frame] | None = None  # instead, where the field is not asked
+    trace: Callable[[Marchable, RayBatch, float], Frame] | None = None  # instead, where the field is not asked
     channels: Literal["none", "color", "direction"] = "none"  # what the frame's rgb holds: RGB, axes of the scene
     picture: Callable[[Frame, Backdrop], Tensor] = show_colors  # a frame (H, W) as RGB (H, W, 3) in [0, 1]
     finish: Callable[[Tensor, Exposure], Tensor] = leave  # the mean over passes (H, W, 3) as a person sees it
@@ -183,7 +183,7 @@ class Mode:
     legend: Callable[[Backdrop], Legend] | None = None  # what its colours mean, where they are numbers
     stretched: bool = False  # shown between the nearest and the farthest surface that is seen
 
-    def draw(self, renderer: Renderer, field: Field, grid: OccupancyGrid, rays: RayBatch, near: float = 0.0) -> Frame:
+    def draw(self, renderer: Renderer, field: Field, grid: Marchable, rays: RayBatch, near: float = 0.0) -> Frame:
         """Rays (R,), from `near` scene units on."""
         if self.trace:
             return self.trace(grid, rays, near)

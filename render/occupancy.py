@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -33,6 +34,32 @@ class Walk:
 
     counts: Tensor  # (R,) int64, samples of each ray
     fill: Callable[[Tensor, int], Samples]  # offsets (R + 1,) int64, none wider than its count, and room -> samples
+
+
+class Marchable(Protocol):
+    """What rays are followed through: an OccupancyGrid, or a part of one (render/turned_grid.py)."""
+
+    @property
+    def bits(self) -> Tensor:
+        """See OccupancyGrid."""
+        ...
+
+    @property
+    def box(self) -> Tensor:
+        """See OccupancyGrid."""
+        ...
+
+    @property
+    def resolution(self) -> int:
+        """See OccupancyGrid."""
+        ...
+
+    def march(
+        self, rays: RayBatch, step: float, cone: float, *, jitter: Tensor | None = None, near: Tensor | None = None,
+        limit: int = 1 << 30,
+    ) -> Samples:  # fmt: skip
+        """See OccupancyGrid."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from render.buffers import Buffers, Exact, Fitted
 from render.camera import Camera
 from render.kernels.composite import composite, reach
 from render.kernels.gather import gather
-from render.occupancy import OccupancyGrid
+from render.occupancy import Marchable, OccupancyGrid
 from render.precision import precision
 from render.rays import RayBatch, Samples, rows
 from render.units import UNIT_STEP
@@ -116,7 +117,7 @@ class Renderer:
         return Pixels(seen, opacity, distance / opacity.clamp(min=1e-6))
 
     @torch.no_grad()
-    def image(self, field: Field, grid: OccupancyGrid, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
+    def image(self, field: Field, grid: Marchable, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
         """A picture, without jitter, on the device of the grid. `look` says what is shown as rgb. Nothing is drawn that
         lies nearer than `near`, scene units along the ray."""
         if draw := whole(field, grid, look):
@@ -127,7 +128,7 @@ class Renderer:
         return shaped(joined(parts), camera)
 
     @torch.no_grad()
-    def bunch(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look = color, near: float = 0.0) -> Frame:
+    def bunch(self, field: Field, grid: Marchable, rays: RayBatch, look: Look = color, near: float = 0.0) -> Frame:
         """Rays (R,): by one kernel where there is one, else in waves. What a ray shows does not depend on the others:
         bunches of any size give the same picture, but for float rounding."""
         if draw := whole(field, grid, look):
@@ -135,7 +136,7 @@ class Renderer:
         return self.waves(field, grid, rays, look, near)
 
     @torch.no_grad()
-    def waves(self, field: Field, grid: OccupancyGrid, rays: RayBatch, look: Look, near: float) -> Frame:
+    def waves(self, field: Field, grid: Marchable, rays: RayBatch, look: Look, near: float) -> Frame:
         """Rays (R,) drawn in waves of a few samples each; rays that have ended leave the next wave."""
         device = rays.origins.device
         zeros, rgb = torch.zeros(len(rays), device=device), torch.zeros(3, len(rays), device=device)
@@ -172,10 +173,10 @@ class Renderer:
         return fused_frame.Sampling(self.step, self.cone, self.stop, near, look is color)
 
 
-Draw = Callable[[Field, OccupancyGrid, fused_frame.Rays, fused_frame.Sampling], tuple[Tensor, Tensor, Tensor, Tensor]]
+Draw = Callable[[Field, Any, fused_frame.Rays, fused_frame.Sampling], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
-def whole(field: Field, grid: OccupancyGrid, look: Look) -> Draw | None:
+def whole(field: Field, grid: Marchable, look: Look) -> Draw | None:
     """What draws rays by one kernel that shows this; None where nothing does."""
     kinds = (fused_frame, tiled_frame) if look in (color, blank) else ()
     return next((kind.draw for kind in kinds if kind.suits(field, grid)), None)

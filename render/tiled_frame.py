@@ -12,10 +12,10 @@ from render.fused_frame import Rays, Sampling
 from render.kernels import frame_cpu as kernels
 from render.kernels.gather import FAINT, SHARE
 from render.kernels.march_cpu import arrays, blocks_of, lattice_of
-from render.occupancy import OccupancyGrid
+from render.occupancy import Marchable, OccupancyGrid
 
 
-def suits(field: Field, grid: OccupancyGrid) -> bool:
+def suits(field: Field, grid: Marchable) -> bool:
     """Whether one kernel draws this field."""
     return isinstance(grid, OccupancyGrid) and grid.bits.device.type == "cpu" and tiled.suits(field)
 

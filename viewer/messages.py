@@ -34,6 +34,7 @@ class FrameRequest:
     exposure: float = 0.0  # stops
     background: tuple[float, float, float] | None = None  # None: the model's own
     crop: WorldBox | None = None  # nothing outside is drawn
+    crop_turn: float = 0.0  # radians, of that box about the upright axis (+Z of the world) through its middle
     passes: int = 16  # samples per pixel to stop at, >= 1; the first goes through pixel centres
 
 
@@ -80,6 +81,7 @@ class Convert:
     preset: str = "auto"
     steps: int = 0  # 0: the command's default
     crop: WorldBox | None = None  # world; baked into the result
+    crop_turn: float = 0.0  # radians, as in FrameRequest
     out: str = ""  # folder or model file; see `folder`
 
     def folder(self, name: str) -> str:

@@ -38,7 +38,8 @@ class Edited(Architecture):
 
     linear: Tensor  # (3, 3) float64, from offsets in scene units to offsets in input coordinates
     shift: Tensor  # (3,) float64, input coordinates of the scene's origin
-    crop: Tensor  # (0 or 1, 2, 3) float64, input coordinates
+    crop: Tensor  # (0 or 1, 2, 3) float64, input coordinates, before it is turned
+    unturn: Tensor  # (4, 4) float64, input coordinates to those in which the crop is not turned
     erased: Tensor  # (E, 2, 3)
 
     def __init__(self, teacher: Field, space: Space, transform: Tensor, edits: Edits) -> None:
@@ -51,6 +52,8 @@ class Edited(Architecture):
         self.register_buffer("linear", back[:3, :3], persistent=False)
         self.register_buffer("shift", back[:3, 3], persistent=False)
         self.register_buffer("crop", corners([edits.crop] if edits.crop else [], device), persistent=False)
+        turn = turning(edits, device) if edits.crop else torch.eye(4, dtype=torch.float64, device=device)
+        self.register_buffer("unturn", torch.linalg.inv(turn), persistent=False)
         self.register_buffer("erased", corners(list(edits.erase), device), persistent=False)
 
     def features(self, x: Tensor) -> Tensor:
@@ -64,7 +67,8 @@ class Edited(Architecture):
         """(N, 3) float64 input coordinates -> (N,) bool: outside the crop, or in an erased box."""
         result = torch.zeros(len(points), dtype=torch.bool, device=points.device)
         for low, high in self.crop:
-            result |= ((points < low) | (points > high)).any(-1)
+            own = (points[:, None] * self.unturn[:3, :3]).sum(-1) + self.unturn[:3, 3]
+            result |= ((own < low) | (own > high)).any(-1)
         for low, high in self.erased:
             result |= ((points >= low) & (points <= high)).all(-1)
         return result
@@ -107,7 +111,8 @@ def edited(model: LoadedModel, edits: Edits) -> LoadedModel:
         return model
     transform = model.transform.to(model.grid.box.device)
     for flag, numbers in edits.boxes():
-        check_inside(spelled(flag, numbers), corners([numbers], transform.device), model)
+        carry = transform @ turning(edits, transform.device) if flag == "--crop" else transform
+        check_inside(spelled(flag, numbers), corners([numbers], transform.device), model, carry)
     box = cropped(model.grid.box, edits, transform)
     space = replace(model.field.space, box=box)
     kept = remaining(model.grid, edits, transform)[: cascades_for(box)]
@@ -141,10 +146,21 @@ def bounds(box: Tensor, transform: Tensor) -> Tensor:
     return torch.stack([moved - reach, moved + reach])
 
 
-def check_inside(words: str, boxes: Tensor, model: LoadedModel) -> None:
-    """ValueError unless a box (1, 2, 3), in input coordinates, meets the model's."""
+def turning(edits: Edits, device: torch.device) -> Tensor:
+    """(4, 4) float64, what turns the crop: input coordinates about +Z through its middle. It must have one."""
+    middle, angle = corners([edits.crop], device)[0].mean(0), math.radians(edits.crop_turn)
+    result = torch.eye(4, dtype=torch.float64, device=device)
+    if angle:
+        c, s = math.cos(angle), math.sin(angle)
+        result[:2, :2] = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+        result[:3, 3] = middle - result[:3, :3] @ middle
+    return result
+
+
+def check_inside(words: str, boxes: Tensor, model: LoadedModel, carry: Tensor) -> None:
+    """ValueError unless a box (1, 2, 3), which `carry` (4, 4) takes to scene units, meets the model's."""
     box, transform = model.grid.box.double(), model.transform.to(boxes.device)
-    if not bool(meets(box.mean(0)[None], (box[1] - box[0]) / 2, boxes[0], transform)):
+    if not bool(meets(box.mean(0)[None], (box[1] - box[0]) / 2, boxes[0], carry)):
         low, high = bounds(box, torch.linalg.inv(transform)).tolist()
         place = f"{spelled('', tuple(low)).strip()} to {spelled('', tuple(high)).strip()}"
         raise ValueError(f"{words} lies outside the model's box, which is {place} in input coordinates")
@@ -154,7 +170,8 @@ def cropped(box: Tensor, edits: Edits, transform: Tensor) -> Tensor:
     """The box (2, 3) float32 of what a crop leaves, scene units."""
     if not edits.crop:
         return box
-    low, high = bounds(corners([edits.crop], box.device)[0], transform).to(box.dtype)
+    carry = transform @ turning(edits, box.device)
+    low, high = bounds(corners([edits.crop], box.device)[0], carry).to(box.dtype)
     return torch.stack([torch.maximum(box[0], low), torch.minimum(box[1], high)])
 
 
@@ -197,11 +214,9 @@ def remaining(grid: OccupancyGrid, edits: Edits, transform: Tensor) -> Tensor:
     occupied, g = unpack(grid.bits), grid.resolution
     widest = 2.0 ** (len(occupied) - 1)
     everything = torch.tensor([[0.5 - widest / 2] * 3, [0.5 + widest / 2] * 3], device=occupied.device).double()
-    kept = (
-        [corners([edits.crop], transform.device)[0]]
-        if edits.crop
-        else [bounds(everything, torch.linalg.inv(transform))]
-    )
+    crop = corners([edits.crop], transform.device)[0] if edits.crop else None
+    straight = crop is not None and not edits.crop_turn
+    kept = [crop if crop is not None and straight else bounds(everything, torch.linalg.inv(transform))]
     for hole in corners(list(edits.erase), transform.device):
         kept = [part for box in kept for part in without(box, hole)]
     for cascade, cells in enumerate(occupied):
@@ -212,6 +227,8 @@ def remaining(grid: OccupancyGrid, edits: Edits, transform: Tensor) -> Tensor:
             cells[part] = False
             for box in kept:
                 cells[part] |= meets(centers, half, box, transform)
+            if crop is not None and not straight:
+                cells[part] &= meets(centers, half, crop, transform @ turning(edits, transform.device))
     return occupied
 
 

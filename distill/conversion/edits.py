@@ -11,18 +11,22 @@ class Edits:
     crop: tuple[float, ...] = ()  # six numbers; only what is inside stays
     erase: tuple[tuple[float, ...], ...] = ()  # six numbers each; what is inside goes
     min_density: float = 0.0  # per scene unit; whatever is less dense goes; 0: nothing does
+    crop_turn: float = 0.0  # degrees, of the crop about +Z of the input coordinates through its middle
 
     def __post_init__(self) -> None:
         for flag, numbers in self.boxes():
             check_box(flag, numbers)
         if not 0 <= self.min_density < math.inf:
             raise ValueError(f"--min-density must be 0 or more per scene unit, found {self.min_density:g}")
+        if not -360 <= self.crop_turn <= 360 or (self.crop_turn and not self.crop):
+            raise ValueError(f"--crop-turn wants -360 to 360 degrees, and a --crop; found {self.crop_turn:g}")
 
     def __bool__(self) -> bool:
         return bool(self.crop or self.erase or self.min_density)
 
     def __str__(self) -> str:
         words = [spelled(flag, numbers) for flag, numbers in self.boxes()]
+        words += [f"--crop-turn {self.crop_turn:g}"] * bool(self.crop_turn)
         return " ".join(words + [f"--min-density {self.min_density:g}"] * bool(self.min_density))
 
     def boxes(self) -> list[tuple[str, tuple[float, ...]]]:

@@ -56,6 +56,8 @@ class ConversionSettings:
     """photographs to score teacher and student against; not used to learn"""
     crop: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
     """keep only this box, baked into the result: x0 y0 z0 x1 y1 z1 in the data set's own coordinates"""
+    crop_turn: float = 0.0
+    """degrees that this box is turned by, about +Z through its middle"""
     erase: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
     """remove this box: x0 y0 z0 x1 y1 z1"""
     min_density: float = 0.0
@@ -106,7 +108,7 @@ class ConversionSettings:
 
     def edits(self) -> Edits:
         """What to remove."""
-        return Edits(self.crop[0] if self.crop else (), self.erase, self.min_density)
+        return Edits(self.crop[0] if self.crop else (), self.erase, self.min_density, self.crop_turn)
 
     def wanted(self) -> Wanted:
         """What to convert into."""

@@ -1,5 +1,6 @@
 """The exact command lines that repeat what was done, quoted for a shell, as it is done."""
 
+import math
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -46,7 +47,10 @@ def repeat_conversion(model: str, to_input: Matrix, asked: Convert, name: str) -
     input coordinates."""
     crop = () if asked.crop is None else (carry(asked.crop, to_input),)
     out = Path(asked.folder(name))
-    settings = conversion.ConversionSettings(asked.to, asked.preset, out=out, crop=crop, steps=asked.steps)
+    turn = round(math.degrees(asked.crop_turn), 3) if crop else 0.0
+    settings = conversion.ConversionSettings(
+        asked.to, asked.preset, out=out, crop=crop, crop_turn=turn, steps=asked.steps
+    )
     return join("convert-scene", [model], words(settings)[1])
 
 

@@ -185,7 +185,7 @@ def request_frame(state: State, size: tuple[int, int], number: int, moving: bool
     camera = fit_camera(state.views[view].camera, size) if view is not None else navigation.make_camera(eye, size)
     return FrameRequest(
         number, camera, tuple(p.opened.pane for p in state.shown), look.mode, moving, view, eye.near, eye.aperture,
-        eye.focus or eye.distance, look.exposure, look.background, look.crop, look.passes,
+        eye.focus or eye.distance, look.exposure, look.background, look.crop, look.crop_turn, look.passes,
     )  # fmt: skip
 
 

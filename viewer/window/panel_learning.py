@@ -141,6 +141,7 @@ def draw_conversion(update: Update) -> Update:
     cropped = widgets.toggle("only what the crop box keeps", wanted.cropped, enabled=crop is not None)
     update = update.put(convert=replace(wanted, cropped=cropped))
     if widgets.button(f"convert {name_field(pane, update.state)}", enabled=update.state.worker == "ready", share=1):
-        box = crop if wanted.cropped else None
-        update = update.send(Convert(pane.opened.pane, wanted.architecture, wanted.preset, wanted.steps, box))
+        box, turn = (crop, update.state.display.crop_turn) if wanted.cropped else (None, 0.0)
+        command = Convert(pane.opened.pane, wanted.architecture, wanted.preset, wanted.steps, box, turn)
+        update = update.send(command)
     return update

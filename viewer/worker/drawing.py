@@ -1,5 +1,6 @@
 """A pane's picture: one pass over the pixels, in tiles that can be given up, and the mean over many passes."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,10 +16,11 @@ from render.legends import Legend
 from render.looks import MODES, Backdrop, Exposure, Mode
 from render.metrics import psnr
 from render.model import LoadedModel
-from render.occupancy import OccupancyGrid
+from render.occupancy import Marchable, OccupancyGrid
 from render.pictures import SOLID, GroundTruth, bytes_of, depth_range
 from render.rays import RayBatch
 from render.renderer import Frame, Pixels, Renderer
+from render.turned_grid import TurnedGrid
 from viewer.messages import FrameRequest
 from viewer.worker.lens_samples import shift_camera
 
@@ -140,8 +142,21 @@ def make_tracer(source: FrameSource, mode: Mode, request: FrameRequest) -> Calla
     """What draws rays (R,), in the source's units."""
     near, grid = request.near * source.unit, source.grid
     if request.crop is not None:
-        grid = crop_grid(grid, carry_box(torch.tensor(request.crop).view(2, 3), source.carry))
+        grid = cut_grid(source, torch.tensor(request.crop).view(2, 3), request.crop_turn)
     return lambda rays: mode.draw(source.renderer, source.field, grid, rays, near)
+
+
+def cut_grid(source: FrameSource, crop: Tensor, turn: float) -> Marchable:
+    """The source's grid within a box (2, 3), world units, that is turned about the upright axis through its middle."""
+    if not turn:
+        return crop_grid(source.grid, carry_box(crop, source.carry))
+    middle, back = crop.double().mean(0), torch.eye(4, dtype=torch.float64)
+    c, s = math.cos(turn), math.sin(turn)
+    back[:2, :2] = torch.tensor([[c, s], [-s, c]])  # the world's axes to the box's
+    back[:3, 3] = middle - back[:3, :3] @ middle
+    around = carry_box(carry_box(crop, torch.linalg.inv(back)), source.carry)
+    to_cut = back @ torch.linalg.inv(source.carry)
+    return TurnedGrid(crop_grid(source.grid, around), crop, to_cut.float())
 
 
 def crop_grid(grid: OccupancyGrid, crop: Tensor) -> OccupancyGrid:

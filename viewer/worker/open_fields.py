@@ -1,5 +1,6 @@
 """What is open in the worker: fields, the world that they share, and the views; and how they come there."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -96,7 +97,10 @@ class OpenFields:
         out = Path(command.folder(teacher.name))
         crop = (self.in_input(command.crop),) if command.crop else ()
         kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
-        settings = ConversionSettings(command.to, command.preset, out=out, crop=crop, steps=command.steps, device=kind)
+        settings = ConversionSettings(
+            command.to, command.preset, out=out, crop=crop, crop_turn=math.degrees(command.crop_turn) if crop else 0.0,
+            steps=command.steps, device=kind,
+        )  # fmt: skip
         job = conversion.begin(path, settings, self.tell)
         name = f"{teacher.name} as {job.run.recipe.architecture}"
         pane = self.add(name, path, teacher.world, learner=Learner(job))

@@ -392,3 +392,58 @@ def test_cells_that_were_empty_stay_so(cascades, generator):
     result = edited(opened(some_field(generator, box), turned(), bits), Edits(erase=HOLES, min_density=1e-3))
     assert not bool((result.grid.bits & ~bits).any())
     assert bool(result.grid.bits.any(-1).all())
+
+
+def quarter(box):
+    """A box (6 numbers) turned by 90 degrees about +Z through its middle."""
+    (x0, y0, z0), (x1, y1, z1) = box[:3], box[3:]
+    mx, my, half_x, half_y = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
+    return (mx - half_y, my - half_x, z0, mx + half_y, my + half_x, z1)
+
+
+@torch.no_grad()
+def test_a_crop_turned_by_a_quarter_is_the_box_with_its_sides_swapped(generator):
+    model = opened(some_field(generator), turned())
+    one, other = edited(model, Edits(CROP, HOLES, crop_turn=90.0)), edited(model, Edits(quarter(CROP), HOLES))
+    torch.testing.assert_close(one.grid.box, other.grid.box, atol=1e-6, rtol=0)
+    cells, fewer = unpack(one.grid.bits), unpack(other.grid.bits)
+    assert bool(cells[fewer].all())
+    assert int(cells.sum()) < 1.05 * int(fewer.sum())  # a hole's edge and the crop's may leave a cell nothing together
+    low, high = other.grid.box
+    points = low + (high - low) * torch.rand(5000, 3, generator=generator)
+    depths = torch.stack([depth(inputs(points, turned()), box) for box in (quarter(CROP), *HOLES)])
+    clear = depths.abs().amin(0) > EDGE
+    torch.testing.assert_close(
+        one.field.density(points[clear])[0], other.field.density(points[clear])[0], atol=1e-4, rtol=1e-4
+    )
+
+
+@torch.no_grad()
+def test_a_crop_across_the_axes_keeps_what_lies_in_it(generator):
+    """By its own formula: a point is turned back about the middle, and compared with the box."""
+    model, angle = opened(some_field(generator), turned()), math.radians(37)
+    result = edited(model, Edits(CROP, HOLES, crop_turn=37.0))
+    points = torch.rand(20_000, 3, generator=generator)
+    place, middle = inputs(points, turned()), (torch.tensor(CROP[:3]) + torch.tensor(CROP[3:])).double() / 2
+    dx, dy = (place - middle)[:, 0], (place - middle)[:, 1]
+    back = torch.stack([math.cos(angle) * dx + math.sin(angle) * dy, math.cos(angle) * dy - math.sin(angle) * dx], -1)
+    own = torch.cat([middle[:2] + back, place[:, 2:]], -1)
+    inside = torch.stack([depth(own, CROP), *(-depth(place, hole) for hole in HOLES)]).amin(0)
+    in_box = ((points >= result.grid.box[0]) & (points <= result.grid.box[1])).all(-1)
+    assert not bool((~in_box & (inside > EDGE)).any())
+    sure, sigma = in_box & (inside.abs() > EDGE), result.field.density(points)[0]
+    assert min(int((sure & (inside > 0)).sum()), int((sure & (inside < 0)).sum())) > 300
+    torch.testing.assert_close(sigma[sure & (inside < 0)], torch.full_like(sigma[sure & (inside < 0)], math.exp(GONE)))
+    was = model.field.density(points)[0]
+    torch.testing.assert_close(sigma[sure & (inside > 0)], was[sure & (inside > 0)], atol=1e-4, rtol=1e-4)
+    stays = (inside > EDGE) & model.grid.contains(points)
+    assert bool(result.grid.contains(points[stays]).all())
+    straight = unpack(edited(model, Edits(CROP, HOLES)).grid.bits).sum()
+    assert 0.5 * straight < unpack(result.grid.bits).sum() < 1.5 * straight
+
+
+def test_a_turn_wants_a_crop_and_is_spelled():
+    assert str(Edits((0, 0, 0, 1, 1, 1), crop_turn=30)) == "--crop 0 0 0 1 1 1 --crop-turn 30"
+    for wrong in ({"crop_turn": 10.0}, {"crop": (0, 0, 0, 1, 1, 1), "crop_turn": math.nan}):
+        with pytest.raises(ValueError, match="--crop-turn wants"):
+            Edits(**wrong)
