@@ -81,8 +81,8 @@ class Convert:
     preset: str = "auto"
     steps: int = 0  # 0: the command's default
     crop: WorldBox | None = None  # world; baked into the result
-    crop_turn: float = 0.0  # radians, as in FrameRequest
     out: str = ""  # folder or model file; see `folder`
+    crop_turn: float = 0.0  # radians, as in FrameRequest
 
     def folder(self, name: str) -> str:
         """Where the result of converting the pane of this name goes."""

@@ -210,7 +210,6 @@ ALL: dict[str, Callable[[Update], Update]] = {
     "cameras": partial(toggle, name="show_cameras"),
     "box": partial(toggle, name="show_box"),
     "crop": toggle_crop,
-    "reset_crop": reset_crop,
     "keyframe": add_keyframe,
     "preview": toggle_preview,
     "screenshot": lambda update: update.request(WriteScreenshot()),

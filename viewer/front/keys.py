@@ -139,6 +139,18 @@ def list_help() -> dict[str, list[tuple[str, str]]]:
     return result
 
 
+def spread_groups(
+    groups: dict[str, list[tuple[str, str]]], count: int
+) -> list[list[tuple[str, list[tuple[str, str]]]]]:
+    """Groups in their order over `count` columns that are about equally long."""
+    columns, whole, used = [[] for _ in range(count)], sum(len(lines) + 2 for lines in groups.values()), 0.0
+    for name, lines in groups.items():
+        middle = used + (len(lines) + 2) / 2
+        columns[min(int(middle * count / whole), count - 1)].append((name, lines))
+        used += len(lines) + 2
+    return [column for column in columns if column]
+
+
 def format_keys(combination: str) -> str:
     """A combination as it stands on the keys: "CTRL+PLUS" as "Ctrl++"."""
     *modifiers, key = combination.split("+")

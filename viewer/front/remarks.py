@@ -1,7 +1,8 @@
-"""What is missing in the picture, in words that say what to do about it. Pure."""
+"""What is going on, and what is missing in the picture, in words that say what to do about it. Pure."""
 
 from render.looks import MODES
 from viewer.front.session import State
+from viewer.messages import Activity
 
 
 def describe_lack(state: State) -> str:
@@ -14,3 +15,8 @@ def describe_lack(state: State) -> str:
     if any(spot.photographed for spot in state.views):
         return "no photograph from here, so these are colours: ] looks through a training view"
     return "no photographs are open, so these are colours: open the data set to see errors"
+
+
+def format_activity(activity: Activity) -> str:
+    """In words."""
+    return f"{activity.text} ..." + ("" if activity.share is None else f" {activity.share:.0%}")

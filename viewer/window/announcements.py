@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from imgui_bundle import imgui
 
-from viewer.front import actions, keys, leaving
+from viewer.front import actions, keys, leaving, remarks
 from viewer.front.session import State
 from viewer.front.updates import Update
 from viewer.messages import Activity, Notice
@@ -58,7 +58,7 @@ def draw_activity(activity: Activity, at: WindowAreas, *, empty: bool) -> None:
     """What the worker is at, with a bar where it knows how far that is: in the middle of an empty picture, else at its
     top."""
     left, top, width, height = (n / at.ratio for n in at.picture)
-    text = format_activity(activity)
+    text = remarks.format_activity(activity)
     room = width - scale(32)
     size = imgui.calc_text_size(text, wrap_width=room)
     bar = activity.share is not None
@@ -74,11 +74,6 @@ def draw_activity(activity: Activity, at: WindowAreas, *, empty: bool) -> None:
         for share, tint in ((1.0, DIM), (activity.share, ACCENT)):
             end = imgui.ImVec2(x - half + 2 * half * share, y + scale(4))
             pen.add_rect_filled(imgui.ImVec2(x - half, y), end, to_ink(tint), scale(2))
-
-
-def format_activity(activity: Activity) -> str:
-    """In words."""
-    return f"{activity.text} ..." + ("" if activity.share is None else f" {activity.share:.0%}")
 
 
 def draw_hint(state: State, at: WindowAreas) -> None:
@@ -116,7 +111,7 @@ def draw_question(update: Update, at: WindowAreas) -> Update:
 def draw_help(update: Update, at: WindowAreas) -> Update:
     """Mouse and keys in groups, in as many columns as there is room for; a click elsewhere, H or Esc closes it."""
     left, top, width, height = (n / at.ratio for n in at.picture)
-    columns = spread_groups(keys.list_help(), max(1, min(3, int(width // scale(COLUMN)))))
+    columns = keys.spread_groups(keys.list_help(), max(1, min(3, int(width // scale(COLUMN)))))
     lines = max(sum(len(group) + 2 for _, group in column) for column in columns)
     size = imgui.ImVec2(
         min(scale(COLUMN) * len(columns), width),
@@ -138,18 +133,6 @@ def draw_help(update: Update, at: WindowAreas) -> Update:
     closed = outside and not imgui.is_any_item_hovered()
     imgui.end()
     return actions.act(update, "escape") if closed else update
-
-
-def spread_groups(
-    groups: dict[str, list[tuple[str, str]]], count: int
-) -> list[list[tuple[str, list[tuple[str, str]]]]]:
-    """Groups in their order over `count` columns that are about equally long."""
-    columns, whole, used = [[] for _ in range(count)], sum(len(lines) + 2 for lines in groups.values()), 0.0
-    for name, lines in groups.items():
-        middle = used + (len(lines) + 2) / 2
-        columns[min(int(middle * count / whole), count - 1)].append((name, lines))
-        used += len(lines) + 2
-    return [column for column in columns if column]
 
 
 def draw_group(name: str, lines: Sequence[tuple[str, str]]) -> None:

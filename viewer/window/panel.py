@@ -145,8 +145,10 @@ def draw_crop(update: Update) -> Update:
     if abs(turn - math.degrees(update.state.display.crop_turn)) > 1e-4:
         update = update.display(crop_turn=math.radians(turn))
     pressed = widgets.row("whole box", "undo", "redo")
+    if pressed == 0:
+        return actions.reset_crop(update)
     if pressed is not None:
-        return actions.act(update, ("reset_crop", "undo", "redo")[pressed])
+        return actions.act(update, "undo" if pressed == 1 else "redo")
     return update.display(crop=tuple(box))
 
 

@@ -142,6 +142,6 @@ def draw_conversion(update: Update) -> Update:
     update = update.put(convert=replace(wanted, cropped=cropped))
     if widgets.button(f"convert {name_field(pane, update.state)}", enabled=update.state.worker == "ready", share=1):
         box, turn = (crop, update.state.display.crop_turn) if wanted.cropped else (None, 0.0)
-        command = Convert(pane.opened.pane, wanted.architecture, wanted.preset, wanted.steps, box, turn)
+        command = Convert(pane.opened.pane, wanted.architecture, wanted.preset, wanted.steps, box, crop_turn=turn)
         update = update.send(command)
     return update

@@ -1,12 +1,13 @@
 """What keys and the mouse do to the scene, without a window."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from distill.photographs.settings import Settings
-from render.camera import Camera, Intrinsics, look_at
+from render.camera import Camera, Intrinsics, look_at, project
 from viewer.front import actions, keys, navigation
 from viewer.front.command_lines import repeat, repeat_display, repeat_screenshot
 from viewer.front.session import DisplaySettings, Pane, State
@@ -219,3 +220,27 @@ def test_the_line_of_a_screenshot_is_there_where_a_command_draws_the_same(update
     assert repeat_screenshot(there.show_pane(1, True).state, "a.png", (60, 40)) is None  # bears captions there
     assert repeat_screenshot(there.display(crop=BOX).state, "a.png", (60, 40)) is None
     assert repeat_screenshot(update.show_pane(1, False).state, "a.png", (60, 40)) is None  # not through a view
+
+
+def test_a_narrow_window_has_its_panel_as_a_sheet_below_the_picture():
+    phone = areas.lay_out((390, 844), (390, 844), 1.0, True)
+    assert phone.panel == (0, 844 - 354, 390, 354)
+    assert phone.picture == (0, 0, 390, 844 - 354 - 24)
+    small = areas.lay_out((700, 500), (700, 500), 1.0, True)
+    assert small.panel == (0, 0, 340, 500)
+    assert small.picture == (340, 0, 360, 476)
+    assert areas.lay_out((390, 844), (390, 844), 1.0, False).picture == (0, 0, 390, 844)
+
+
+@pytest.mark.parametrize("size", [(1100, 876), (360, 476), (390, 466), (876, 1100)])
+def test_the_object_fits_the_shorter_side_of_any_picture(size):
+    """The circle that the lens shows is the same part of the shorter side, whichever that is."""
+    eye = navigation.start(BOX, [])
+    camera = navigation.make_camera(eye, size)
+    shorter = min(size)
+    assert camera.intrinsics.fx == camera.intrinsics.fy
+    assert shorter / 2 / camera.intrinsics.fx == pytest.approx(math.tan(eye.fov / 2))
+    corners = torch.tensor([(x, y, z) for x in (0.0, 1.0) for y in (0.0, 1.0) for z in (0.0, 1.0)])
+    pixels = project(camera, corners.double())[0]
+    assert bool((pixels > 0).all())
+    assert bool((pixels < torch.tensor(size)).all())

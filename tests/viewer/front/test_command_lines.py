@@ -1,5 +1,6 @@
 """Command lines that repeat what was done: parsed again, they give the same flags."""
 
+import math
 import shlex
 import subprocess
 from dataclasses import dataclass, replace
@@ -86,6 +87,15 @@ def test_a_shell_reads_it_as_it_is_meant():
 
 def test_a_name_that_looks_like_a_flag_stays_a_name():
     assert read(command_lines.repeat_training("-odd", Settings()), train_scene.Flags, "train-scene").data == "./-odd"
+
+
+def test_a_turned_crop_is_repeated_in_degrees():
+    asked = Convert(0, "vm", crop=(0.25, 0.25, 0.25, 0.5, 0.75, 0.75), out="a", crop_turn=math.radians(30))
+    line = command_lines.repeat_conversion("a.safetensors", IDENTITY, asked, "a")
+    assert "--crop-turn 30.0" in line
+    assert "--crop-turn" not in command_lines.repeat_conversion(
+        "a.safetensors", IDENTITY, replace(asked, crop=None), "a"
+    )
 
 
 def test_a_conversion_is_repeated_with_its_crop_in_input_coordinates():

@@ -81,6 +81,17 @@ def test_the_help_names_every_action():
     assert all(shown and told for shown, told in lines)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_help_is_spread_in_order_over_columns_of_about_one_length(count):
+    groups = keys.list_help()
+    columns = keys.spread_groups(groups, count)
+    assert [name for column in columns for name, _ in column] == [*groups]
+    assert len(columns) <= count
+    lengths = [sum(len(lines) + 2 for _, lines in column) for column in columns]
+    longest = max(len(lines) + 2 for lines in groups.values())
+    assert max(lengths) <= sum(lengths) / count + longest
+
+
 def test_names_are_pyglets():
     """In a process of its own: this one must not have imported a window toolkit. Names alone need no display."""
     pytest.importorskip("pyglet", reason="pyglet is not installed")

@@ -10,7 +10,7 @@ import torch
 
 from render.camera import Camera, Intrinsics, look_at, project
 from scenes import frusta
-from viewer.front import navigation
+from viewer.front import keyframes, navigation
 from viewer.messages import ViewCamera
 from viewer.window import crop_box, overlay
 from viewer.window.crop_box import CropBox
@@ -236,3 +236,76 @@ def test_random_eyes_never_break_it():
         for line in overlay.list_lines(camera, Overlay(SCENE, CropBox(CROP), None, cameras, k % 25)):
             assert all(math.isfinite(n) and abs(n) < 1e4 for n in (*line.start, *line.end))
         overlay.find_frustum(camera, cameras, (320.0, 240.0))
+
+
+def flat_depth(distance, size=(16, 12)):
+    """A wall that fills the picture."""
+    return np.full(size[::-1], distance, np.float16)
+
+
+def test_lines_behind_what_is_seen_are_hidden_and_those_before_it_are_not():
+    away = float(np.linalg.norm(OUTSIDE.pose[:3, 3].numpy() - 0.5))
+    for depth, want in ((flat_depth(0.2), {True}), (flat_depth(9.0), {False}), (flat_depth(np.inf), {False})):
+        lines = overlay.list_lines(OUTSIDE, Overlay(box=SCENE, depth=depth))
+        assert {line.hidden for line in lines} == want
+    lines = overlay.list_lines(OUTSIDE, Overlay(box=SCENE, depth=flat_depth(away)))
+    middles = {line.hidden for line in lines}
+    assert middles == {True, False}  # the box's near side, and its far side
+    assert len(lines) > len(overlay.list_lines(OUTSIDE, Overlay(box=SCENE))) * 10  # in parts
+
+
+def test_points_that_the_picture_does_not_show_are_not_hidden():
+    points = np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 60.0]])
+    assert overlay.is_hidden(OUTSIDE, points, flat_depth(0.1)).tolist() == [True, False]
+    assert overlay.is_hidden(OUTSIDE, points, None).tolist() == [False, False]
+
+
+def test_only_where_something_stands_in_the_way_a_point_is_hidden():
+    """A wall in the left half of the picture."""
+    depth = flat_depth(np.inf, (64, 48))
+    depth[:, :32] = 1.0
+    rays = OUTSIDE.rays()
+    for column, hidden in ((100, True), (540, False)):
+        index = 240 * SIZE[0] + column
+        point = (rays.origins[index] + 2 * rays.directions[index]).double().numpy()
+        assert overlay.is_hidden(OUTSIDE, point[None], depth).tolist() == [hidden]
+        nearer = (rays.origins[index] + 0.9 * rays.directions[index]).double().numpy()
+        assert overlay.is_hidden(OUTSIDE, nearer[None], depth).tolist() == [False]
+
+
+def test_photographs_lie_in_the_far_plane_of_their_pyramids_the_farthest_first():
+    views = ring(8)
+    cameras = overlay.make_frusta(views)
+    far = standing(6, 4, 5, Intrinsics(400.0, 400.0, 320.0, 240.0))
+    found = overlay.list_pictures(far, Overlay(cameras=cameras))
+    assert sorted(view for view, _, _ in found) == [*range(8)]
+    for view, corners, hidden in found:
+        points = frusta.pyramid(views[view].camera, cameras.depth)[1:5]
+        assert np.abs(seen(far, points) - np.array(corners)).max() < 1e-2
+        assert not hidden
+    away = [float((views[view].camera.pose[:3, 3] - far.pose[:3, 3]).norm()) for view, _, _ in found]
+    assert np.all(np.diff(away) < 0.3)  # planes, not eyes, are sorted
+    assert overlay.list_pictures(far, Overlay()) == []
+    dark = overlay.list_pictures(far, Overlay(cameras=cameras, depth=flat_depth(0.5)))
+    assert {hidden for *_, hidden in dark} == {True}
+
+
+def test_a_camera_path_passes_its_keyframes_which_bear_their_numbers():
+    eye = navigation.start(SCENE, [])
+    path = keyframes.CameraKeys()
+    for k in range(3):
+        path = keyframes.add(path, navigation.orbit(eye, 60.0 * k, 20.0 * k))
+    points, cameras, depth = keyframes.sketch(path, (160, 90))
+    track = overlay.make_track(points, cameras, depth)
+    for key in path.keys:
+        assert np.linalg.norm(points - np.array(key.position), axis=-1).min() < 1e-5
+    far = standing(9, -8, 6, Intrinsics(300.0, 300.0, 320.0, 240.0))
+    marks = overlay.list_marks(far, track)
+    assert [text for _, text in marks] == ["1", "2", "3"]
+    for key, (pixel, _) in zip(path.keys, marks, strict=True):
+        assert pixel == pytest.approx(tuple(seen(far, [key.position])[0]), abs=1e-2)
+    drawn = overlay.list_lines(far, Overlay(track=track))
+    assert len(drawn) == len(points) - 1 + 3 * len(frusta.PYRAMID)
+    assert {line.rgb for line in drawn} == {overlay.TAKEN}
+    [alone] = [keyframes.sketch(keyframes.add(keyframes.CameraKeys(), eye), (90, 160))]
+    assert len(overlay.make_track(*alone).keys) == 1

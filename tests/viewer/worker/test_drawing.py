@@ -1,5 +1,6 @@
 """A pass draws what render-scene draws, in tiles of any size; cuts, units and lens; the mean over passes."""
 
+import math
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -340,6 +341,28 @@ def test_a_picture_of_another_size_than_the_photograph_has_no_quality():
         torch.zeros(2, 3),
     )
     assert measure_psnr(Pixels(torch.rand(2, 3, 3), small, small), fine) is None
+
+
+def test_a_turned_crop_draws_what_lies_in_it_in_the_units_of_any_source(model):
+    """Turned by a quarter it is the box with its sides swapped; in other units and axes it shows the same."""
+    one, other = FrameSource.of_model(model, World(model.transform)), stretched(model)
+    view, inverse = camera((64, 48)), torch.linalg.inv(STRETCH)
+    box, swapped = (0.3, 0.4, 0.3, 0.8, 0.6, 0.6), (0.45, 0.25, 0.3, 0.65, 0.75, 0.6)
+    straight = drawn(one, FrameRequest(1, view, (0,), "opacity", crop=swapped)).picture
+    for turn in (math.pi / 2, -math.pi / 2, math.pi / 2 - 1e-5):
+        got = drawn(one, FrameRequest(1, view, (0,), "opacity", crop=box, crop_turn=turn)).picture
+        assert float(((got - straight).abs().amax(-1) > 0.02).float().mean()) < 0.01  # rays that graze an edge
+    turned = FrameRequest(1, view, (0,), crop=box, crop_turn=0.4)
+    a = drawn(one, turned)
+    assert not torch.allclose(a.picture, drawn(one, replace(turned, crop_turn=0.0)).picture, atol=0.1)
+    # the other world lies a quarter turned about Z, so that its box keeps its sides only if its turn says so
+    corners = carry_box(torch.tensor(box).view(2, 3), inverse)
+    world_view = replace(view, pose=moved(view.pose, inverse))
+    b = drawn(other, replace(turned, camera=world_view, crop=tuple(corners.flatten().tolist())))
+    assert float(((a.picture - b.picture).abs().amax(-1) > 0.02).float().mean()) < 0.02
+    cells = drawn(one, replace(turned, mode="occupancy"))
+    assert cells.samples == 0
+    assert not torch.equal(cells.picture, drawn(one, replace(turned, mode="occupancy", crop=None)).picture)
 
 
 def test_a_crop_is_what_both_boxes_share():
