@@ -13,6 +13,7 @@ from viewer.window.areas import LETTERS, WindowAreas
 from viewer.window.gui import ACCENT, DIM, GROUND, TEXT_COLOR, to_ink, to_rgba
 from viewer.window.widgets import AMBER, RED, scale
 
+TOP = 72.0  # pixels at scale 1 from the picture's upper edge, below captions
 BAR = 220.0  # pixels at scale 1 that the bar of an activity is long
 COLUMN = 330.0  # the same, a column of the help
 LEGEND = 4.1 * LETTERS + 8  # the same, what a scale of colours takes of the picture's lower edge
@@ -47,7 +48,7 @@ def draw_echo(text: str, at: WindowAreas, line: int) -> None:
     size = imgui.calc_text_size(text, wrap_width=room)
     pad = scale(8)
     x = (at.picture[0] + at.picture[2] / 2) / at.ratio - size.x / 2
-    y = at.picture[1] / at.ratio + scale(64) + line * scale(40)
+    y = at.picture[1] / at.ratio + scale(TOP) + line * scale(40)
     pen = imgui.get_background_draw_list()
     begin, end = imgui.ImVec2(x - pad, y - pad), imgui.ImVec2(x + size.x + pad, y + size.y + pad)
     pen.add_rect_filled(begin, end, imgui.get_color_u32(to_rgba(GROUND, 0.88)), scale(6))
@@ -55,14 +56,14 @@ def draw_echo(text: str, at: WindowAreas, line: int) -> None:
 
 
 def draw_activity(activity: Activity, at: WindowAreas, *, empty: bool) -> None:
-    """What the worker is at, with a bar where it knows how far that is: in the middle of an empty picture, else at its
-    top."""
+    """What the worker is at, with a bar where it knows how far that is: in the middle of an empty picture, else where
+    echoes are."""
     left, top, width, height = (n / at.ratio for n in at.picture)
     text = remarks.format_activity(activity)
     room = width - scale(32)
     size = imgui.calc_text_size(text, wrap_width=room)
     bar = activity.share is not None
-    x, y = left + width / 2, top + (height / 2 - size.y if empty else scale(22))
+    x, y = left + width / 2, top + (height / 2 - size.y if empty else scale(TOP))
     pen, pad = imgui.get_background_draw_list(), scale(10)
     wide, high = max(size.x, scale(BAR) * bar) / 2 + pad, size.y + scale(16) * bar + pad
     begin, end = imgui.ImVec2(x - wide, y - pad), imgui.ImVec2(x + wide, y + high)
@@ -144,7 +145,7 @@ def draw_group(name: str, lines: Sequence[tuple[str, str]]) -> None:
         for pressed, does in lines:
             imgui.table_next_row()
             imgui.table_next_column()
-            imgui.text_unformatted(pressed)
+            widgets.note(pressed, TEXT_COLOR)
             imgui.table_next_column()
             widgets.note(does)
         imgui.end_table()

@@ -368,7 +368,7 @@ class Controller:
         if activity := SAVING if self.panel.quitting else state.activity:
             announcements.draw_activity(activity, places, empty=not state.panes)
         said = [text for text in (self.echo[1], remarks.describe_lack(state)) if text]
-        for line, text in enumerate(said):
+        for line, text in enumerate(said, 1 if activity and state.panes else 0):
             announcements.draw_echo(text, places, line)
 
     def close(self) -> None:
