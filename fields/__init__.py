@@ -3,18 +3,17 @@
 import ast
 import difflib
 import importlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from fields import compiled, memory
+from fields import compiled, memory, waiting
 
 compiled.keep()
 memory.keep()
-# Before PyTorch starts its threads: idle ones sleep instead of spinning. Spinning gains a tenth on an idle machine, but
-# where another program keeps one of two cores busy it makes a training step ten times slower (docs/design.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Spinning gains a tenth on an idle machine, but where another program keeps one of two cores busy it makes a training
+# step ten times slower (docs/design.md).
+waiting.sleep()
 
 
 def list_files(folders: Iterable[str]) -> tuple[str, ...]:
