@@ -7,7 +7,7 @@ import torch
 
 from render.camera import Intrinsics
 from scenes.coverage import Coverage, cover
-from scenes.photographs import Kind, Photograph, duplicates, look_over, unevenness
+from scenes.photographs import Kind, Photograph, brightness_spread, duplicates, look_over, sharpness_spread
 from scenes.placing.box import NO_HULL, ray_shares
 from scenes.probe import busy, flops, seconds
 from scenes.scene import Fact, Scene
@@ -41,7 +41,8 @@ class Examination:
     rays_box: float
     photographs: list[Photograph]  # one a view, train before test
     duplicates: list[list[str]]  # names of two views each
-    unevenness: float  # stops between a picture's brightness and its neighbours', typically
+    brightness_spread: float  # stops between a picture and its neighbours, typically
+    sharpness_spread: float  # factor between them, typically; 1 where all are as sharp
     coverage: Coverage
     hull_failed: bool  # the silhouettes of a cut-out scene have no place in common
     facts: list[Fact]
@@ -59,7 +60,7 @@ class Examination:
             "coverage": self.coverage.to_record(),
             "blurred": self.named("blurred"),
             "cameras_inside": self.named("inside"),
-            "exposure": {"unevenness": self.unevenness, **{kind: self.named(kind) for kind in EXPOSED}},
+            "exposure": {"spread": self.brightness_spread, **{kind: self.named(kind) for kind in EXPOSED}},
         }
 
     def named(self, *kinds: Kind) -> list[str]:
@@ -98,7 +99,8 @@ def examine(scene: Scene, format: str, command: str) -> Examination:
         rays_box=inside,
         photographs=photographs,
         duplicates=[[views[i].name, views[j].name] for i, j in pairs],
-        unevenness=unevenness(photographs),
+        brightness_spread=brightness_spread(photographs),
+        sharpness_spread=sharpness_spread(photographs),
         coverage=cover(scene),
         hull_failed=any(fact.text == NO_HULL for fact in scene.facts),
         facts=list(scene.facts),

@@ -15,6 +15,8 @@ from scenes.scene import Scene, View
 
 INWARD = 0.5  # share of the cameras that must look at the middle, from outside, for directions to be taken from there
 UPRIGHT = math.cos(math.radians(45))  # the cameras' mean up this near to +Z is taken for it
+APART = 0.05  # mean square of the rows of pixels along their second axis from which they say what is level
+OFF_LEVEL = 0.05  # share of it that they may leave that level by
 STEEP = 75.0  # degrees above or below from which a direction has no useful azimuth
 CELLS = 9  # points along each side of the box that are tried; those of the ball within it count
 CLOSED = 75.0  # degrees of the largest gap of a full round; of our captures that are one it is 21 to 70
@@ -79,8 +81,18 @@ def describe(coverage: Coverage) -> str:
     elif coverage.gap <= 180:
         round_ = f"{verb} {'from' if coverage.inward else 'to'} most sides; a gap of {coverage.gap:.0f} degrees"
     else:
-        round_ = f"{verb} only {'from' if coverage.inward else 'to'} one side: {coverage.around:.0f} degrees"
+        round_ = f"{verb} only {name_side(coverage)}"
     return f"{round_}; from {_height(coverage.lowest)} to {_height(coverage.highest)}"
+
+
+def name_side(coverage: Coverage) -> str:
+    """From, or to, which side, where it is only one."""
+    word = "from" if coverage.inward else "to"
+    if coverage.gap < 360:
+        return f"{word} one side, {coverage.around:.0f} degrees of the round"
+    if abs(coverage.lowest) < STEEP and abs(coverage.highest) < STEEP:
+        return f"{word} one direction"
+    return f"{word} straight {'above' if coverage.highest >= STEEP else 'below'}"
 
 
 def middle(scene: Scene) -> Tensor:
@@ -97,11 +109,19 @@ def facing(scene: Scene) -> float:
 
 
 def upward(scene: Scene) -> Tensor:
-    """Up (3,) in scene axes, unit: +Z, or the mean of the cameras' up where that is more than 45 degrees off."""
-    mean = torch.stack([view.camera.pose[:3, 1] for view in scene.train]).mean(0)
+    """Up (3,) in scene axes, unit: +Z, or the cameras' own where that is more than 45 degrees off.
+
+    Cameras that are held upright have level rows of pixels: up is what is square to all of them. Where the rows are
+    near parallel, or not level, it is the mean of the cameras' up.
+    """
+    poses = torch.stack([view.camera.pose for view in scene.train]).double()
+    mean = poses[:, :3, 1].mean(0)
+    spread, axes = torch.linalg.eigh((poses[:, :3, 0, None] * poses[:, None, :3, 0]).mean(0))
+    if float(spread[1]) > APART and float(spread[0]) < OFF_LEVEL * float(spread[1]):
+        mean = axes[:, 0] * (1 if float(axes[:, 0] @ mean) >= 0 else -1)
     if float(mean.norm()) < 0.3 or float(mean[2] / mean.norm()) > UPRIGHT:
         return torch.tensor([0.0, 0.0, 1.0])
-    return normalize(mean, dim=0)
+    return normalize(mean, dim=0).float()
 
 
 def level(up: Tensor) -> Tensor:

@@ -221,7 +221,7 @@ def _number(pane: Pane, spot: Spot) -> None:
     inner = min(max(x, half + 8), SIDE - half - 8), min(max(y, 60.0), SIDE - 70.0)
     for reach, turn in product((18, 28, 40, 56, 76), range(8)):
         u, v = inner[0] + reach * math.cos(turn * math.pi / 4), inner[1] + reach * math.sin(turn * math.pi / 4)
-        space = (u - half - 3, v - 12, u + half + 3, v + 12)
+        space = _room((u - half, v - 11), text, size)
         if min(space[:2]) < 2 or max(space[2:]) > SIDE - 2 or overlap(space, pane.taken):
             continue
         colour = WRONG if spot.wrong else INK
@@ -286,9 +286,14 @@ def _bar(pen: ImageDraw.ImageDraw, at: tuple[float, float], length: float, colou
     pen.line([(at[0] * FINE, at[1] * FINE), ((at[0] + length) * FINE, at[1] * FINE)], fill=colour, width=3 * FINE)
 
 
+def _room(at: tuple[float, float], text: str, size: int) -> Rectangle:
+    """What a line of text with its top left corner `at` takes."""
+    return at[0] - 3, at[1] - 2, at[0] + width(text, size) + 3, at[1] + 1.2 * size
+
+
 def _label(pane: Pane, at: tuple[float, float], text: str, colour: str, size: int) -> None:
     """Text on white with its top left corner at pixels of the finished picture; its place is taken."""
-    space = (at[0] - 3, at[1] - 2, at[0] + width(text, size) + 3, at[1] + 1.2 * size)
+    space = _room(at, text, size)
     pane.pen.rectangle([FINE * n for n in space], fill="white")
     pane.pen.text((at[0] * FINE, at[1] * FINE), text, fill=colour, font=font(size * FINE))
     pane.taken.append(space)

@@ -106,7 +106,10 @@ def _rows(report: Examination) -> Iterable[tuple[str, str]]:
     yield "sides", describe(report.coverage)
     typical, least = report.coverage.seen_typical, report.coverage.seen_least
     yield "seen by", f"the typical point by {typical} of the train views, the least seen one by {least}"
-    yield "exposure", f"{report.unevenness:.2f} stops from picture to picture; {len(report.named(*EXPOSED))} stand out"
+    yield (
+        "exposure",
+        f"{report.brightness_spread:.2f} stops from picture to picture; {len(report.named(*EXPOSED))} stand out",
+    )
     yield "memory", f"about {report.memory_bytes / 2**30:.1f} GiB, {report.picture_bytes / 2**30:.2f} of it pictures"
     yield "time", f"about {duration(report.minutes)} for {STEPS} steps of {SAMPLES} samples on this CPU (rough)"
     if report.busy > BUSY:

@@ -91,9 +91,14 @@ def look_over(scene: Scene, pairs: Sequence[tuple[int, int]]) -> list[Photograph
     ]
 
 
-def unevenness(photographs: Sequence[Photograph]) -> float:
+def brightness_spread(photographs: Sequence[Photograph]) -> float:
     """Stops between a picture's brightness and its neighbours', robust standard deviation."""
     return _spread(torch.tensor([photo.stops for photo in photographs]))
+
+
+def sharpness_spread(photographs: Sequence[Photograph]) -> float:
+    """Factor between a picture's sharpness and its neighbours', typically; 1 where all are as sharp."""
+    return math.exp(_spread(torch.tensor([math.log(photo.sharpness) for photo in photographs])))
 
 
 def sharpness(view: View) -> float:

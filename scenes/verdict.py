@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scenes.checks import EXPOSED, Examination
+from scenes.coverage import name_side
 from scenes.photographs import Finding
 
 SHOWN = 4  # names listed of suspicious pictures
@@ -22,8 +23,9 @@ MISSED = 0.34  # share of missing pictures; fox, which works, lacks 0.25
 OFF_CORE = 0.3  # share of the rays that cross the core; our captures have 0.66 or more
 LONELY = 3  # train views of the typical point: two give one distance, and none to check it
 CROWDED = 0.5  # share of the pictures with one fault, from which the fault is the capture's
-LIT = 0.05  # share of pictures exposed otherwise: a tenth a stop darker cost 0.9 dB; our captures have at most 0.04
+UNLIKE = 0.05  # share of pictures exposed otherwise: a tenth a stop darker cost 0.9 dB; our captures have at most 0.04
 SOFT = 0.15  # share of blurred pictures: a tenth lost nothing, a quarter 0.5 dB, half 2.3 dB
+UNSTEADY = 2.0  # sharpness from picture to picture; our captures have at most 1.6, with half of them blurred it is 2.9
 UNEVEN = 0.5  # stops from picture to picture; our captures under steady light have at most 0.40; half of the pictures a
 # stop darker cost 2.4 dB, half a stop 0.4 dB
 
@@ -84,7 +86,7 @@ def _sides(report: Examination) -> Iterable[Reason]:
         text = f"the cameras hardly move: {coverage.span:.0f} degrees between the outermost two"
         yield Reason("blocks", text, "walk around the object while taking pictures")
     elif coverage.inward and coverage.gap > 180:
-        text = f"seen only from one side, {coverage.around:.0f} degrees of the round"
+        text = f"seen only {name_side(coverage)}"
         yield Reason("limits", text, "show it from there only, or take pictures from the other side too")
     elif coverage.inward and coverage.gap > WIDE:
         text = f"a side is missing: no picture for {coverage.gap:.0f} degrees between {first} and {last}"
@@ -125,10 +127,13 @@ def _quality(report: Examination) -> Iterable[Reason]:
     if exposed := report.named(*EXPOSED):
         named = {photo.name: photo for photo in report.photographs if photo.name in exposed}
         said = [f"{name} ({_exposure(named[name].findings)})" for name in exposed]
-        weight = "limits" if len(exposed) >= LIT * views else "note"
+        weight = "limits" if len(exposed) >= UNLIKE * views else "note"
         yield Reason(weight, f"exposed otherwise than their neighbours: {_listed(said)}", "look, or leave them out")
-    if report.unevenness > UNEVEN:
-        text = f"brightness changes by {report.unevenness:.1f} stops from picture to picture"
+    if report.sharpness_spread > UNSTEADY:
+        text = f"sharpness changes {report.sharpness_spread:.1f}-fold from picture to picture: many are blurred"
+        yield Reason("limits", text, "see the bars of the contact sheet, and take the blurred ones again")
+    if report.brightness_spread > UNEVEN:
+        text = f"brightness changes by {report.brightness_spread:.1f} stops from picture to picture"
         yield Reason("limits", text, "fix the camera's exposure, or the light, while taking them")
 
 
