@@ -7,7 +7,7 @@ import torch
 
 from render.camera import Intrinsics
 from scenes.coverage import Coverage, cover
-from scenes.photographs import Kind, Photograph, brightness_spread, duplicates, look_over, sharpness_spread
+from scenes.photographs import Kind, PhotoCheck, brightness_spread, duplicates, look_over, sharpness_spread
 from scenes.placing.box import NO_HULL, ray_shares
 from scenes.probe import busy, flops, seconds
 from scenes.scene import Fact, Scene
@@ -39,7 +39,7 @@ class Examination:
     unit: float  # length of a scene unit
     rays_core: float  # share of rays that cross the unit cube
     rays_box: float
-    photographs: list[Photograph]  # one a view, train before test
+    photographs: list[PhotoCheck]  # one a view, train before test
     duplicates: list[list[str]]  # names of two views each
     brightness_spread: float  # stops between a picture and its neighbours, typically
     sharpness_spread: float  # factor between them, typically; 1 where all are as sharp

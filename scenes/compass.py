@@ -11,7 +11,7 @@ from torch import Tensor
 from scenes.coverage import CLOSED, STEEP, Coverage, describe
 from scenes.frusta import FINE, SIDE, TEST, TRAIN, WRONG, number
 from scenes.lettering import FAINT_INK, INK, Rectangle, distinct, font, overlap, shorten, width, wrap
-from scenes.photographs import Photograph
+from scenes.photographs import PhotoCheck
 
 LEFT, TOP, WIDE, HIGH = 70, 64, 800, 400  # of the map in pixels: 360 by 180 degrees
 SEEN, FAR_OFF = 15.0, 45.0  # degrees from a camera up to which a direction is fully, and not at all, coloured
@@ -20,7 +20,7 @@ NAMES = ((-180, "-X"), (-90, "-Y"), (0, "+X"), (90, "+Y"), (180, "-X"))  # of az
 LINE = 26  # pixels from one line of text to the next
 
 
-def draw(coverage: Coverage, photographs: Sequence[Photograph]) -> Image.Image:
+def draw(coverage: Coverage, photographs: Sequence[PhotoCheck]) -> Image.Image:
     """900 x 900 RGB: the map, what it says in words, and the names of the cameras that bear numbers."""
     picture = Image.new("RGB", (SIDE * FINE, SIDE * FINE), "white")
     picture.paste(_tinted(coverage.train), (LEFT * FINE, TOP * FINE))
@@ -96,7 +96,7 @@ def _grid(pen: ImageDraw.ImageDraw, coverage: Coverage) -> None:
         _text(pen, (LEFT - 8 - width(text, 16), y - 10), text, FAINT_INK, 16)
 
 
-def _dots(pen: ImageDraw.ImageDraw, coverage: Coverage, photographs: Sequence[Photograph]) -> None:
+def _dots(pen: ImageDraw.ImageDraw, coverage: Coverage, photographs: Sequence[PhotoCheck]) -> None:
     """A dot for each camera, and numbers where there is room for them."""
     numbers = number(photographs)
     directions = [*coverage.train, *coverage.test]
@@ -130,7 +130,7 @@ def _words(pen: ImageDraw.ImageDraw, coverage: Coverage) -> None:
         _text(pen, (20, TOP + HIGH + 36 + LINE * k), line, INK, 20 if k == 0 else 18)
 
 
-def _key(pen: ImageDraw.ImageDraw, photographs: Sequence[Photograph]) -> None:
+def _key(pen: ImageDraw.ImageDraw, photographs: Sequence[PhotoCheck]) -> None:
     """Names of the numbered cameras, in two columns, and what was found about them."""
     chosen = number(photographs)
     rows = -(-len(chosen) // 2)

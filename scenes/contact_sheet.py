@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from scenes.frusta import TEST, TRAIN, spread
 from scenes.lettering import FAINT_INK, INK, distinct, shorten, width, wrap, write
-from scenes.photographs import BLUR, Kind, Photograph
+from scenes.photographs import BLUR, Kind, PhotoCheck
 from scenes.scene import Scene, View
 
 MOST = 120  # pictures on a sheet
@@ -46,12 +46,12 @@ class Cell:
     """What one picture takes on the sheet."""
 
     picture: Image.Image  # RGB thumbnail
-    photo: Photograph
+    photo: PhotoCheck
     name: str  # no wider than the cell
     lines: list[tuple[str, str]]  # text below, and its colour
 
 
-def draw(scene: Scene, photographs: Sequence[Photograph]) -> Image.Image:
+def draw(scene: Scene, photographs: Sequence[PhotoCheck]) -> Image.Image:
     """RGB: all pictures by name, or an even choice of many with those of which something was found."""
     views = (*scene.train, *scene.test)
     chosen, told = choose(photographs)
@@ -76,7 +76,7 @@ def draw(scene: Scene, photographs: Sequence[Photograph]) -> Image.Image:
     return sheet
 
 
-def choose(photographs: Sequence[Photograph]) -> tuple[list[int], str]:
+def choose(photographs: Sequence[PhotoCheck]) -> tuple[list[int], str]:
     """Indices of the pictures to show, by name as a person counts, and how they were chosen in words."""
     order = sorted(range(len(photographs)), key=lambda i: _natural(photographs[i].name))
     wrong = [i for i in order if photographs[i].findings]
@@ -105,7 +105,7 @@ def thumbnail(view: View, size: tuple[int, int]) -> Image.Image:
     return ground
 
 
-def _cell(view: View, photo: Photograph, name: str, size: tuple[int, int]) -> Cell:
+def _cell(view: View, photo: PhotoCheck, name: str, size: tuple[int, int]) -> Cell:
     """A picture with its lines of text."""
     lines = [(line, COLOURS[f.kind]) for f in photo.findings for line in wrap(f.text, size[0], SIZE)]
     return Cell(thumbnail(view, size), photo, shorten(name, size[0], SIZE), lines)
@@ -129,7 +129,7 @@ def _paste(
         write(pen, (x, y + LINE * (k + 2)), line, ink, SIZE)
 
 
-def _sharpness(pen: ImageDraw.ImageDraw, at: tuple[float, float], wide: int, photo: Photograph) -> None:
+def _sharpness(pen: ImageDraw.ImageDraw, at: tuple[float, float], wide: int, photo: PhotoCheck) -> None:
     """Train or test, and a bar whose tick is the sharpness of the neighbours."""
     x, y = at
     write(pen, at, photo.split, TRAIN if photo.split == "train" else TEST, SIZE)

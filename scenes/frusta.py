@@ -12,7 +12,7 @@ from torch import Tensor
 from render.camera import Camera, look_at
 from scenes.coverage import level, middle, upward
 from scenes.lettering import INK, Rectangle, font, overlap, shorten, width
-from scenes.photographs import FAR, Photograph
+from scenes.photographs import FAR, PhotoCheck
 from scenes.placing.box import cube
 from scenes.scene import Scene, View
 
@@ -42,7 +42,7 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Pane:
+class DrawnPane:
     """One view to draw in."""
 
     pen: ImageDraw.ImageDraw
@@ -50,7 +50,7 @@ class Pane:
     taken: list[Rectangle] = field(default_factory=list)  # where text lies, in pixels of the finished picture
 
 
-def draw(scene: Scene, photographs: Sequence[Photograph]) -> Image.Image:
+def draw(scene: Scene, photographs: Sequence[PhotoCheck]) -> Image.Image:
     """1800 x 900 RGB. A few cameras bear the numbers that `number` gives, in a red frame where something was found."""
     picture = Image.new("RGB", (2 * SIDE, SIDE), "white")
     numbers = number(photographs)
@@ -66,7 +66,7 @@ def draw(scene: Scene, photographs: Sequence[Photograph]) -> Image.Image:
     oblique, _ = _fitted(_oblique(points, turn), points)
     for column, (title, project) in enumerate((("oblique", oblique), ("from above", above))):
         image = Image.new("RGB", (SIDE * FINE, SIDE * FINE), "white")
-        pane = Pane(ImageDraw.Draw(image), project)
+        pane = DrawnPane(ImageDraw.Draw(image), project)
         _paint(scene, pane, spots, depth)
         _label(pane, (20, 16), shorten(f"{scene.name}, {title}", SIDE - 40, 22), INK, 22)
         _legend(scene, pane, zoom if column else 0.0)
@@ -76,7 +76,7 @@ def draw(scene: Scene, photographs: Sequence[Photograph]) -> Image.Image:
     return picture
 
 
-def number(photographs: Sequence[Photograph]) -> dict[int, int]:
+def number(photographs: Sequence[PhotoCheck]) -> dict[int, int]:
     """Index of a photograph to its number, from 1 in their order: first those with findings, then an even choice."""
     wrong = [i for i, photo in enumerate(photographs) if photo.findings]
     fine = [i for i, photo in enumerate(photographs) if not photo.findings]
@@ -152,7 +152,7 @@ def _fitted(project: Project, points: Tensor) -> tuple[Project, float]:
     return fitted, zoom
 
 
-def _paint(scene: Scene, pane: Pane, spots: Sequence[Spot], depth: float) -> None:
+def _paint(scene: Scene, pane: DrawnPane, spots: Sequence[Spot], depth: float) -> None:
     """Box, core, axes and cameras."""
     _edges(pane, cube(1), CORE, 1)
     _edges(pane, scene.box, BOX, 2)
@@ -171,7 +171,7 @@ def _paint(scene: Scene, pane: Pane, spots: Sequence[Spot], depth: float) -> Non
             _dot(pane, spot)
 
 
-def _edges(pane: Pane, box: Tensor, colour: str, width: int) -> None:
+def _edges(pane: DrawnPane, box: Tensor, colour: str, width: int) -> None:
     """The twelve edges of a box (2, 3)."""
     for ends in edges(box):
         segment(pane.pen, pane.project, ends, colour, width)
@@ -189,7 +189,7 @@ def edges(box: Tensor) -> Tensor:
     return torch.stack(result)
 
 
-def _frustum(pane: Pane, spot: Spot, size: float) -> None:
+def _frustum(pane: DrawnPane, spot: Spot, size: float) -> None:
     """A camera as a pyramid about as wide as `size`, in scene units; a narrow lens's is at most half as long again."""
     camera = spot.view.camera
     wide = camera.size[0] / camera.intrinsics.fx
@@ -198,20 +198,20 @@ def _frustum(pane: Pane, spot: Spot, size: float) -> None:
         segment(pane.pen, pane.project, points[list(pair)], WRONG if spot.wrong else spot.colour, 1 + spot.wrong)
 
 
-def _place(pane: Pane, spot: Spot) -> tuple[float, float]:
+def _place(pane: DrawnPane, spot: Spot) -> tuple[float, float]:
     """Where a camera's eye appears, in pixels of the finished picture; NaN behind the viewer."""
     x, y, z = pane.project(spot.view.camera.pose[None, :3, 3])[0].tolist()
     return ((SIDE / 2 + x / z / FINE), (SIDE / 2 + y / z / FINE)) if z >= NEAR else (math.nan, math.nan)
 
 
-def _dot(pane: Pane, spot: Spot) -> None:
+def _dot(pane: DrawnPane, spot: Spot) -> None:
     """A camera as a dot."""
     x, y = _place(pane, spot)
     if 0 <= x < SIDE and 0 <= y < SIDE:
         pane.pen.ellipse([FINE * (x - 3), FINE * (y - 3), FINE * (x + 3), FINE * (y + 3)], fill=spot.colour)
 
 
-def _number(pane: Pane, spot: Spot) -> None:
+def _number(pane: DrawnPane, spot: Spot) -> None:
     """A camera's number beside it where there is room, with a line to it; at the edge where it lies outside."""
     x, y = _place(pane, spot)
     if math.isnan(x):
@@ -261,7 +261,7 @@ def segment(
     return u, v
 
 
-def _legend(scene: Scene, pane: Pane, zoom: float) -> None:
+def _legend(scene: Scene, pane: DrawnPane, zoom: float) -> None:
     """Colours; or, where a scene unit is `zoom` > 0 pixels, a bar of a round length in input units."""
     bottom = SIDE - 40
     if not zoom:
@@ -291,7 +291,7 @@ def _room(at: tuple[float, float], text: str, size: int) -> Rectangle:
     return at[0] - 3, at[1] - 2, at[0] + width(text, size) + 3, at[1] + 1.2 * size
 
 
-def _label(pane: Pane, at: tuple[float, float], text: str, colour: str, size: int) -> None:
+def _label(pane: DrawnPane, at: tuple[float, float], text: str, colour: str, size: int) -> None:
     """Text on white with its top left corner at pixels of the finished picture; its place is taken."""
     space = _room(at, text, size)
     pane.pen.rectangle([FINE * n for n in space], fill="white")

@@ -46,7 +46,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Photograph:
+class PhotoCheck:
     """What is known of a view's picture."""
 
     name: str
@@ -65,7 +65,7 @@ class Light:
     black: float  # share with none above 3
 
 
-def look_over(scene: Scene, pairs: Sequence[tuple[int, int]]) -> list[Photograph]:
+def look_over(scene: Scene, pairs: Sequence[tuple[int, int]]) -> list[PhotoCheck]:
     """All photographs of a scene, train before test, with what looks wrong with each; `pairs` are the duplicates."""
     views = (*scene.train, *scene.test)
     near = neighbours(views)
@@ -86,17 +86,17 @@ def look_over(scene: Scene, pairs: Sequence[tuple[int, int]]) -> list[Photograph
             if not any(f.kind == "blank" for f in findings[i]) or finding.kind not in ("blurred", "blown out", "black"):
                 findings[i].append(finding)
     return [
-        Photograph(view.name, "train" if i < len(scene.train) else "test", math.exp(s), 0.0 if math.isnan(b) else b, f)
+        PhotoCheck(view.name, "train" if i < len(scene.train) else "test", math.exp(s), 0.0 if math.isnan(b) else b, f)
         for i, (view, s, b, f) in enumerate(zip(views, sharp.tolist(), stops.tolist(), findings, strict=True))
     ]
 
 
-def brightness_spread(photographs: Sequence[Photograph]) -> float:
+def brightness_spread(photographs: Sequence[PhotoCheck]) -> float:
     """Stops between a picture's brightness and its neighbours', robust standard deviation."""
     return _spread(torch.tensor([photo.stops for photo in photographs]))
 
 
-def sharpness_spread(photographs: Sequence[Photograph]) -> float:
+def sharpness_spread(photographs: Sequence[PhotoCheck]) -> float:
     """Factor between a picture's sharpness and its neighbours', typically; 1 where all are as sharp."""
     return math.exp(_spread(torch.tensor([math.log(photo.sharpness) for photo in photographs])))
 

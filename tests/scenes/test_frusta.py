@@ -103,13 +103,13 @@ def test_numbers_go_to_what_looks_wrong_first(tmp_path):
 
 def test_numbers_overlap_neither_each_other_nor_other_text(tmp_path, monkeypatch):
     panes = []
-    made = frusta.Pane
+    made = frusta.DrawnPane
 
     def keep(pen, project):
         panes.append(made(pen, project))
         return panes[-1]
 
-    monkeypatch.setattr(frusta, "Pane", keep)
+    monkeypatch.setattr(frusta, "DrawnPane", keep)
     scene = scene_of(tmp_path, drawn.ring(400)[:30])
     photos = [dataclasses.replace(p, findings=[Finding("blurred", "")]) for p in look_over(scene, [])]
     frusta.draw(scene, photos)
