@@ -140,7 +140,7 @@ def _key(pen: ImageDraw.ImageDraw, photographs: Sequence[PhotoCheck]) -> None:
         photo = photographs[i]
         said = f": {', '.join(f.text for f in photo.findings)}" if photo.findings else ""
         x, y = 20 + 440 * (k // rows), bottom - LINE * (rows - k % rows)
-        tail = shorten(said, 230, 17)
+        tail = shorten(said, max(230.0, 386 - width(names[k], 17)), 17)
         name = shorten(names[k], 420 - 34 - width(tail, 17), 17)
         _text(pen, (x, y), str(count), INK, 17)
         _text(pen, (x + 30, y), name + tail, WRONG if photo.findings else INK, 17)

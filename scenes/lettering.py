@@ -39,9 +39,10 @@ def distinct(names: Sequence[str], limit: float, size: int) -> list[str]:
 
 
 def _common(names: Sequence[str]) -> int:
-    """How many letters all names begin with."""
+    """How many letters all names begin with, up to the last one that is no digit: numbers stay whole."""
     columns = enumerate(zip(*names, strict=False))
-    return next((k for k, letters in columns if len(set(letters)) > 1), min(len(name) for name in names))
+    same = next((k for k, letters in columns if len(set(letters)) > 1), min(len(name) for name in names))
+    return len(names[0][:same].rstrip("0123456789"))
 
 
 def shorten(name: str, limit: float, size: int) -> str:

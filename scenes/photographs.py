@@ -23,6 +23,7 @@ STOPS = 0.7  # and at least this far from their brightness; untouched phone capt
 BEYOND = 0.35  # stops, and this far beyond all of them but one
 CLIPPED = 0.3  # share of pixels blown out, or black, beyond the neighbours'; our real captures reach 0.19
 BLANK = 0.99  # share of a picture that is black or white, from which it shows nothing
+NEAR = 0.5  # times the usual distance from the middle: a camera in the box but farther off stands in a hull too wide
 FAR = 2.5  # times the usual distance from the middle; our real captures reach 1.4
 AWAY = 0.75  # share of the cameras that must look at the middle, before one that does not is told
 DARKEST = 2.0**-8  # linear; darker values are noise of 8 bits
@@ -200,15 +201,15 @@ def _placed(scene: Scene, views: Sequence[View]) -> list[tuple[int, Finding]]:
     stand far off, and those that look elsewhere."""
     positions = torch.stack([view.camera.pose[:3, 3] for view in views])
     box = scene.box if scene.transparent else cube(1)
-    within = ((positions > box[0]) & (positions < box[1])).all(-1)
+    distance = (positions - middle(scene)).norm(dim=-1)
+    times = distance / distance.median()
+    within = ((positions > box[0]) & (positions < box[1])).all(-1) & (times < NEAR)
     inside = Finding("inside", "inside the box" if scene.transparent else "inside the core")
     share = facing(scene)
     object_shown = scene.transparent or share >= INWARD
     found = [(i, inside) for i in within.nonzero()[:, 0].tolist()] if object_shown else []
     if share < AWAY:
         return found
-    distance = (positions - middle(scene)).norm(dim=-1)
-    times = distance / distance.median()
     found += [(i, Finding("far", f"{times[i]:.1f} x as far away")) for i in (times > FAR).nonzero()[:, 0].tolist()]
     missing = [i for i, view in enumerate(views) if not ray_shares([view.camera], box)[1]]
     return found + [(i, Finding("away", "looks elsewhere")) for i in missing]

@@ -20,6 +20,7 @@ def test_long_names_keep_what_tells_them_apart():
     names = [lettering.shorten(name, 150, 15) for name in lettering.distinct(LONG, 150, 15)]
     assert len({*names}) == 30
     assert names[7] == "...07..."
+    assert lettering.distinct([LONG[12], LONG[13]], 150, 15) == ["...12...", "...13..."]  # numbers stay whole
     assert lettering.distinct(["a.png", "b.png"], 150, 15) == ["a.png", "b.png"]
     assert lettering.distinct([LONG[0]] * 2, 150, 15) == [LONG[0]] * 2
     assert lettering.distinct([LONG[0]], 150, 15) == [LONG[0]]

@@ -186,6 +186,12 @@ def test_a_camera_inside_is_found():
     assert found(every) == {2: ["inside"]}
 
 
+def test_cameras_in_a_hull_that_is_too_wide_are_not_inside_the_object():
+    every = noisy(12)
+    wide = dataclasses.replace(scene(every, transparent=True), box=torch.tensor([[-10.0] * 3, [11.0] * 3]))
+    assert not any(photo.findings for photo in photographs.look_over(wide, []))
+
+
 def test_cameras_that_look_outward_are_neither_inside_nor_away():
     every = noisy(12)
     for i, view in enumerate(every):
