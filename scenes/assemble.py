@@ -84,7 +84,7 @@ def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Pos
         raise SceneError(f"{reading.source}: expected pictures beside it, found none; {told}")
     if not options.skip_missing:
         raise SceneError(f"{reading.source}: {told}; --skip-missing goes on without them")
-    return here, [Fact("missing", f"missing: {told}; they are skipped")]
+    return here, [Fact("missing", f"missing: {told}; they are skipped", len(names))]
 
 
 def divide(every: Sequence[Posed]) -> tuple[list[Posed], list[Posed], list[Fact]]:

@@ -1,27 +1,19 @@
 """What can be said about a scene before training: lenses, coverage, suspicious pictures, memory and time."""
 
-import hashlib
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from render.camera import Intrinsics
-from scenes.placing.box import ray_shares
+from scenes.coverage import Coverage, cover
+from scenes.photographs import Kind, PhotoCheck, brightness_spread, duplicates, look_over, sharpness_spread
+from scenes.placing.box import NO_HULL, ray_shares
 from scenes.probe import busy, flops, seconds
-from scenes.scene import Fact, Scene, View
+from scenes.scene import Fact, Scene
 
-NEIGHBOURS = 8  # cameras whose sharpness a picture is compared with
-STRAY = 4.0  # robust standard deviations below its neighbours from which a picture counts as blurred
-BLUR = 0.4  # and at most this share of their sharpness
-SAME_PLACE = 1e-4  # scene units between cameras that count as one
-SAME_ANGLE = 1e-3  # radians between their axes
 PROGRAM = 600 << 20  # bytes for Python, PyTorch and a model in training, roughly
-
+EXPOSED: tuple[Kind, ...] = ("darker", "brighter", "blown out", "black")  # findings about exposure
 
 Item = TypeVar("Item")
 
@@ -47,9 +39,12 @@ class Examination:
     unit: float  # length of a scene unit
     rays_core: float  # share of rays that cross the unit cube
     rays_box: float
-    cameras_inside: list[str]  # in the object's box, or in the core of an open scene
-    blurred: list[str]
+    photographs: list[PhotoCheck]  # one a view, train before test
     duplicates: list[list[str]]  # names of two views each
+    brightness_spread: float  # stops between a picture and its neighbours, typically
+    sharpness_spread: float  # factor between them, typically; 1 where all are as sharp
+    coverage: Coverage
+    hull_failed: bool  # the silhouettes of a cut-out scene have no place in common
     facts: list[Fact]
     picture_bytes: int
     memory_bytes: int  # main memory that training takes, roughly
@@ -59,8 +54,18 @@ class Examination:
 
     def to_record(self) -> dict[str, Any]:
         """Plain JSON values."""
-        said = {"lenses": [lens.to_record() for lens in self.lenses], "facts": [fact.text for fact in self.facts]}
-        return asdict(self) | said
+        return asdict(self) | {
+            "lenses": [lens.to_record() for lens in self.lenses],
+            "facts": [fact.text for fact in self.facts],
+            "coverage": self.coverage.to_record(),
+            "blurred": self.named("blurred"),
+            "cameras_inside": self.named("inside"),
+            "exposure": {"spread": self.brightness_spread, **{kind: self.named(kind) for kind in EXPOSED}},
+        }
+
+    def named(self, *kinds: Kind) -> list[str]:
+        """Names of the pictures of which any of these was found."""
+        return [photo.name for photo in self.photographs if any(f.kind in kinds for f in photo.findings)]
 
 
 def examine(scene: Scene, format: str, command: str) -> Examination:
@@ -72,6 +77,8 @@ def examine(scene: Scene, format: str, command: str) -> Examination:
     ends = torch.cartesian_prod(*scene.box.double().T) @ back[:3, :3].T + back[:3, 3]  # a reader may turn axes
     pixels = sum(view.valid.numel() for view in views)
     size = 4 * pixels
+    pairs = duplicates(views)
+    photographs = look_over(scene, pairs)
     return Examination(
         name=scene.name,
         format=format,
@@ -90,9 +97,12 @@ def examine(scene: Scene, format: str, command: str) -> Examination:
         unit=scene.unit,
         rays_core=core,
         rays_box=inside,
-        cameras_inside=_inside(scene),
-        blurred=blurred(views),
-        duplicates=duplicates(views),
+        photographs=photographs,
+        duplicates=[[views[i].name, views[j].name] for i, j in pairs],
+        brightness_spread=brightness_spread(photographs),
+        sharpness_spread=sharpness_spread(photographs),
+        coverage=cover(scene),
+        hull_failed=any(fact.text == NO_HULL for fact in scene.facts),
         facts=list(scene.facts),
         picture_bytes=size,
         memory_bytes=size + PROGRAM,
@@ -100,59 +110,6 @@ def examine(scene: Scene, format: str, command: str) -> Examination:
         busy=busy(),
         command=command,
     )
-
-
-def sharpness(view: View) -> float:
-    """Variance of the Laplacian over variance of the picture, in green and on white: unitless, lower where blurred."""
-    pixels = view.image.numpy()
-    grey = np.where(pixels[..., 3] == 0, 255, pixels[..., 1]).astype(np.float32)
-    if min(grey.shape) < 3:
-        return 0.0
-    across = grey[1:-1, :-2] + grey[1:-1, 2:] + grey[:-2, 1:-1] + grey[2:, 1:-1] - 4 * grey[1:-1, 1:-1]
-    return float(across.var() / max(grey.var(), 1e-3))
-
-
-def blurred(views: Sequence[View]) -> list[str]:
-    """Names of pictures much less sharp than those taken from nearby; none is named among fewer than nine."""
-    if len(views) <= NEIGHBOURS:
-        return []
-    level = torch.tensor([math.log(max(sharpness(view), 1e-9)) for view in views])
-    apart = _apart(views) + _turned(views)  # (M, M), a radian weighs like a scene unit
-    near = apart.fill_diagonal_(math.inf).topk(NEIGHBOURS, largest=False).indices
-    below = level - level[near].median(-1).values
-    spread = 1.4826 * float((below - below.median()).abs().median())
-    strays = (below < -STRAY * max(spread, 0.05)) & (below < math.log(BLUR))
-    return [views[i].name for i in strays.nonzero()[:, 0].tolist()]
-
-
-def duplicates(views: Sequence[View]) -> list[list[str]]:
-    """Names of pairs that were taken from one place in one direction, or whose pixels are equal."""
-    same = (_apart(views) < SAME_PLACE) & (_turned(views) < SAME_ANGLE)
-    digests = [hashlib.blake2b(view.image.numpy().tobytes(), digest_size=16).digest() for view in views]
-    first: dict[bytes, int] = {}
-    for i, digest in enumerate(digests):
-        same[first.setdefault(digest, i), i] = True
-    return [[views[i].name, views[j].name] for i, j in same.triu(1).nonzero().tolist()]
-
-
-def _apart(views: Sequence[View]) -> Tensor:
-    """Distances (M, M) between cameras in scene units."""
-    positions = torch.stack([view.camera.pose[:3, 3] for view in views]).double()
-    return torch.cdist(positions, positions, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _turned(views: Sequence[View]) -> Tensor:
-    """Angles (M, M) in radians by which cameras are turned against one another."""
-    turns = torch.stack([view.camera.pose[:3, :3] for view in views]).double().flatten(1)
-    apart = torch.cdist(turns, turns, compute_mode="donot_use_mm_for_euclid_dist")  # sqrt(8) sin(angle / 2)
-    return 2 * (apart / 8**0.5).clamp(max=1).asin()
-
-
-def _inside(scene: Scene) -> list[str]:
-    """Names of cameras within the object's box, or within the core where the scene is open."""
-    low, high = scene.box if scene.transparent else (torch.zeros(3), torch.ones(3))
-    views = (*scene.train, *scene.test)
-    return [v.name for v in views if bool(((v.camera.pose[:3, 3] > low) & (v.camera.pose[:3, 3] < high)).all())]
 
 
 def _distinct(items: list[Item]) -> list[Item]:

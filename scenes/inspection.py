@@ -3,29 +3,33 @@
 import io
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from fields import files
-from scenes import formats, frusta, model_summary
+from scenes import compass, contact_sheet, formats, frusta, model_summary
 from scenes.assemble import assemble
-from scenes.checks import Examination, examine
+from scenes.checks import EXPOSED, Examination, examine
+from scenes.coverage import describe
 from scenes.options import ReadOptions
 from scenes.paths import expect
 from scenes.probe import SAMPLES, STEPS
 from scenes.scene import Scene
+from scenes.verdict import Verdict, judge
 
-SHOWN = 6  # names listed of suspicious pictures
+SHOWN = 6  # sizes listed
 BUSY = 0.25  # share of the cores from which other work is told
 
 
 def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool) -> None:
-    """Print the report; write cameras.png for a data set. ValueError or OSError for what cannot be used."""
+    """Print the report; write cameras.png and contact_sheet.png for a data set. ValueError or OSError for what
+    cannot be used."""
     lies = expect(data, "model", "scene")
     if lies.kind == "model":
         show_model(Path(lies.path), as_json=as_json)
@@ -34,38 +38,52 @@ def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool)
         raise ValueError(f"--out {out}: expected a folder, found a file")
     scene = assemble(formats.module(lies.format).read(lies.path, options), options)
     report = examine(scene, lies.format, _command(data, options, scene))
-    picture = (out or Path("runs") / scene.name) / "cameras.png"
-    content = io.BytesIO()
-    frusta.draw(scene).save(content, "PNG")
-    files.write_beside(picture, content.getvalue())
+    folder = out or Path("runs") / scene.name
+    cameras, sheet = folder / "cameras.png", folder / "contact_sheet.png"
+    _save(cameras, _cameras(scene, report))
+    _save(sheet, contact_sheet.draw(scene, report.photographs))
     if as_json:
-        print(json.dumps(report.to_record() | {"picture": str(picture)}, indent=2))
+        said = {"verdict": asdict(judge(report)), "picture": str(cameras), "contact_sheet": str(sheet)}
+        print(json.dumps(report.to_record() | said, indent=2))
     else:
-        show(report, picture)
+        show(report, folder)
 
 
-def show(report: Examination, picture: Path) -> None:
-    """Print a report as a table, then warnings, then the next command."""
+def _cameras(scene: Scene, report: Examination) -> Image.Image:
+    """The cameras in two views, and the map of their directions."""
+    views, directions = frusta.draw(scene, report.photographs), compass.draw(report.coverage, report.photographs)
+    picture = Image.new("RGB", (views.width + directions.width, views.height), "white")
+    picture.paste(views, (0, 0))
+    picture.paste(directions, (views.width, 0))
+    return picture
+
+
+def show(report: Examination, folder: Path) -> None:
+    """Print a report as a table, then the verdict, then the next command. `folder` holds the pictures."""
     console = Console()
-    console.print(_table(report.name, [*_rows(report), ("cameras drawn in", str(picture))]))
-    for warning in warnings(report):
-        console.print(f"[bold yellow]look at[/]  {warning}", highlight=False)
+    drawn = [("cameras drawn in", str(folder / "cameras.png")), ("contact sheet", str(folder / "contact_sheet.png"))]
+    console.print(_table(report.name, [*_rows(report), *drawn]))
+    _show_verdict(console, judge(report))
     console.print(f"[bold]next[/]     {report.command}", highlight=False, soft_wrap=True)
 
 
-def warnings(report: Examination) -> list[str]:
-    """What looks wrong, one line each."""
-    found = [fact.text for fact in report.facts if fact.kind == "missing"]
-    for names, what in ((report.blurred, "blurred"), (report.cameras_inside, "taken from inside the object or core")):
-        if names:
-            found.append(f"{what}: {_listed(names)}")
-    if report.duplicates:
-        found.append(f"duplicates: {_listed([' = '.join(pair) for pair in report.duplicates])}")
-    if report.rays_core < 0.3:
-        found.append(f"only {report.rays_core:.1%} of the rays cross the core; see the picture")
-    if not report.test:
-        found.append("no test views, so training cannot be scored")
-    return found
+def _show_verdict(console: Console, verdict: Verdict) -> None:
+    """The answer, then a line for each reason with what to do about it."""
+    colour = {"yes": "green", "yes, but": "yellow", "unlikely": "red"}[verdict.answer]
+    against = any(reason.weight != "note" for reason in verdict.reasons)
+    end = {"yes": "", "yes, but": " ...", "unlikely": ", because ..."}[verdict.answer] if against else ""
+    console.print(f"[bold]will this work[/]  [bold {colour}]{verdict.answer}[/]{end}", highlight=False)
+    for reason in verdict.reasons:
+        mark = "note" if reason.weight == "note" else "  - "
+        advice = f" -> {reason.advice}" if reason.advice else ""
+        console.print(f"{mark}  {reason.text}{advice}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _save(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG."""
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    files.write_beside(path, content.getvalue())
 
 
 def _rows(report: Examination) -> Iterable[tuple[str, str]]:
@@ -85,6 +103,13 @@ def _rows(report: Examination) -> Iterable[tuple[str, str]]:
     yield "box, input units", f"{_numbers(low)}  to  {_numbers(high)}"
     yield "", f"size {_numbers([b - a for a, b in zip(low, high, strict=True)])}; 1 scene unit is {report.unit:.4g}"
     yield "rays", f"{report.rays_core:.1%} cross the core, {report.rays_box:.1%} the box"
+    yield "sides", describe(report.coverage)
+    typical, least = report.coverage.seen_typical, report.coverage.seen_least
+    yield "seen by", f"the typical point by {typical} of the train views, the least seen one by {least}"
+    yield (
+        "exposure",
+        f"{report.brightness_spread:.2f} stops from picture to picture; {len(report.named(*EXPOSED))} stand out",
+    )
     yield "memory", f"about {report.memory_bytes / 2**30:.1f} GiB, {report.picture_bytes / 2**30:.2f} of it pictures"
     yield "time", f"about {duration(report.minutes)} for {STEPS} steps of {SAMPLES} samples on this CPU (rough)"
     if report.busy > BUSY:
@@ -146,11 +171,6 @@ def _command(data: str, options: ReadOptions, scene: Scene) -> str:
     if any(fact.kind == "missing" for fact in scene.facts):
         words.append("--skip-missing")
     return shlex.join(words)
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:SHOWN])}{rest}"
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -15,6 +15,7 @@ class Fact:
 
     kind: Literal["found", "assumed", "ignored", "missing"]  # assumed: not said by the input, and may be wrong
     text: str  # one line
+    pictures: int = 0  # how many, where some are missing
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ MARGIN = 0.02  # added around an object's hull on each side, as a share of its l
 FRAMING = (0.25, 0.0)  # shares that the hull is asked for, the second when the first cuts something off
 CAUGHT = 0.999  # share of the rays showing an object that must cross its box
 PROBES = 24  # rays per picture side for the shares in the facts
+NO_HULL = "box: the silhouettes have no solid place in common (wrong poses?), so it is all they frame"
 
 Item = TypeVar("Item")
 
@@ -194,8 +195,7 @@ def _object(shots: Sequence[Unplaced], region: Region) -> tuple[Tensor, Tensor, 
                 box,
                 Fact("found", "box: the object's visual hull, which all that the pictures show lies in"),
             )
-    fact = "box: the silhouettes have no solid place in common (wrong poses?), so it is all they frame"
-    return first, cube(1), Fact("assumed", fact)
+    return first, cube(1), Fact("assumed", NO_HULL)
 
 
 def _fitted(bounds: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:

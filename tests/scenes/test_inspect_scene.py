@@ -10,9 +10,7 @@ from PIL import Image
 from fields import files, module
 from fields.shape import Shape
 from fields.space import Space
-from scenes import frusta, inspect_scene
-from scenes.assemble import load
-from scenes.options import ReadOptions
+from scenes import inspect_scene
 
 
 def command(monkeypatch, *words):
@@ -30,8 +28,13 @@ def test_it_tells_and_draws(tmp_path, monkeypatch, capsys):
     for words in ("10 train, 3 test", "48 x 48", "visual hull", "cross the core", f"train-scene {data}"):
         assert words in said
     with Image.open(out / "cameras.png") as picture:
-        assert picture.size == (1800, 900)
+        assert picture.size == (2700, 900)
         assert picture.mode == "RGB"
+    with Image.open(out / "contact_sheet.png") as picture:
+        assert picture.mode == "RGB"
+    for words in ("will this work  yes, but ...", "only 10 pictures to train on -> take more", "contact_sheet.png"):
+        assert words in said
+    assert "seen from all around; largest gap 36 degrees" in " ".join(said.split())
 
 
 def test_json_is_all_that_it_prints(tmp_path, monkeypatch, capsys):
@@ -40,6 +43,11 @@ def test_json_is_all_that_it_prints(tmp_path, monkeypatch, capsys):
     values = json.loads(capsys.readouterr().out)
     assert values["format"] == "blender"
     assert values["picture"] == str(tmp_path / "cameras.png")
+    assert values["contact_sheet"] == str(tmp_path / "contact_sheet.png")
+    assert values["verdict"]["answer"] == "yes, but"
+    few = {"weight": "limits", "text": "only 10 pictures to train on"}
+    assert any(few.items() <= reason.items() for reason in values["verdict"]["reasons"])
+    assert values["coverage"]["words"].startswith("seen from all around")
 
 
 def test_it_goes_on_past_missing_pictures(tmp_path, monkeypatch, capsys):
@@ -57,6 +65,7 @@ def test_the_picture_goes_to_runs_by_default(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert command(monkeypatch, data) == 0
     assert (tmp_path / "runs" / "data" / "cameras.png").is_file()
+    assert (tmp_path / "runs" / "data" / "contact_sheet.png").is_file()
     assert "cameras.png" in capsys.readouterr().out
 
 
@@ -117,12 +126,3 @@ def test_a_model_file_tells_what_it_holds(tmp_path, monkeypatch, capsys, generat
     assert f"size {field.parameter_count() / 1e6:.2f} M parameters, {size / 1e6:.1f} MB, float32 weights" in words
     assert "quality 30.50 dB, on unknown pictures" in words
     assert "place 1 x 0.5 x 1 of your units" in words
-
-
-def test_the_drawing_shows_box_train_and_test_in_their_colours(tmp_path):
-    scene = load(str(drawn.blender(tmp_path)), ReadOptions())
-    picture = frusta.draw(scene)
-    for pane in (picture.crop((0, 60, 900, 840)), picture.crop((900, 60, 1800, 840))):
-        colours = {colour for _, colour in pane.getcolors(1 << 20) or []}
-        for wanted in (frusta.TRAIN, frusta.TEST, frusta.BOX, *(colour for _, colour in frusta.AXES)):
-            assert tuple(bytes.fromhex(wanted[1:])) in colours or wanted == frusta.AXES[2][1]  # Z points at the viewer

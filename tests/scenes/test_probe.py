@@ -32,7 +32,7 @@ def test_durations_are_for_people(minutes, text):
 def test_other_work_is_told(percent, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(psutil, "cpu_percent", lambda interval: percent)
     report = examine(load("builtin:48", ReadOptions()), "builtin", "")
-    inspection.show(report, tmp_path / "cameras.png")
+    inspection.show(report, tmp_path)
     said = capsys.readouterr().out
     assert re.search(r"about \d+ (s|min) for 1300 steps of 32768 samples on this CPU", said)
     assert ("other programs keep it 60% busy now" in said) == (percent == 60)
