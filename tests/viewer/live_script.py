@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from window_script import drag, settled, tap
+from window_script import CTRL, drag, settled, tap
 
 from distill.photographs.settings import Settings
 from render.model import open_model
@@ -89,7 +89,7 @@ def use(a: App, model: Path, data: Path) -> Iterator[None]:
     a.controller.fulfil(RestartWorker())
     yield from until(lambda: session.state.panes and fine(), "another worker")
     seen["again"] = session.state.worker
-    tap(a, "ESCAPE")
+    tap(a, "Q", CTRL)
     yield
 
 

@@ -23,6 +23,7 @@ from viewer.front.updates import RestartWorker
 from viewer.messages import Command, FieldOpened, Notice, OpenModel
 from viewer.window import app, areas, overlay
 from viewer.window.app import App
+from viewer.window.crop_box import KNOB, CropBox
 
 SIZE = (800, 600)
 PATIENCE = 2000  # turns of the loop
@@ -90,6 +91,13 @@ def tap(a: App, key: str, modifiers: int = 0) -> None:
         a.window.dispatch_event(event, getattr(names, key), modifiers)
 
 
+def close(a: App) -> Iterator[None]:
+    """The close button, and yes to the question."""
+    for _ in range(2):
+        a.window.dispatch_event("on_close")
+        yield from turns(3)
+
+
 def where(a: App, pixel: tuple[float, float], pane: int = 0) -> tuple[float, float]:
     """Window coordinates of a pixel of a pane's camera."""
     places = a.controller.places
@@ -118,8 +126,35 @@ def use(a: App, link: Opening) -> Iterator[None]:
     yield from until(lambda: link.requests[-1].camera.size[0] == SIZE[0])
     seen["wide"] = link.requests[-1].camera.size
     tap(a, "TAB")
-    yield from boxes(a)
+    yield from boxes(a, link)
+    yield from leaving(a, link)
+
+
+def leaving(a: App, link: Opening) -> Iterator[None]:
+    """Help, undo, and quitting while a field learns."""
+    session, controller = a.session, a.controller
+    eye = session.state.eye
+    yield from drag(a, (560, 330), (60, 20))
+    tap(a, "Z", CTRL)
+    seen["undone"] = session.state.eye == eye, controller.echo[1]
+    tap(a, "H")
+    yield from settled(a)
+    Image.fromarray(a.screenshot()).save("help.png")
+    seen["help"] = controller.panel.help
     tap(a, "ESCAPE")
+    seen["escaped"] = controller.panel.help, a.leaving
+    tap(a, "ESCAPE")
+    yield from turns(3)
+    seen["stays"] = a.window.context is not None, controller.echo[1]
+    tap(a, "Q", CTRL)
+    yield from settled(a)
+    seen["asked"] = controller.panel.asking, a.leaving, link.alive
+    tap(a, "ESCAPE")
+    yield from settled(a)
+    a.window.dispatch_event("on_close")
+    yield from settled(a)
+    seen["asked again"] = controller.panel.asking, a.leaving, link.alive
+    tap(a, "ENTER")
     yield from turns(10)
     seen["after"] = "the loop goes on"
 
@@ -164,16 +199,21 @@ def moves(a: App, link: Opening) -> Iterator[None]:
     eye("landed")
 
 
-def boxes(a: App) -> Iterator[None]:
+def boxes(a: App, link: Opening) -> Iterator[None]:
     """Handles of the crop box, cameras, and the divider between two panes."""
     session, controller = a.session, a.controller
+    tap(a, "R")
     tap(a, "X")
     yield from turns(3)
     crop = session.state.display.crop
     shot = areas.make_camera(session.state, controller.places)
-    handle = next(h for h in overlay.list_handles(shot, crop) if h.face == 5)
-    yield from drag(a, where(a, handle.at), (0, -40))
+    handles = CropBox(crop).handles(shot)
+    yield from drag(a, where(a, next(h for h in handles if h.face == 5).at), (0, -40))
     seen["crop"] = crop, session.state.display.crop
+    knobs = CropBox(session.state.display.crop).handles(shot)
+    yield from drag(a, where(a, next(h for h in knobs if h.face == KNOB).at), (25, 12))
+    yield from turns(3)
+    seen["turned"] = session.state.display.crop_turn, link.requests[-1].crop_turn
     tap(a, "X")
     tap(a, "R")
     tap(a, "V")
@@ -213,7 +253,7 @@ def trouble(a: App, link: Opening) -> Iterator[None]:
     controller.fulfil(RestartWorker())
     yield from until(lambda: session.state.worker == "ready" and controller.image is not before)
     seen["again"] = session.state.worker, controller.image is not before
-    a.window.dispatch_event("on_close")
+    yield from close(a)
 
 
 def sizes(a: App, link: Opening) -> Iterator[None]:
@@ -273,7 +313,7 @@ def interrupted(a: App, link: Opening) -> Iterator[None]:
     yield from until(lambda: a.controller.image is not None)
     signal.raise_signal(signal.SIGINT)
     yield from turns(10)
-    a.window.dispatch_event("on_close")
+    yield from close(a)
 
 
 def dense(a: App, link: Opening) -> Iterator[None]:
@@ -283,8 +323,8 @@ def dense(a: App, link: Opening) -> Iterator[None]:
     seen[f"dense {places.ratio:g}"] = places.scale, places.window, places.picture, link.requests[-1].camera.size
     eye = a.session.state.eye
     yield from drag(a, (a.window.get_size()[0] - 20, 200), (10, 0))
-    seen["turned"] = a.session.state.eye.turn != eye.turn
-    a.window.dispatch_event("on_close")
+    seen["dragged"] = a.session.state.eye.turn != eye.turn
+    yield from close(a)
 
 
 def show(script: Callable[[App, Opening], Iterator[None]]) -> None:

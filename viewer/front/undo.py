@@ -43,7 +43,8 @@ class Steps:
         one = Spot.of(before)
         if one == Spot.of(after) or one.eye is None:
             return self
-        if self.past and not self.future and (held or now - self.changed < REST):
+        going_on = now - self.changed < (math.inf if held else REST)
+        if self.past and not self.future and going_on:
             return replace(self, changed=now)
         return Steps((*self.past, one)[-MOST:], (), now)
 

@@ -49,8 +49,9 @@ def test_what_follows_soon_or_while_something_is_held_is_one_step(state):
     steps, states = walked(state, [0.0, 50.0, 100.0], held=True)
     assert steps.back(states[-1])[1] == states[0]
     steps, states = walked(state, [0.0])
-    apart = steps.apart().saw(states[-1], moved(states[-1]), 0.01, held=False)
-    assert len(apart.past) == 2
+    for held in (False, True):  # the first change of a drag comes with the button down
+        apart = steps.apart().saw(states[-1], moved(states[-1]), 0.01, held=held)
+        assert len(apart.past) == 2
 
 
 def test_a_new_step_forgets_what_was_taken_back(state):

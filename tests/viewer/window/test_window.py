@@ -120,7 +120,24 @@ def test_two_fields_share_the_picture_and_the_divider_is_dragged(seen, used):
     assert (picture[height // 2, divider - 1 : divider + 1] == 255).all()
 
 
-def test_escape_closes_the_window_and_ends_the_loop(seen):
+def test_the_knob_turns_the_crop_box(seen):
+    turn, asked = seen["turned"]
+    assert 0.02 < abs(turn) < 1.5
+    assert asked == turn
+
+
+def test_a_drag_is_taken_back_as_one_step(seen):
+    assert seen["undone"] == [True, "taken back"]
+
+
+def test_escape_closes_help_and_never_the_window(seen):
+    assert seen["help"]
+    assert seen["escaped"] == [False, None]
+    assert seen["stays"] == [True, "Ctrl+Q quits"]
+
+
+def test_quitting_asks_while_a_field_learns_and_then_ends_the_loop_once_the_worker_has_ended(seen):
+    assert seen["asked"] == seen["asked again"] == [True, None, True]
     assert "after" not in seen
 
 
@@ -169,7 +186,7 @@ def test_dense_screens_have_large_texts_and_sharp_pictures(display, tmp_path):
         assert place[0] == 680, "the panel is not 340 pixels wide at scale 1"
         assert place[0] + place[2] == window[0]
         assert size == place[2:]
-    assert dense["turned"]
+    assert dense["dragged"]
 
 
 def test_a_display_that_is_not_there_is_told_in_one_line(tmp_path):
