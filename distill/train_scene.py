@@ -63,10 +63,13 @@ def train(flags: Flags) -> None:
         open_viewer(flags.data, sys.argv[1:])
     console = Console(stderr=flags.json)
     console.print(f"reading {flags.data}", highlight=False, markup=False, soft_wrap=True)
-    from distill.learning.monitor import told, watch
+    from distill.learning.monitor import Status, told, watch
     from distill.photographs.job import begin
+    from scenes.progress import heard_by
 
-    job = begin(flags.data, flags.settings, told(console), half=flags.half)
+    with Status(console, "reading ...") as shown, heard_by(lambda what, share: shown.say(f"{what} ...", share or 0.0)):
+        job = begin(flags.data, flags.settings, told(console), half=flags.half)
+        shown.say("pictures read", 1.0)
     metrics = watch(job, console).metrics
     if flags.json:
         sys.stdout.write(json.dumps(metrics.to_record(), allow_nan=False) + "\n")

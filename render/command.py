@@ -86,6 +86,14 @@ def is_rule(line: str) -> bool:
     return not line.strip("─-╰╯ ")
 
 
+def begin(text: str) -> None:
+    """The first word of a command's work, before what takes long to import: for a person at a terminal. Programs that
+    read standard error find one line there, and only where something is wrong."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
 def one_line(error: Exception) -> str:
     """An error's text without line breaks; an OSError as `FILE: reason`."""
     if isinstance(error, OSError) and error.strerror:

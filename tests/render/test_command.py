@@ -11,7 +11,7 @@ import torch
 
 from fields.files import ModelError
 from render import device
-from render.command import one_line, run
+from render.command import begin, one_line, run
 from render.device import pick_device
 
 
@@ -137,3 +137,11 @@ def test_a_gpu_without_triton_is_told_once_with_the_command_that_mends_it(platfo
     assert pick_device("auto") == pick_device("auto") == torch.device("cpu")
     [line] = capsys.readouterr().err.splitlines()
     assert line.endswith(f"pip install {package}")
+
+
+@pytest.mark.parametrize("person", [True, False])
+def test_the_first_word_is_for_a_person_at_a_terminal(person, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: person)
+    begin("reading a.safetensors")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "reading a.safetensors\n" if person else "")

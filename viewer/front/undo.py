@@ -12,7 +12,7 @@ MOST = 100  # steps that are remembered
 
 
 @dataclass(frozen=True)
-class Spot:
+class Snapshot:
     """What can be taken back."""
 
     eye: Eye | None
@@ -20,9 +20,9 @@ class Spot:
     crop_turn: float
 
     @staticmethod
-    def of(state: State) -> "Spot":
+    def of(state: State) -> "Snapshot":
         """As it is now."""
-        return Spot(state.eye, state.display.crop, state.display.crop_turn)
+        return Snapshot(state.eye, state.display.crop, state.display.crop_turn)
 
     def put(self, state: State) -> State:
         """The state as it was."""
@@ -34,14 +34,14 @@ class Spot:
 class Steps:
     """What was, and what was taken back."""
 
-    past: tuple[Spot, ...] = ()  # the last one is what was before the latest step
-    future: tuple[Spot, ...] = ()  # the last one is what was taken back last
+    past: tuple[Snapshot, ...] = ()  # the last one is what was before the latest step
+    future: tuple[Snapshot, ...] = ()  # the last one is what was taken back last
     changed: float = -math.inf  # when something last changed, seconds
 
     def saw(self, before: State, after: State, now: float, *, held: bool) -> "Steps":
         """With a change at a time `now`. `held`: a button or key is down that began this step."""
-        one = Spot.of(before)
-        if one == Spot.of(after) or one.eye is None:
+        one = Snapshot.of(before)
+        if one == Snapshot.of(after) or one.eye is None:
             return self
         going_on = now - self.changed < (math.inf if held else REST)
         if self.past and not self.future and going_on:
@@ -56,12 +56,12 @@ class Steps:
         """One step back, where there is one."""
         if not self.past:
             return self, state
-        *past, spot = self.past
-        return Steps(tuple(past), (*self.future, Spot.of(state))), spot.put(state)
+        *past, snapshot = self.past
+        return Steps(tuple(past), (*self.future, Snapshot.of(state))), snapshot.put(state)
 
     def forward(self, state: State) -> tuple["Steps", State]:
         """Again what was taken back last."""
         if not self.future:
             return self, state
-        *future, spot = self.future
-        return Steps((*self.past, Spot.of(state)), tuple(future)), spot.put(state)
+        *future, snapshot = self.future
+        return Steps((*self.past, Snapshot.of(state)), tuple(future)), snapshot.put(state)

@@ -15,7 +15,7 @@ from viewer.window.crop_box import Pixel
 from viewer.window.gui import DIM, GROUND, TEXT_COLOR, to_ink, to_rgba
 from viewer.window.overlay import Frusta, Line, Overlay, Picture, Track
 from viewer.window.panel_fields import pick_color
-from viewer.window.photographs import Photographs
+from viewer.window.photograph_sheet import PhotographSheet
 from viewer.window.widgets import AMBER, RED, scale
 
 FAINT = 70  # opacity of what is hidden, of 255
@@ -28,7 +28,7 @@ class Outlines:
     cameras: Frusta | None = None
     track: Track | None = None
     face: int | None = None  # of the crop box, under the pointer
-    photographs: Photographs | None = None
+    photographs: PhotographSheet | None = None
 
 
 def draw_outlines(update: Update, at: WindowAreas, outlines: Outlines) -> None:
@@ -88,7 +88,7 @@ class Pen:
             for shift, tint in ((1.0, GROUND), (0.0, AMBER)):
                 self.list.add_text(imgui.ImVec2(at.x + scale(7) + shift, at.y - scale(8) + shift), to_ink(tint), text)
 
-    def photographs(self, pictures: Sequence[Picture], photographs: Photographs) -> None:
+    def photographs(self, pictures: Sequence[Picture], photographs: PhotographSheet) -> None:
         """Photographs where their cameras stand, fainter where they are hidden."""
         for view, corners, hidden in pictures:
             if (part := photographs.find(view)) is None:

@@ -26,7 +26,7 @@ from viewer.window.files import FileDialog
 from viewer.window.gui import Gui
 from viewer.window.mouse import Drag, Point, Press
 from viewer.window.overlay import Frusta, Track, make_frusta, make_track
-from viewer.window.photographs import Photographs
+from viewer.window.photograph_sheet import PhotographSheet
 from viewer.window.texture import PictureTexture, clear
 
 GROUND = (0.063, 0.067, 0.078)  # around the picture
@@ -82,7 +82,7 @@ class Controller:
         self.frusta: tuple[Any, Frusta | None] = ((), None)  # of which views
         self.tracks: tuple[Any, Track | None] = (None, None)  # of which path
         self.asked: tuple[Any, ...] = ()  # views whose photographs were asked for
-        self.textures: tuple[Any, Photographs | None] = (None, None)  # of which photographs
+        self.textures: tuple[Any, PhotographSheet | None] = (None, None)  # of which photographs
         self.dialog: FileDialog | None = None
         self.requests: list[WindowRequest] = []  # that only the window itself can fulfil
 
@@ -298,7 +298,7 @@ class Controller:
         return self.tracks[1]
 
     @property
-    def photographs(self) -> Photographs | None:
+    def photographs(self) -> PhotographSheet | None:
         """The views' photographs; asked for where they are wanted for the first time."""
         state = self.session.state
         if not state.photographs:
@@ -309,7 +309,7 @@ class Controller:
         if self.textures[0] is not state.photographs:
             if self.textures[1]:
                 self.textures[1].close()
-            self.textures = state.photographs, Photographs(state.photographs)
+            self.textures = state.photographs, PhotographSheet(state.photographs)
         return self.textures[1]
 
     def list_sources(self, state: State, places: WindowAreas) -> tuple[Any, ...]:

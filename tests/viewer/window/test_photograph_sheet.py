@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("imgui_bundle", reason="imgui-bundle is missing; the extra `viewer` brings it")
 
 from viewer.messages import SMALL
-from viewer.window.photographs import lay_side_by_side
+from viewer.window.photograph_sheet import lay_side_by_side
 
 
 @pytest.mark.parametrize("count", [1, 5, 9, 10])

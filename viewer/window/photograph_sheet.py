@@ -13,7 +13,7 @@ from viewer.messages import SMALL
 Corner = tuple[float, float]  # shares of the texture's width and height
 
 
-class Photographs:
+class PhotographSheet:
     """The texture, and which part of it is which view's. Wants a GL context."""
 
     def __init__(self, images: Sequence[np.ndarray | None]) -> None:
