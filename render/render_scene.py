@@ -42,7 +42,7 @@ class Flags:
     """frames per second of a film"""
     background: Literal["auto", "white", "black", "transparent"] = "auto"
     """behind the scene; auto: the one that the model was scored on; transparent: .png only"""
-    no_legend: bool = False
+    bare: bool = False
     """leave out the scale with numbers that pictures of depth, opacity, cost and occupancy bear"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
@@ -81,7 +81,7 @@ def render(flags: Flags) -> None:
     if kind == ".png" and len(cameras) > 1:
         raise ValueError(f"{flags.out}: {len(cameras)} frames do not fit one .png; use .mp4 or .gif, or --frames 1")
     frames = draw_frames(
-        model, cameras, Drawing(MODES[flags.mode], flags.depth, flags.background, legend=not flags.no_legend)
+        model, cameras, Drawing(MODES[flags.mode], flags.depth, flags.background, legend=not flags.bare)
     )
     with Progress(console=Console(stderr=True)) as bar:
         shown = bar.track(frames, len(cameras), description="drawing")

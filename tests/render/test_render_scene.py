@@ -161,7 +161,7 @@ def test_png_depth_and_opacity(model, tmp_path):
 def test_pictures_of_numbers_bear_a_scale_unless_told_not_to(model, tmp_path):
     for mode in ("depth", "color"):
         for bare in (False, True):
-            render(Flags(model, tmp_path / f"{mode}{bare}.png", size=200, mode=mode, no_legend=bare))
+            render(Flags(model, tmp_path / f"{mode}{bare}.png", size=200, mode=mode, bare=bare))
     same = [
         np.array_equal(seen(tmp_path / f"{m}False.png"), seen(tmp_path / f"{m}True.png")) for m in ("depth", "color")
     ]
