@@ -69,11 +69,12 @@ def make_block(lines: Lines, letters: int, at: tuple[float, float], anchor: tupl
 
 
 def shorten(text: str, width: float, letters: int) -> str:
-    """As much of a text's beginning as fits, with dots; empty where that would say nothing."""
+    """As much of a text's beginning as fits, with dots; of a path's end. Empty where that would say nothing."""
     if measure(text, letters) <= width:
         return text
+    path = "/" in text and " " not in text
     for count in range(len(text) - 1, FEWEST - 1, -1):
-        short = text[:count].rstrip() + DOTS
+        short = DOTS + text[-count:] if path else text[:count].rstrip() + DOTS
         if measure(short, letters) <= width:
             return short
     return ""
@@ -145,19 +146,23 @@ def list_names(pane: Pane, state: State) -> tuple[str, str]:
 
 
 def place_remarks(remarks: Sequence[str], state: State, size: PixelSize) -> list[TextBlock]:
-    """Remarks one above the other at the bottom left, above the scales; the first ones are left out where there is too
-    little room below the captions."""
-    letters, floor = pick_letters(size), find_floor(size)
-    scales = any(pane.frame and pane.frame.legend for pane in state.shown)
-    bottom, blocks = floor - MARGIN - (round(5.1 * letters) if scales else 0), []
+    """Remarks on the left, the last one outermost: from the bottom up, above the scales; in pictures higher than wide
+    from the captions down, as a phone's sheet of controls covers more than the bottom when it is open. Where there is
+    too little room the first ones are left out."""
+    letters, (width, height) = pick_letters(size), size
     _, rows = compare.count_columns(state.display.layout, len(state.shown))
-    highest = size[1] * (rows - 1) // rows + 2 * MARGIN + measure_lines(2, letters)
+    scales = round(5.1 * letters) if any(pane.frame and pane.frame.legend for pane in state.shown) else 0
+    captions = 2 * MARGIN + measure_lines(2, letters)
+    down = height > width
+    first, end = (0, min(height // rows, find_floor(size))) if down else (height // rows * (rows - 1), height)
+    first, end, blocks = first + captions, end - scales - MARGIN, []
     for remark in reversed(remarks):
-        lines = wrap(remark, size[0] - 2 * (MARGIN + PAD), letters, 3)
-        if not lines or bottom - measure_lines(len(lines), letters) < highest:
+        lines = wrap(remark, width - 2 * (MARGIN + PAD), letters, 3)
+        high = measure_lines(len(lines), letters)
+        if not lines or end - first < high:
             break
-        blocks.append(make_block(lines, letters, (MARGIN, bottom), (0, 1)))
-        bottom = blocks[-1].place[1] - MARGIN // 2
+        blocks.append(make_block(lines, letters, (MARGIN, first if down else end), (0, 0 if down else 1)))
+        first, end = (first + high + MARGIN // 2, end) if down else (first, end - high - MARGIN // 2)
     return blocks
 
 
