@@ -137,14 +137,19 @@ def stop_server(server: Any) -> None:
         server.stop()
 
 
-@dataclass
+@dataclass(eq=False)
 class Browser:
     """One connected page."""
 
     client: Any
-    size: tuple[int, int]
+    seen: BrowserCamera  # where it said last that its camera is
     eye: Eye | None = None  # where its camera is, or was sent; None: not known in our terms yet
     placed: float = -math.inf  # when it was last sent somewhere
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels of its canvas."""
+        return self.seen.size
 
 
 @final
@@ -189,7 +194,7 @@ class SharedSession:
     def join(self, client: Any, seen: BrowserCamera) -> None:
         """Remember a page."""
         eye = self.session.state.eye
-        self.browsers[client.client_id] = Browser(client, seen.size, to_eye(seen, eye) if eye else None)
+        self.browsers[client.client_id] = Browser(client, seen, to_eye(seen, eye) if eye else None)
         if self.leader is None:
             self.leader = client.client_id
 
@@ -200,17 +205,18 @@ class SharedSession:
             self.leader = next(iter(self.browsers), None)
 
     def take_camera(self, number: int, seen: BrowserCamera) -> None:
-        """A page says where its camera is: a person moved it, or it answers that we did, or its canvas changed."""
+        """A page says where its camera is: a person moved it, or it answers that we did, or its canvas changed, which a
+        slow page may say long before it goes where it was sent."""
         browser, eye = self.browsers.get(number), self.session.state.eye
         if browser is None:
             return
-        browser.size = seen.size
+        before, browser.seen = browser.seen, seen
         if eye is None or not all(map(math.isfinite, (*seen.position, *seen.wxyz, *seen.look_at, *seen.up, seen.fov))):
             return
         there = to_eye(seen, eye)
         if are_alike(there, eye):
             browser.eye, browser.placed = there, -math.inf
-        elif self.session.clock() - browser.placed > ECHO:
+        elif self.session.clock() - browser.placed > ECHO and not are_alike(there, to_eye(before, eye)):
             browser.eye, self.leader = there, number
             self.session.change(replace(self.session.state, eye=there))
 
@@ -280,7 +286,8 @@ class SharedSession:
         wait = describe_wait(state, self.session.openings)
         texts = writing.place_texts(state, size, wait, [text for _, text in self.said]) if min(size) > 0 else ()
         made = (*(p.frame for p in state.shown), state.photograph)
-        how = (state.display, state.eye and state.eye.view, size, quality, texts)
+        sizes = tuple(browser.size for browser in self.browsers.values())
+        how = (state.display, state.eye and state.eye.view, size, sizes, quality, texts)
         same = how == self.how and len(made) == len(self.made) and all(map(operator.is_, made, self.made))
         if same or not self.browsers or min(size) < 1:
             return
@@ -293,8 +300,15 @@ class SharedSession:
         image = writing.make_empty(size) if image is None else image
         image = writing.write(image, texts, writing.pick_letters(size))
         form = "png" if quality is None else "jpeg"
-        self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
-        self.server.flush()
+        sizes = {browser: cap_size(browser.size) for browser in self.browsers.values()}
+        if len({*sizes.values()}) < 2:
+            self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
+            self.server.flush()
+            return
+        for browser, own in sizes.items():  # pages stretch what they are sent to their own shape
+            fitting = compare.place(image, own, size)
+            browser.client.scene.set_background_image(fitting, format=form, jpeg_quality=quality)
+            browser.client.flush()
 
     def picture(self) -> np.ndarray | None:
         """The panes' pictures as one, (h, w, 3) uint8; None where there is nothing yet."""

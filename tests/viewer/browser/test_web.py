@@ -20,7 +20,7 @@ from render.camera import project
 from viewer.browser import panel as web_panel
 from viewer.browser import server as web
 from viewer.browser.server import BrowserCamera
-from viewer.front import navigation
+from viewer.front import compare, navigation
 from viewer.front.navigation import Eye
 from viewer.front.session import Session
 from viewer.messages import Activity, Notice, SaveModel, WorkerStarted
@@ -124,7 +124,13 @@ class Recorder:
     """A page's camera that only remembers where it was sent."""
 
     def __init__(self):
-        self.camera, self.sent = self, []
+        self.camera, self.scene, self.sent, self.shown = self, self, [], []
+
+    def set_background_image(self, image, **how):
+        self.shown.append(image)
+
+    def flush(self):
+        pass
 
     def atomic(self):
         return threading.Lock()
@@ -198,6 +204,34 @@ def test_the_page_that_moved_last_wins_and_the_others_follow(site):
     site.left(2)
     site.tick()
     assert site.session.link.requests[-1].camera.size == (40, 30)
+
+
+def test_pages_of_other_shapes_see_the_whole_picture_unstretched(site):
+    sent = []
+    site.server.scene.set_background_image = lambda image, **how: sent.append(image)
+    first, second = join(site, 1), join(site, 2)
+    site.tick()
+    site.tick()
+    assert sent[-1].shape == (30, 40, 3) and not first.shown  # of one shape: all are sent the same
+    site.take_camera(2, replace(site.browsers[2].seen, size=(30, 60)))  # a phone
+    count = len(sent)
+    site.tick()
+    assert len(sent) == count and np.array_equal(first.shown[-1], sent[-1])
+    high = second.shown[-1]
+    assert high.shape == (60, 30, 3) and (high[:18] == compare.EMPTY).all() and (high[-18:] == compare.EMPTY).all()
+    assert abs(high[20:40].mean() - sent[-1].mean()) < 10
+
+
+def test_a_page_that_has_not_gone_where_it_was_sent_is_not_followed(site):
+    site.tick()
+    eye = site.session.state.eye
+    join(site, 1)
+    site.tick()
+    site.session.clock = lambda: 100.0  # a slow page: it has not answered for long, and says that its canvas changed
+    site.take_camera(1, seen(pose(3.0, 3.0, 3.0), size=(30, 30)))
+    assert site.session.state.eye == eye and site.size() == (30, 30)
+    site.take_camera(1, seen(pose(3.0, 3.1, 3.0), size=(30, 30)))
+    assert site.session.state.eye.position == pytest.approx((3.0, 3.1, 3.0))
 
 
 def test_a_view_stays_until_a_page_moves_away(site):
@@ -286,7 +320,7 @@ def words(site: web.SharedSession) -> list[str]:
 
 def test_messages_are_on_the_picture_for_a_moment_and_trouble_is_not(site):
     join(site, 1).sent.clear()
-    site.browsers[1].size = (600, 400)
+    site.browsers[1].seen = replace(NORTH, size=(600, 400))
     site.tick()
     site.tick()
     site.session.link.waiting += [Notice("wrote chair.safetensors"), Notice("the disk is full", True)]
@@ -328,7 +362,7 @@ def test_before_anything_is_open_the_picture_says_what_is_waited_for(site):
     site.server.scene.set_background_image = lambda image, **how: sent.append(image)
     link, site.session.link.waiting = site.session.link, []
     join(site, 1)
-    site.browsers[1].size = (600, 400)
+    site.browsers[1].seen = replace(NORTH, size=(600, 400))
     site.tick()
     assert words(site) == ["starting ..."] and sent[-1].shape == (400, 600, 3) and sent[-1].std() > 0
     link.waiting += [WorkerStarted("CPU", ""), Activity("reading builtin:60", 0.4)]
