@@ -40,7 +40,8 @@ def start(flags: ViewSettings) -> None:
 
         web.require(flags.host, flags.port)
         front: Front
-        front = lambda session, again: web.serve(session, host=flags.host, port=flags.port, restart=again)  # noqa: E731
+        place = {"host": flags.host, "port": flags.port, "title": make_title(flags)}
+        front = lambda session, again: web.serve(session, **place, restart=again)  # noqa: E731
     else:
         desktop.require()
         from viewer.window import app

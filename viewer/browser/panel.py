@@ -16,7 +16,7 @@ import numpy as np
 
 import fields
 from render.looks import MODES
-from viewer.browser.status import FREE, format_status, format_title, format_view, select_points
+from viewer.browser.status import FREE, format_status, format_title, format_view, list_new, select_points
 from viewer.front import actions, controls
 from viewer.front.arrangement import ARRANGEMENTS
 from viewer.front.controls import Control
@@ -28,6 +28,7 @@ NONE = "none"  # the entry of the fields' list where there are none
 SUFFIX = ".safetensors"
 EVERY = 0.5  # seconds between renewals of text and curves
 NOTICE = 15.0  # seconds that a warning is shown for
+ENDED = "The viewer has ended."
 WAYS = {"previous": "previous_view", "next": "next_view", "home": "reset_view"}  # viewer.front.keys names them
 STEERING = ("pause", "resume", "step", "reset")
 
@@ -271,7 +272,7 @@ class BrowserPanel:
         now = self.session.clock()
         if now - self.renewed >= EVERY:
             self.renewed = now
-            set_property(self.text, "content", format_status(state))
+            set_property(self.text, "content", format_status(state, self.session.openings))
             set_property(self.view_folder, "visible", bool(state.views))
             set_property(self.panes, "visible", len(state.panes) > 1)
             pane = self.pane()
@@ -299,13 +300,15 @@ class BrowserPanel:
 
     def warn(self, state: State) -> None:
         """Pop up what went wrong since the last time."""
-        last = state.notices[-1] if state.notices else None
-        if last is None or last is self.told:
-            return
-        self.told = last
-        if last.trouble:
-            for client in self.server.get_clients().values():
-                client.add_notification("view-scene", last.text, color="red", auto_close_seconds=NOTICE)
+        news, self.told = list_new(state.notices, self.told), state.notices[-1] if state.notices else None
+        for notice in news:
+            if notice.trouble:
+                for client in self.server.get_clients().values():
+                    client.add_notification("view-scene", notice.text, color="red", auto_close_seconds=NOTICE)
+
+    def end(self) -> None:
+        """The last thing that is said."""
+        self.text.content = f"**{ENDED}**"
 
     def draw(self) -> None:
         """Loss and dB of the chosen field's run."""

@@ -12,6 +12,7 @@ import math
 import operator
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -21,16 +22,22 @@ from typing import Any, final
 import numpy as np
 from PIL import Image
 
-from viewer.browser.panel import BrowserPanel
-from viewer.browser.status import LETTERS, add_captions
+from viewer.browser import page, writing
+from viewer.browser.panel import ENDED, BrowserPanel
+from viewer.browser.status import list_new
 from viewer.front import compare, navigation
 from viewer.front.navigation import Eye, Point3, Quaternion
-from viewer.front.session import SETTLE, Session
+from viewer.front.remarks import describe_wait
+from viewer.front.session import SETTLE, Session, apply_report
+from viewer.messages import Notice
 
 LONGEST = 1280  # pixels along the longer side of a picture
 PRECISION = 1e-4  # radians, shares of the distance: cameras that differ by less are the same
 ECHO = 1.0  # seconds in which a browser may answer that its camera was moved
+SAID = 4.0  # seconds that a message stays on the picture
+FAREWELL = 0.2  # seconds in which pages hear that the viewer has ended
 COARSE, FINE = 60, 90  # JPEG quality while moving, and while a picture is being refined; a finished one is a PNG
+SCREENSHOT = "view-scene.png"  # what the file is called
 BUSY, CALM, ALONE = 0.008, 0.05, 0.25  # seconds between looks at the worker: being drawn, finished, nobody there
 
 
@@ -89,13 +96,13 @@ def require(host: str, port: int) -> None:
     require_free(host, port)
 
 
-def open_server(host: str, port: int) -> Any:
-    """A viser server on exactly this port (0: any free one). ValueError where that cannot be."""
+def open_server(host: str, port: int, title: str = "Polyfield") -> Any:
+    """A viser server on exactly this port (0: any free one), its page so named. ValueError where that cannot be."""
     require(host, port)
     import viser
 
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a browser that hangs up early is no traceback
-    with redirect_stdout(io.StringIO()):  # it has a banner of its own
+    with redirect_stdout(io.StringIO()), page.named(viser, title):  # it has a banner of its own
         server = viser.ViserServer(host=host, port=port, label="Polyfield", verbose=False)
     if port and server.get_port() != port:  # somebody was faster; viser then takes the next one
         stop_server(server)
@@ -130,14 +137,19 @@ def stop_server(server: Any) -> None:
         server.stop()
 
 
-@dataclass
+@dataclass(eq=False)
 class Browser:
     """One connected page."""
 
     client: Any
-    size: tuple[int, int]
+    seen: BrowserCamera  # where it said last that its camera is
     eye: Eye | None = None  # where its camera is, or was sent; None: not known in our terms yet
     placed: float = -math.inf  # when it was last sent somewhere
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Pixels of its canvas."""
+        return self.seen.size
 
 
 @final
@@ -153,6 +165,8 @@ class SharedSession:
         self.home: Eye | None = None  # where browsers begin
         self.made: tuple[Any, ...] = ()  # frames and photograph of the picture that was sent last
         self.how: tuple[Any, ...] = ()  # they were put together
+        self.heard: Notice | None = None  # the last notice that was looked at
+        self.said: tuple[tuple[float, str], ...] = ()  # messages, and until when they stay on the picture
         self.panel = BrowserPanel(server, self.post, session, self.screenshot, restart)
         server.on_client_connect(self.connected)
         server.on_client_disconnect(self.disconnected)
@@ -180,7 +194,7 @@ class SharedSession:
     def join(self, client: Any, seen: BrowserCamera) -> None:
         """Remember a page."""
         eye = self.session.state.eye
-        self.browsers[client.client_id] = Browser(client, seen.size, to_eye(seen, eye) if eye else None)
+        self.browsers[client.client_id] = Browser(client, seen, to_eye(seen, eye) if eye else None)
         if self.leader is None:
             self.leader = client.client_id
 
@@ -191,17 +205,18 @@ class SharedSession:
             self.leader = next(iter(self.browsers), None)
 
     def take_camera(self, number: int, seen: BrowserCamera) -> None:
-        """A page says where its camera is: a person moved it, or it answers that we did, or its canvas changed."""
+        """A page says where its camera is: a person moved it, or it answers that we did, or its canvas changed, which a
+        slow page may say long before it goes where it was sent."""
         browser, eye = self.browsers.get(number), self.session.state.eye
         if browser is None:
             return
-        browser.size = seen.size
+        before, browser.seen = browser.seen, seen
         if eye is None or not all(map(math.isfinite, (*seen.position, *seen.wxyz, *seen.look_at, *seen.up, seen.fov))):
             return
         there = to_eye(seen, eye)
         if are_alike(there, eye):
             browser.eye, browser.placed = there, -math.inf
-        elif self.session.clock() - browser.placed > ECHO:
+        elif self.session.clock() - browser.placed > ECHO and not are_alike(there, to_eye(before, eye)):
             browser.eye, self.leader = there, number
             self.session.change(replace(self.session.state, eye=there))
 
@@ -210,6 +225,7 @@ class SharedSession:
         self.drain()
         self.session.tick(self.room())
         self.send_cameras()
+        self.listen()
         self.panel.refresh()
         self.show()
 
@@ -255,29 +271,49 @@ class SharedSession:
                 browser.eye, browser.placed = eye, self.session.clock()
                 send_camera(browser.client, eye)
 
+    def listen(self) -> None:
+        """Have what was told since the last time seen on the picture for a moment; trouble pops up instead."""
+        notices, now = self.session.state.notices, self.session.clock()
+        news = [told.text for told in list_new(notices, self.heard) if not told.trouble]
+        self.heard = notices[-1] if notices else None
+        self.said = (*(one for one in self.said if one[0] > now), *((now + SAID, text) for text in news))
+
     def show(self) -> None:
         """Send the picture, if it is another one than before, as finely as there is time for."""
-        state = self.session.state
+        state, size = self.session.state, self.size()
         final = all(p.frame is not None and p.frame.final for p in state.shown)
         quality = COARSE if self.moving() else None if final else FINE
+        wait = describe_wait(state, self.session.openings)
+        texts = writing.place_texts(state, size, wait, [text for _, text in self.said]) if min(size) > 0 else ()
         made = (*(p.frame for p in state.shown), state.photograph)
-        how = (state.display, state.eye and state.eye.view, self.size(), quality)
+        sizes = tuple(browser.size for browser in self.browsers.values())
+        how = (state.display, state.eye and state.eye.view, size, sizes, quality, texts)
         same = how == self.how and len(made) == len(self.made) and all(map(operator.is_, made, self.made))
-        if same or not self.browsers:
+        if same or not self.browsers or min(size) < 1:
             return
-        image = self.picture()
-        if image is None:
-            return
-        form = "png" if quality is None else "jpeg"
-        image = add_captions(image, state)
-        self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
-        self.server.flush()
+        self.send(texts, quality)
         self.made, self.how = made, how
+
+    def send(self, texts: tuple[writing.TextBlock, ...], quality: int | None) -> None:
+        """Send the picture, or an empty one, with texts on it: as JPEG of a quality, or as PNG."""
+        image, size = self.picture(), self.size()
+        image = writing.make_empty(size) if image is None else image
+        image = writing.write(image, texts, writing.pick_letters(size))
+        form = "png" if quality is None else "jpeg"
+        sizes = {browser: cap_size(browser.size) for browser in self.browsers.values()}
+        if len({*sizes.values()}) < 2:
+            self.server.scene.set_background_image(image, format=form, jpeg_quality=quality)
+            self.server.flush()
+            return
+        for browser, own in sizes.items():  # pages stretch what they are sent to their own shape
+            fitting = compare.place(image, own, size)
+            browser.client.scene.set_background_image(fitting, format=form, jpeg_quality=quality)
+            browser.client.flush()
 
     def picture(self) -> np.ndarray | None:
         """The panes' pictures as one, (h, w, 3) uint8; None where there is nothing yet."""
         image = compare.compose(self.session.state, self.size())
-        return None if image is None else compare.explain(image, self.session.state, LETTERS)
+        return None if image is None else writing.explain(image, self.session.state)
 
     def screenshot(self, client: Any) -> None:
         """Send a page the picture as a file."""
@@ -286,7 +322,20 @@ class SharedSession:
             return
         data = io.BytesIO()
         Image.fromarray(image).save(data, "PNG")
-        client.send_file_download("view-scene.png", data.getvalue(), save_immediately=True)
+        client.send_file_download(SCREENSHOT, data.getvalue(), save_immediately=True)
+        self.tell(f"screenshot: {SCREENSHOT}, {image.shape[1]} x {image.shape[0]} pixels")
+
+    def tell(self, text: str) -> None:
+        """A line for the person, among those of the worker."""
+        self.session.change(apply_report(self.session.state, Notice(text)))
+
+    def end(self) -> None:
+        """Say on all pages that this was all, while the worker is ending."""
+        self.session.link.quit()
+        if self.browsers:
+            self.panel.end()
+            self.send(tuple(writing.place_hint(ENDED, self.size())), FINE)
+            time.sleep(FAREWELL)
 
 
 def send_camera(client: Any, eye: Eye) -> None:
@@ -310,21 +359,25 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
+    title: str = "Polyfield",
     restart: Callable[[], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> None:
     """Serve a session to browsers until Ctrl-C, or until `stop()` says so.
 
-    ValueError in one line where viser is missing or nothing can listen at that host and port. `restart` starts a worker
-    again that has gone.
+    ValueError in one line where viser is missing or nothing can listen at that host and port. `title` is the page's,
+    `restart` starts a worker again that has gone.
     """
-    server = open_server(host, port)
+    server = open_server(host, port, title)
     try:
         site = SharedSession(server, session, restart)
         print(f"view-scene: open http://{name_host(host)}:{server.get_port()} in a browser; Ctrl-C ends it", flush=True)
-        while not (stop and stop()):
-            site.tick()
-            site.wait()
+        try:
+            while not (stop and stop()):
+                site.tick()
+                site.wait()
+        finally:
+            site.end()
     finally:
         stop_server(server)
 

@@ -1,19 +1,17 @@
-"""What the browser says: names of fields, how pictures, runs and the worker are doing, curves."""
+"""What the browser's panel says: names of fields, how pictures, runs and the worker are doing, curves."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from viewer.front import compare
+from viewer.front.remarks import describe_wait
 from viewer.front.session import Curve, Pane, State
-from viewer.messages import RunProgress, ViewCamera
+from viewer.messages import Command, Notice, RunProgress, ViewCamera
 
 FREE = "free"  # the entry of the views' list that is none of them
 POINTS = 300  # of a plotted curve
 NOTICES = 3  # lines that stay in sight
-LETTERS, MARGIN, INK = 14, 10, (228, 230, 234)  # of captions: height of a line, distance to the edge, colour
 PUNCTUATION = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()<>#+-.!|~&$:"})  # what Markdown may take for its own
 
 
@@ -42,9 +40,9 @@ def escape(text: str) -> str:
     return " ".join(text.split()).translate(PUNCTUATION)
 
 
-def format_status(state: State) -> str:
+def format_status(state: State, openings: Sequence[Command] = ()) -> str:
     """How it goes, as Markdown: the worker, each shown field's picture, runs, and the last notices."""
-    lines = [format_worker(state), *(format_frame(pane, name_field(pane, state)) for pane in state.shown)]
+    lines = [format_worker(state, openings), *(format_frame(pane, name_field(pane, state)) for pane in state.shown)]
     lines += [format_progress(pane.progress, name_field(pane, state)) for pane in state.panes if pane.progress]
     lines += [f"{'**!** ' if told.trouble else ''}{escape(told.text)}" for told in state.notices[-NOTICES:]]
     return "\n\n".join(lines)
@@ -55,58 +53,44 @@ def name_field(pane: Pane, state: State) -> str:
     return f"{pane.opened.pane}: {pane.opened.name}" if len(state.panes) > 1 else pane.opened.name
 
 
-def format_worker(state: State) -> str:
-    """Whether there is still a worker."""
+def format_worker(state: State, openings: Sequence[Command] = ()) -> str:
+    """Whether there is still a worker, and what it is busy with while nothing comes of it."""
     if state.worker == "gone":
         return "**The worker has ended.** The last pictures stay."
-    if state.worker == "starting":
-        return "The worker is starting."
-    return escape(state.device) if state.panes else f"{escape(state.device)}; nothing is open yet"
+    return escape(" · ".join(filter(None, (state.device, describe_wait(state, openings)))))
 
 
 def format_frame(pane: Pane, name: str) -> str:
-    """How a field's last picture was drawn."""
-    frame, name = pane.frame, f"**{escape(name)}** {escape(pane.opened.architecture)}"
+    """How a field's last picture was drawn, and how good the field is."""
+    frame, parts = pane.frame, [f"**{escape(name)}** {escape(pane.opened.architecture)}"]
     if frame is None:
-        return f"{name} · being drawn"
-    size = f"{frame.image.shape[1]} x {frame.image.shape[0]}"
-    quality = f" · {pane.psnr:.2f} dB" if pane.psnr is not None else ""
-    samples = "1 sample" if frame.passes == 1 else f"{frame.passes} samples"
-    return f"{name} · {size} · {samples} · {frame.milliseconds:.0f} ms{quality}"
+        parts.append("being drawn")
+    else:
+        samples = "1 sample" if frame.passes == 1 else f"{frame.passes} samples"
+        parts += [f"{frame.image.shape[1]} x {frame.image.shape[0]}", samples, f"{frame.milliseconds:.0f} ms"]
+    parts += format_quality(pane)[:1]
+    if pane.opened.scored is not None:
+        parts.append(f"{pane.opened.scored:.2f} dB in the file")
+    return " · ".join(parts)
+
+
+def format_quality(pane: Pane) -> tuple[str, ...]:
+    """How near a field comes to the photograph that is looked at: in full, and shorter; nothing where none is."""
+    if pane.psnr is None or not math.isfinite(pane.psnr):
+        return ()
+    return f"{pane.psnr:.2f} dB in this view", f"{pane.psnr:.2f} dB"
+
+
+def list_new(notices: Sequence[Notice], told: Notice | None) -> tuple[Notice, ...]:
+    """The notices that came after one; all where it is not among them."""
+    places = [i for i, notice in enumerate(notices) if notice is told]
+    return tuple(notices[places[-1] + 1 :] if places else notices)
 
 
 def format_progress(progress: RunProgress, name: str) -> str:
     """How a field's learning goes."""
     of = f" of {progress.steps}" if progress.steps else f" · {progress.share:.0%}"
-    db = f" · {progress.psnr:.2f} dB" if math.isfinite(progress.psnr) else ""
+    db = f" · {progress.psnr:.2f} dB in training" if math.isfinite(progress.psnr) else ""
     phase = f" ({escape(progress.phase)})" if progress.phase else ""
     loss = f"loss {progress.loss:.5f} · " if math.isfinite(progress.loss) else ""
     return f"{escape(name)}: **{progress.life}**{phase} · step {progress.step}{of}{db} · {loss}{progress.seconds:.0f} s"
-
-
-def add_captions(image: np.ndarray, state: State) -> np.ndarray:
-    """A composed picture (h, w, 3) with each field's name in a corner of its place, where there are several."""
-    height, width = image.shape[:2]
-    if len(state.shown) < 2:
-        return image
-    names = [format_caption(pane, state) for pane in state.shown]
-    places = compare.place_panes(state.display.layout, len(names), (width, height))
-    marks = [(left, top, "la", name) for (left, top, _, _), name in zip(places, names, strict=True)]
-    if state.display.layout == "wipe":
-        marks = [marks[0], (width, 0, "ra", names[1])]
-    elif state.display.layout == "difference":
-        marks = [(0, 0, "la", f"{names[0]} against {names[1]}, times {state.display.gain:g}")]
-    canvas = Image.fromarray(image)
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(LETTERS)
-    for x, y, anchor, name in marks:
-        corner = (x + MARGIN if anchor == "la" else x - MARGIN, y + MARGIN)
-        left, top, right, bottom = pen.textbbox(corner, name, font, anchor)
-        pen.rectangle((left - 4, top - 4, right + 4, bottom + 4), compare.EMPTY)
-        pen.text(corner, name, INK, font, anchor)
-    return np.asarray(canvas)
-
-
-def format_caption(pane: Pane, state: State) -> str:
-    """A field's name, and how near it comes to the photograph that is looked at."""
-    name = f"{name_field(pane, state)} ({pane.opened.architecture})"
-    return f"{name}  {pane.psnr:.2f} dB" if pane.psnr is not None else name

@@ -1,26 +1,29 @@
 """The browser: camera conventions, what pages may do, and the page itself in headless Chromium."""
 
+import io
 import math
 import socket
 import sys
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from chromium import answers, free_port
 from gradient_link import GradientLink, cameras, drawn, pose, progress
+from PIL import Image
 
 from render import quaternions
 from render.camera import project
 from viewer.browser import panel as web_panel
 from viewer.browser import server as web
 from viewer.browser.server import BrowserCamera
-from viewer.front import navigation
+from viewer.front import compare, navigation
 from viewer.front.navigation import Eye
 from viewer.front.session import Session
-from viewer.messages import SaveModel
+from viewer.messages import Activity, Notice, SaveModel, WorkerStarted
 
 NORTH = BrowserCamera(
     (1.0, -2.0, 3.0), (math.sqrt(0.5), -math.sqrt(0.5), 0.0, 0.0), (1.0, 0.0, 3.0), (0.0, 0.0, 1.0), 0.8, (8, 6)
@@ -121,7 +124,13 @@ class Recorder:
     """A page's camera that only remembers where it was sent."""
 
     def __init__(self):
-        self.camera, self.sent = self, []
+        self.camera, self.scene, self.sent, self.shown = self, self, [], []
+
+    def set_background_image(self, image, **how):
+        self.shown.append(image)
+
+    def flush(self):
+        pass
 
     def atomic(self):
         return threading.Lock()
@@ -195,6 +204,34 @@ def test_the_page_that_moved_last_wins_and_the_others_follow(site):
     site.left(2)
     site.tick()
     assert site.session.link.requests[-1].camera.size == (40, 30)
+
+
+def test_pages_of_other_shapes_see_the_whole_picture_unstretched(site):
+    sent = []
+    site.server.scene.set_background_image = lambda image, **how: sent.append(image)
+    first, second = join(site, 1), join(site, 2)
+    site.tick()
+    site.tick()
+    assert sent[-1].shape == (30, 40, 3) and not first.shown  # of one shape: all are sent the same
+    site.take_camera(2, replace(site.browsers[2].seen, size=(30, 60)))  # a phone
+    count = len(sent)
+    site.tick()
+    assert len(sent) == count and np.array_equal(first.shown[-1], sent[-1])
+    high = second.shown[-1]
+    assert high.shape == (60, 30, 3) and (high[:18] == compare.EMPTY).all() and (high[-18:] == compare.EMPTY).all()
+    assert abs(high[20:40].mean() - sent[-1].mean()) < 10
+
+
+def test_a_page_that_has_not_gone_where_it_was_sent_is_not_followed(site):
+    site.tick()
+    eye = site.session.state.eye
+    join(site, 1)
+    site.tick()
+    site.session.clock = lambda: 100.0  # a slow page: it has not answered for long, and says that its canvas changed
+    site.take_camera(1, seen(pose(3.0, 3.0, 3.0), size=(30, 30)))
+    assert site.session.state.eye == eye and site.size() == (30, 30)
+    site.take_camera(1, seen(pose(3.0, 3.1, 3.0), size=(30, 30)))
+    assert site.session.state.eye.position == pytest.approx((3.0, 3.1, 3.0))
 
 
 def test_a_view_stays_until_a_page_moves_away(site):
@@ -274,6 +311,90 @@ def test_what_is_posted_wakes_the_server(site):
     assert site.woken.is_set()
     site.tick()
     assert not site.woken.is_set()
+
+
+def words(site: web.SharedSession) -> list[str]:
+    """The lines on the picture that was sent last."""
+    return [line for block in site.how[-1] for line in block.lines]
+
+
+def test_messages_are_on_the_picture_for_a_moment_and_trouble_is_not(site):
+    join(site, 1).sent.clear()
+    site.browsers[1].seen = replace(NORTH, size=(600, 400))
+    site.tick()
+    site.tick()
+    site.session.link.waiting += [Notice("wrote chair.safetensors"), Notice("the disk is full", True)]
+    site.tick()
+    assert words(site) == ["wrote chair.safetensors"]
+    site.session.clock = lambda: web.SAID - 0.1
+    site.tick()
+    assert words(site) == ["wrote chair.safetensors"]
+    site.session.clock = lambda: web.SAID + 0.1
+    site.tick()
+    assert words(site) == []
+    assert [told.text for told in site.session.state.notices] == ["wrote chair.safetensors", "the disk is full"]
+
+
+def test_every_trouble_pops_up_also_with_something_told_after_it(site):
+    popped = []
+    client = SimpleNamespace(add_notification=lambda _, text, **how: popped.append((text, how["color"])))
+    site.server.get_clients = lambda: {1: client}
+    site.session.link.waiting += [Notice("no such file", True), Notice("wrote it"), Notice("the disk is full", True)]
+    site.tick()
+    site.tick()
+    assert popped == [("no such file", "red"), ("the disk is full", "red")]
+
+
+def test_a_screenshot_is_told_and_shows_no_texts(site):
+    files = []
+    client = join(site, 1)
+    client.send_file_download = lambda name, data, save_immediately: files.append((name, data))
+    site.tick()
+    site.tick()
+    site.screenshot(client)
+    assert site.session.state.notices[-1].text == "screenshot: view-scene.png, 40 x 30 pixels"
+    [(name, data)] = files
+    assert name == "view-scene.png" and np.array_equal(np.asarray(Image.open(io.BytesIO(data))), site.picture())
+
+
+def test_before_anything_is_open_the_picture_says_what_is_waited_for(site):
+    sent = []
+    site.server.scene.set_background_image = lambda image, **how: sent.append(image)
+    link, site.session.link.waiting = site.session.link, []
+    join(site, 1)
+    site.browsers[1].seen = replace(NORTH, size=(600, 400))
+    site.tick()
+    assert words(site) == ["starting ..."] and sent[-1].shape == (400, 600, 3) and sent[-1].std() > 0
+    link.waiting += [WorkerStarted("CPU", ""), Activity("reading builtin:60", 0.4)]
+    site.tick()
+    assert words(site) == ["reading builtin:60 ... 40 %"]
+    count = len(sent)
+    site.tick()
+    assert len(sent) == count  # nothing is new
+
+
+def test_the_end_is_told_and_the_worker_is_asked_to_end(site):
+    sent = []
+    site.server.scene.set_background_image = lambda image, **how: sent.append(image)
+    join(site, 1)
+    site.tick()
+    count = len(sent)
+    site.end()
+    assert len(sent) == count + 1 and not site.session.link.alive
+    assert "has ended" in site.panel.text.content
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(143)], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupt_ends_the_server_and_goes_on(ending, capsys):
+    pytest.importorskip("viser", reason="viser is not installed")
+
+    def stop():
+        raise ending
+
+    port, link = free_port(), GradientLink()
+    with pytest.raises(type(ending)) as told:
+        web.serve(Session(link), port=port, stop=stop)
+    assert told.value is ending and not answers(port) and not link.alive
 
 
 def test_no_page_may_open_a_tunnel(site, monkeypatch):

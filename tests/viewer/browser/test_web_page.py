@@ -3,47 +3,17 @@
 import io
 import itertools
 import math
-import threading
-import time
 
 import numpy as np
 import pytest
-from chromium import answers, canvas, difference, free_port, page, until
-from gradient_link import GradientLink, cameras, drawn, progress
+from chromium import canvas, difference, page, until
+from gradient_link import progress
 from PIL import Image
+from served import TITLE, Served
 
-from viewer.browser import server as web
-from viewer.front.session import Session
 from viewer.messages import ControlRun, Notice
 
 CHANGED, ALIKE = 20.0, 4.0  # levels of 255: what a drag changes at least; JPEG and a browser's resampling at most
-
-
-class Served:
-    """A session that is served in a thread, for a page to look at."""
-
-    def __init__(self):
-        self.link = GradientLink(cameras=cameras())
-        self.session, self.done = Session(self.link), threading.Event()
-        self.port = free_port()
-        arguments = {"port": self.port, "stop": self.done.is_set}
-        self.thread = threading.Thread(target=web.serve, args=(self.session,), kwargs=arguments)
-        self.thread.start()
-        while self.thread.is_alive() and not answers(self.port):
-            time.sleep(0.02)
-
-    @property
-    def wanted(self) -> np.ndarray:
-        """The picture of the last request, at its full size."""
-        return drawn(self.link.requests[-1].camera)
-
-    def settled(self, tab, than: int) -> None:
-        """Wait until the last of more than so many requests is a still one."""
-        until(
-            tab,
-            lambda: len(self.link.requests) > than and not self.link.requests[-1].moving,
-            "a still request was asked for",
-        )
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +25,13 @@ def shown():
             served.settled(tab, 0)
             yield served, tab, fetched
     finally:
-        served.done.set()
-        served.thread.join(20)
-    assert not served.thread.is_alive()
+        served.end()
+
+
+def test_the_page_is_called_by_what_it_shows(shown):
+    _, tab, _ = shown
+    assert tab.title() == TITLE
+    assert "svg" in tab.locator('link[rel="icon"]').get_attribute("href")
 
 
 def test_the_page_shows_the_scene_and_fetches_nothing_from_elsewhere(shown):

@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from gradient_link import GradientLink, cameras, progress
 
@@ -14,7 +13,7 @@ from viewer.browser import panel as web_panel
 from viewer.browser import status as web_status
 from viewer.browser.panel import BoundWidget
 from viewer.front.session import Curve, Session, State
-from viewer.messages import Notice
+from viewer.messages import Activity, Notice, OpenModel
 
 
 def state_of(link: GradientLink) -> State:
@@ -29,7 +28,7 @@ def test_the_status_tells_of_pictures_runs_and_trouble():
     link.waiting += [progress(0, 7, "paused"), Notice("disk <full>", True)]
     text = web_status.format_status(state_of(link))
     assert "CPU, 1 thread" in text and r"**a\_b** hashgrid · 2 x 1 · 1 sample · 5 ms" in text
-    assert "**paused** (train) · step 7 of 100 · 20.70 dB" in text and r"**!** disk \<full\>" in text
+    assert "**paused** (train) · step 7 of 100 · 20.70 dB in training" in text and r"**!** disk \<full\>" in text
 
 
 def test_a_worker_that_has_gone_is_told():
@@ -68,17 +67,33 @@ def test_a_view_is_chosen_by_its_entry_and_left_again():
     assert web_panel.name_view(web_panel.look_through(through, "free")) == "free"
 
 
-def test_names_lie_in_the_corners_where_there_are_several():
-    image = np.full((100, 800, 3), 200, np.uint8)
-    assert web_status.add_captions(image, state_of(GradientLink(("chair",)))) is image
-    state = state_of(GradientLink(("chair", "lego")))
-    corners = {"split": {0, 2}, "wipe": {0, 3}, "difference": {0, 1}}  # quarters of the width that are written on
-    for layout, quarters in corners.items():
-        told = web_status.add_captions(image, replace(state, display=replace(state.display, layout=layout)))
-        assert set((told != image).any((0, 2)).nonzero()[0] // 200) == quarters
-        assert (told[50:] == 200).all()
-    pane = replace(state.panes[0], psnr=31.234)
-    assert web_status.format_caption(pane, state) == "0: chair (hashgrid)  31.23 dB"
+def test_each_figure_says_what_it_is_of():
+    link = GradientLink(("chair",))
+    link.waiting.append(progress(0, 7, "paused"))
+    state = state_of(link)
+    pane = replace(state.panes[0], psnr=29.1, opened=replace(state.panes[0].opened, scored=29.951))
+    text = web_status.format_status(replace(state, panes=(pane,)))
+    assert "29.10 dB in this view" in text and "29.95 dB in the file" in text and "20.70 dB in training" in text
+    assert text.count(" dB") == 3
+    assert "in this view" not in web_status.format_status(state) and "in the file" not in web_status.format_status(
+        state
+    )
+
+
+def test_what_is_waited_for_is_in_the_panel_too():
+    state = State(activity=Activity("reading builtin:60", 0.4))
+    assert web_status.format_status(state) == r"reading builtin\:60 \.\.\. 40 %"
+    assert web_status.format_status(State()) == r"starting \.\.\."
+    opening = web_status.format_status(State(worker="ready", device="CPU"), [OpenModel("a/chair.safetensors")])
+    assert opening == r"CPU · opening chair\.safetensors \.\.\."
+
+
+def test_all_notices_since_the_last_one_are_new():
+    first, second, third = (Notice(text) for text in "abb")  # equal ones are told apart
+    assert web_status.list_new((first, second, third), first) == (second, third)
+    assert web_status.list_new((first, second), second) == ()
+    assert web_status.list_new((second, third), first) == (second, third)
+    assert web_status.list_new((), None) == ()
 
 
 def bound(name: str, useful=web_panel.is_always) -> BoundWidget:
