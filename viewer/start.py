@@ -1,5 +1,6 @@
 """The viewer begins: what is to be shown, in which front end, with a worker behind it; or one picture, and the end."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,11 +68,18 @@ def run_together(flags: ViewSettings, commands: list[Command], front: Front) -> 
     session = Session(worker(), State(display=look, first=flags.view))
     for command in commands:
         session.send(command)
+    previous = signal.signal(signal.SIGTERM, leave)
     try:
         front(session, lambda: session.renew(worker()))
     finally:
         for line in session.link.close():
             sys.stderr.write(f"{line}\n")
+        signal.signal(signal.SIGTERM, previous)
+
+
+def leave(number: int, _: object) -> None:
+    """SIGTERM ends the viewer as closing it does: what is being learnt is saved."""
+    raise SystemExit(128 + number)
 
 
 def write_screenshot(flags: ViewSettings, out: Path) -> None:

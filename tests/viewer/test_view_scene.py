@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from analytic import block_file
 from display import virtual
@@ -142,3 +145,45 @@ def test_an_empty_folder_and_a_damaged_model_are_one_line(monkeypatch, capsys, t
     (tmp_path / "bad.safetensors").write_bytes(b"\x10\x00\x00")
     assert "folder is empty" in run(monkeypatch, capsys, tmp_path / "empty")[1]
     assert "bad.safetensors" in run(monkeypatch, capsys, tmp_path / "bad.safetensors")[1]
+
+
+PATIENCE = 90.0  # seconds that anything may take on a busy machine
+
+
+def wait(condition, what):
+    until = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < until, f"after {PATIENCE:.0f} s still not: {what}"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_window_and_worker_and_what_was_learnt_is_saved(number, tmp_path):
+    pytest.importorskip("pyglet", reason="pyglet is missing; the extra `viewer` brings it")
+    pytest.importorskip("imgui_bundle", reason="imgui-bundle is missing; the extra `viewer` brings it")
+    blender(tmp_path / "data", train=4, test=1, size=(32, 24))
+    log, words = (
+        tmp_path / "run" / "log.jsonl",
+        ["--preset", "tiny", "--batch", "1024", "--out", "run", "--device", "cpu"],
+    )
+    with virtual() as display:
+        viewer = subprocess.Popen(
+            [sys.executable, "-m", "viewer.view_scene", "data", *words], cwd=tmp_path, stderr=subprocess.PIPE,
+            env=WITHOUT | {"DISPLAY": display, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), *sys.path])},
+        )  # fmt: skip
+        try:
+            wait(lambda: (log.is_file() and log.stat().st_size) or viewer.poll() is not None, "learning")
+            workers = psutil.Process(viewer.pid).children(recursive=True)
+            viewer.send_signal(number)
+            said = viewer.communicate(timeout=PATIENCE)[1].decode()
+            status = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+            assert viewer.returncode == status, said
+            gone, alive = psutil.wait_procs(workers, PATIENCE)
+            assert gone and not alive
+        finally:
+            viewer.kill()
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    assert "Traceback" not in said
+    assert ("continue with --resume" in said) == (number != signal.SIGKILL)

@@ -7,6 +7,8 @@ from render.looks import MODES
 from viewer.front.session import State
 from viewer.messages import Activity, Command, LearnFrom, OpenModel
 
+NOTHING = "nothing is open"
+
 
 def describe_wait(state: State, openings: Sequence[Command] = ()) -> str:
     """What a person waits for, and how far that is; empty where all that is open can be seen. `openings`: what the
@@ -33,7 +35,7 @@ def describe_opening(state: State, openings: Sequence[Command]) -> str:
     """What is waited for where no field is open; that one could not be opened is told by a notice."""
     paths = [c.path if isinstance(c, OpenModel) else c.data for c in openings if isinstance(c, OpenModel | LearnFrom)]
     if not paths or any(notice.trouble for notice in state.notices):
-        return "nothing is open"
+        return NOTHING
     return f"opening {Path(paths[0]).name} ..."
 
 

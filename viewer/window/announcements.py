@@ -7,7 +7,7 @@ from imgui_bundle import imgui
 from viewer.front import actions, keys, leaving, remarks
 from viewer.front.session import State
 from viewer.front.updates import Update
-from viewer.messages import Activity, Notice
+from viewer.messages import Activity, Command, Notice
 from viewer.window import widgets
 from viewer.window.areas import LETTERS, WindowAreas
 from viewer.window.gui import ACCENT, DIM, GROUND, TEXT_COLOR, to_ink, to_rgba
@@ -77,14 +77,12 @@ def draw_activity(activity: Activity, at: WindowAreas, *, empty: bool) -> None:
             pen.add_rect_filled(imgui.ImVec2(x - half, y), end, to_ink(tint), scale(2))
 
 
-def draw_hint(state: State, at: WindowAreas) -> None:
-    """What to do where there is nothing to see."""
+def draw_hint(state: State, openings: Sequence[Command], at: WindowAreas) -> None:
+    """What is waited for, or what to do, where there is nothing to see."""
     if state.panes or state.activity:
         return
-    text = {
-        "starting": "starting ...", "gone": "the worker has ended",
-        "ready": "Drop a model, photographs, a mesh or a camera path here, or press Ctrl+O",
-    }[state.worker]  # fmt: skip
+    waited = remarks.describe_wait(state, openings)
+    text = waited if waited != remarks.NOTHING else "Drop a model, photographs, a mesh or a camera path here, or Ctrl+O"
     left, top, width, height = at.picture
     room = width / at.ratio - scale(32)
     size = imgui.calc_text_size(text, wrap_width=room)

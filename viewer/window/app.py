@@ -106,7 +106,7 @@ class App:
     def turn(self) -> float:
         """Look at the worker, draw if need be; seconds that may be slept until the next time."""
         eye = self.session.state.eye
-        if self.controller.tick():
+        if self.leaving is None and self.controller.tick():  # else what the worker says is for the terminal
             self.happened = time.monotonic()
             self.redraws = max(self.redraws, 1)
         self.soft = self.soft or self.session.state.eye is not eye

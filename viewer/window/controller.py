@@ -363,7 +363,7 @@ class Controller:
         captions.draw_outlines(self.update, places, outlines)
         captions.draw_names(state, places)
         captions.draw_status(state, places, len(self.rate.times))
-        announcements.draw_hint(state, places)
+        announcements.draw_hint(state, self.session.openings, places)
         announcements.draw_notices([told for _, told in self.shown_notices], state, places)
         if activity := SAVING if self.panel.quitting else state.activity:
             announcements.draw_activity(activity, places, empty=not state.panes)

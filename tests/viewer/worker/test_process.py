@@ -12,7 +12,7 @@ from drawn import blender
 
 from distill.photographs.settings import Settings
 from viewer.messages import FrameDrawn, FrameRequest, LearnFrom, Notice, OpenModel, RunProgress, Views, WorkerStarted
-from viewer.worker.process import WorkerProcess, describe_end
+from viewer.worker.process import LOST, WorkerProcess, describe_end
 
 LIMIT = 90.0  # seconds; a new process imports everything, on a busy machine too
 
@@ -80,3 +80,17 @@ def test_its_death_is_told_once_in_one_line(worker):
 @pytest.mark.parametrize(("status", "text"), [(None, "does not answer"), (3, "exit status 3"), (-11, "SIGSEGV")])
 def test_why_a_process_ended(status, text):
     assert text in describe_end(status)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_worker_that_is_asked_to_end_saves_first(worker, tmp_path):
+    heard = Heard(worker)
+    blender(tmp_path / "data", train=4, test=1, size=(24, 24))
+    learn = LearnFrom(str(tmp_path / "data"), Settings(out=tmp_path / "run", preset="tiny", steps=10_000, batch=1024))
+    worker.send(learn)
+    heard.wait(RunProgress, lambda p: p.step > 3)
+    os.kill(worker.process.pid, signal.SIGTERM)
+    heard.wait(Notice, lambda n: "continue with --resume" in n.text)
+    heard.wait(Notice, lambda n: n.text.startswith(LOST))
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    assert not worker.alive
