@@ -18,6 +18,7 @@ from viewer.messages import Command, CompareWith, LearnFrom, OpenModel
 from viewer.screenshot import ScreenshotOptions, draw_screenshot
 from viewer.settings import ViewSettings
 from viewer.window import desktop
+from viewer.worker.open_fields import name_model
 from viewer.worker.process import WorkerProcess
 
 Front = Callable[[Session, Callable[[], None]], None]  # runs until closed; its second argument starts a new worker
@@ -96,6 +97,6 @@ def write_screenshot(flags: ViewSettings, out: Path) -> None:
 
 
 def make_title(flags: ViewSettings) -> str:
-    """Of the window."""
-    names = " | ".join(Path(text).stem or text for text in flags.inputs)
+    """Of the window, and of the page."""
+    names = " | ".join(name_model(Path(text)) or text for text in flags.inputs)
     return f"{names} - Polyfield" if names else "Polyfield"

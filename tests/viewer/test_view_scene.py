@@ -91,7 +91,11 @@ def test_the_window_toolkit_is_imported_only_for_a_window():
 
 @pytest.mark.parametrize(
     ("inputs", "title"),
-    [((), "Polyfield"), (("a/chair.safetensors", "builtin:60"), "chair | builtin:60 - Polyfield")],
+    [
+        ((), "Polyfield"),
+        (("a/chair.safetensors", "builtin:60"), "chair | builtin:60 - Polyfield"),
+        (("runs/chair/model.safetensors", "runs/lego/model.safetensors"), "chair | lego - Polyfield"),
+    ],
 )
 def test_the_window_is_called_by_what_it_shows(inputs, title):
     assert start.make_title(ViewSettings(inputs)) == title

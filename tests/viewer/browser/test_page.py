@@ -6,8 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from gradient_link import GradientLink
 
+from viewer import start
 from viewer.browser import page, server
+from viewer.settings import ViewSettings
 
 LIKE = """<!doctype html><html><head><link
  rel="icon"
@@ -74,3 +77,13 @@ def test_the_viser_that_is_installed_serves_the_name():
         server.stop_server(opened)
     assert "<title>chair - Polyfield</title>" in found and found.count("<title>") == 1
     assert found.count('rel="icon"') == 1 and "Viser client" not in found
+
+
+def test_view_scene_calls_the_page_as_it_would_the_window(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(start, "WorkerProcess", lambda device: GradientLink())
+    monkeypatch.setattr(server, "require", lambda host, port: None)
+    monkeypatch.setattr(server, "serve", lambda session, **options: seen.update(options))
+    flags = ViewSettings(inputs=("builtin:60",), web=True, port=8123)
+    start.start(flags)
+    assert seen["title"] == start.make_title(flags) == "builtin:60 - Polyfield" and seen["port"] == 8123

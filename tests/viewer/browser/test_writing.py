@@ -31,8 +31,15 @@ def state_of(names: tuple[str, ...], layout: str = "split", psnr: float | None =
     session = Session(GradientLink(names), clock=lambda: 0.0)
     session.tick((8, 6))
     session.tick((8, 6))
-    panes = tuple(replace(p, psnr=psnr, frame=replace(p.frame, legend=SCALE)) for p in session.state.panes)
-    return replace(session.state, panes=panes, display=replace(session.state.display, layout=layout, mode="error"))
+    state = with_scale(session.state, SCALE)
+    panes = tuple(replace(pane, psnr=psnr) for pane in state.panes)
+    return replace(state, panes=panes, display=replace(session.state.display, layout=layout, mode="error"))
+
+
+def with_scale(state: State, scale: Legend | None) -> State:
+    """The same, in colours that mean this."""
+    panes = tuple(replace(p, frame=p.frame and replace(p.frame, legend=scale)) for p in state.panes)
+    return replace(state, panes=panes)
 
 
 def cover(places: list[tuple[int, int, int, int]], size: tuple[int, int]) -> np.ndarray:
@@ -86,7 +93,7 @@ def test_a_picture_without_room_is_left_as_it_is(side):
     for count, layout in ARRANGED:
         blocks = writing.place_texts(state_of(NAMES[:count], layout), (side, side), "compiling", SAID)
         assert cover([block.place for block in blocks], (side, side)).max() <= 1
-    assert side > 40 or not blocks
+        assert side > 40 or not blocks
 
 
 def test_a_caption_loses_its_architecture_then_letters_then_its_figure_and_is_left_out_at_last():
@@ -142,9 +149,7 @@ def test_texts_are_broken_between_words_and_what_is_too_long_is_shortened():
 def test_pictures_without_texts_or_scales_are_the_same_arrays():
     image = np.full((60, 80, 3), 128, np.uint8)
     assert writing.write(image, (), 14) is image
-    state = state_of(("chair",))
-    plain = replace(state, panes=tuple(replace(p, frame=replace(p.frame, legend=None)) for p in state.panes))
-    assert writing.explain(image, plain) is image
+    assert writing.explain(image, with_scale(state_of(("chair",)), None)) is image
 
 
 def test_a_scale_lies_where_it_always_did_in_a_picture_that_is_wider_than_high():
