@@ -248,7 +248,7 @@ class Controller:
         self.modifiers = modifiers | own if down else modifiers - own
         if not down:
             self.held.discard(name)
-        elif not self.gui.wants_keys:
+        elif not (self.gui.wants_keys or (name == "ESCAPE" and self.gui.popup)):  # which closes a list first
             action = keys.find_action(name, modifiers)
             if self.panel.asking and name in ("RETURN", "ENTER", "NUM_ENTER"):
                 action = "quit"

@@ -52,7 +52,7 @@ def draw_views(update: Update) -> Update:
     widgets.label("view")
     wide = imgui.get_content_region_avail().x - 2 * (imgui.get_frame_height() + imgui.get_style().item_spacing.x)
     imgui.set_next_item_width(wide)
-    if imgui.begin_combo("##view", label):
+    if widgets.begin_list("##view", label):
         update = draw_list(update, names, eye.view)
         imgui.end_combo()
     for text, action in (("<", "previous_view"), (">", "next_view")):

@@ -64,12 +64,21 @@ def typed(text: str, value: str, hint: str = "") -> tuple[str, bool]:
 def choice(text: str, value: T, options: Sequence[T], shown: Callable[[T], str] = str) -> T:
     """One of several."""
     label(text)
-    if imgui.begin_combo(f"##{text}", shown(value)):
+    if begin_list(f"##{text}", shown(value)):
         for option in options:
             if imgui.selectable(shown(option), option == value)[0]:
                 value = option
         imgui.end_combo()
     return value
+
+
+def begin_list(name: str, shown: str) -> bool:
+    """Whether a list that drops down is open; `imgui.end_combo()` ends it then. Esc closes it."""
+    if not imgui.begin_combo(name, shown):
+        return False
+    if imgui.is_key_pressed(imgui.Key.escape):
+        imgui.close_current_popup()
+    return True
 
 
 def segments(name: str, value: T, options: Sequence[T], columns: int = 0, hints: Sequence[str] = ()) -> T:
