@@ -7,7 +7,15 @@ import torch
 
 from render.camera import Intrinsics
 from scenes.coverage import Coverage, cover
-from scenes.photographs import Kind, PhotoCheck, brightness_spread, duplicates, look_over, sharpness_spread
+from scenes.photographs import (
+    Kind,
+    PhotoCheck,
+    brightness_spread,
+    duplicates,
+    look_over,
+    plain_share,
+    sharpness_spread,
+)
 from scenes.placing.box import NO_HULL, ray_shares
 from scenes.probe import busy, flops, seconds
 from scenes.scene import Fact, Scene
@@ -31,6 +39,7 @@ class Examination:
     lens_count: int
     transparent: bool
     empty_share: float  # pixels with alpha 0
+    plain_share: float  # pictures whose edges all show one and the same colour
     masked_share: float  # pixels that are ignored
     background: list[float]
     box: list[list[float]]  # low and high corner, scene units
@@ -89,6 +98,7 @@ def examine(scene: Scene, format: str, command: str) -> Examination:
         lens_count=len(lenses),
         transparent=scene.transparent,
         empty_share=sum(int((view.image[..., 3] == 0).sum()) for view in views) / pixels,
+        plain_share=plain_share(views),
         masked_share=1 - sum(int(view.valid.sum()) for view in views) / pixels,
         background=list(scene.background),
         box=scene.box.tolist(),

@@ -26,6 +26,7 @@ BLANK = 0.99  # share of a picture that is black or white, from which it shows n
 NEAR = 0.5  # times the usual distance from the middle: a camera in the box but farther off stands in a hull too wide
 FAR = 2.5  # times the usual distance from the middle; our real captures reach 1.4
 AWAY = 0.75  # share of the cameras that must look at the middle, before one that does not is told
+PLAIN, EVEN = 12, 0.9  # levels off a plain colour, and share of an edge that is; an object may touch the edge
 DARKEST = 2.0**-8  # linear; darker values are noise of 8 bits
 SAMPLE = 1 << 17  # pixels of a picture, about, that exposure is taken from
 SAME_PLACE = 1e-4  # scene units between cameras that count as one
@@ -226,3 +227,19 @@ def _turned(views: Sequence[View]) -> Tensor:
     turns = torch.stack([view.camera.pose[:3, :3] for view in views]).double().flatten(1)
     apart = torch.cdist(turns, turns, compute_mode="donot_use_mm_for_euclid_dist")  # sqrt(8) sin(angle / 2)
     return 2 * (apart / 8**0.5).clamp(max=1).asin()
+
+
+def plain_share(views: Sequence[View]) -> float:
+    """Share of the pictures whose edges, a twentieth of their sides wide, show one and the same colour: nine tenths of
+    the edge's pixels within PLAIN levels of what the edges of all pictures show in the median."""
+    edges = [_edge(view.image[..., :3]) for view in views]
+    common = torch.stack([edge.float().median(0).values for edge in edges]).median(0).values
+    near = [((edge.float() - common).abs().amax(-1) <= PLAIN).float().mean() for edge in edges]
+    return sum(float(share) >= EVEN for share in near) / len(views)
+
+
+def _edge(image: Tensor) -> Tensor:
+    """Pixels (N, C) along the four sides of a picture (H, W, C)."""
+    high, wide = (max(1, side // 20) for side in image.shape[:2])
+    parts = image[:high], image[-high:], image[:, :wide], image[:, -wide:]
+    return torch.cat([part.reshape(-1, image.shape[-1]) for part in parts])

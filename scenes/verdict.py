@@ -66,6 +66,9 @@ def _amount(report: Examination) -> Iterable[Reason]:
             yield Reason("blocks", text, "check the files and their masks: a wrong bit depth, black and white swapped?")
         else:
             yield Reason("limits", text, "leave them out")
+    if not report.transparent and report.plain_share > CROWDED:
+        text = "an object on a plain background without alpha: the background is learnt as a fog around it"
+        yield Reason("limits", text, "cut the object out, and save the pictures with alpha (RGBA .png)")
     narrow = report.coverage.inward and report.coverage.span < NARROW
     too_few, few = (NARROW_TOO_FEW, NARROW_FEW) if narrow else (TOO_FEW, FEW)
     if report.train < few:

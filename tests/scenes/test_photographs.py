@@ -255,3 +255,34 @@ def test_pictures_of_a_capture_darkened_by_a_stop_are_found(capture):
     looked = photographs.look_over(dataclasses.replace(data, train=tuple(train)), [])
     assert [i for i, photo in enumerate(looked) if photo.findings] == [4, 13, 22, 31]
     assert {f.kind for photo in looked for f in photo.findings} == {"darker"}
+
+
+def on_plain(background, count=6, noise=0):
+    """Views of a coloured square in the middle of a plain background."""
+    generator, result = torch.Generator().manual_seed(0), []
+    for view in views(count):
+        image = torch.full((40, 60, 4), 255, dtype=torch.uint8)
+        image[..., :3] = torch.tensor(background, dtype=torch.uint8)
+        image[10:30, 15:45, :3] = torch.randint(0, 256, (20, 30, 3), generator=generator, dtype=torch.uint8)
+        shaken = image[..., :3].int() + torch.randint(-noise, noise + 1, (40, 60, 3), generator=generator)
+        image[..., :3] = shaken.clamp(0, 255).to(torch.uint8)
+        result.append(dataclasses.replace(view, image=image))
+    return result
+
+
+def test_edges_of_one_colour_in_all_pictures_are_plain():
+    assert photographs.plain_share(on_plain((255, 255, 255))) == 1
+    assert photographs.plain_share(on_plain((40, 160, 60), noise=8)) == 1  # a green screen, as a camera takes it
+    assert photographs.plain_share(on_plain((120, 120, 120), noise=60)) == 0
+    mixed = [*on_plain((255, 255, 255), 4), *on_plain((0, 0, 0), 2)]
+    assert photographs.plain_share(mixed) == pytest.approx(4 / 6)
+
+
+def test_an_object_that_touches_the_edge_here_and_there_leaves_it_plain():
+    touching = on_plain((255, 255, 255))
+    for view in touching:
+        view.image[:4, 20:26, :3] = 30
+    assert photographs.plain_share(touching) == 1
+    for view in touching:
+        view.image[:, :30, :3] = 30
+    assert photographs.plain_share(touching) == 0

@@ -44,6 +44,14 @@ def test_a_good_capture_works_and_nothing_is_said(good):
     assert told(good) == ("yes", [])
 
 
+def test_a_plain_background_without_alpha(good):
+    fog = "an object on a plain background without alpha: the background is learnt as a fog around it"
+    opaque = dataclasses.replace(good, transparent=False, plain_share=0.9)
+    assert fog in told(opaque)[1]
+    assert fog not in told(dataclasses.replace(opaque, plain_share=0.4))[1]
+    assert fog not in told(dataclasses.replace(opaque, transparent=True))[1]
+
+
 @pytest.mark.parametrize(("train", "answer"), [(1, "unlikely"), (8, "unlikely"), (9, "yes, but"), (14, "yes, but")])
 def test_few_pictures(good, train, answer):
     words = "only 1 picture to train on" if train == 1 else f"only {train} pictures to train on"
@@ -79,7 +87,7 @@ def test_sides(good, changes, answer, words):
 def test_outward_cameras_are_told_unless_an_object_is_cut_out(good):
     outward = with_coverage(good, inward=False, gap=300.0)
     assert told(outward) == ("yes", [])
-    answer, reasons = told(dataclasses.replace(outward, transparent=False))
+    answer, reasons = told(dataclasses.replace(outward, transparent=False, plain_share=0.0))
     assert (answer, len(reasons)) == ("yes, but", 1)
     assert reasons[0].startswith("the cameras look at no common place")
 
