@@ -7,7 +7,7 @@ from PIL import Image
 
 from render.camera import Camera, Intrinsics
 from render.metrics import Score
-from render.pictures import NOTHING
+from render.pictures import NOTHING, depth_colors
 from render.renderer import Frame, Pixels
 from scenes.evaluate import Scored
 from scenes.scene import View
@@ -49,7 +49,7 @@ def test_a_row_is_truth_rendering_error_and_depth():
     assert middle[0] == pytest.approx([0.5] * 3, abs=0.003)
     assert middle[1] == pytest.approx([0.6] * 3, abs=0.003)
     assert middle[2] == pytest.approx([1.0, gain - 1, 0.0], abs=0.003)
-    assert middle[3] == pytest.approx([1.0] * 3, abs=0.003)  # the nearest distance
+    assert middle[3] == pytest.approx(depth_colors(torch.zeros(())).tolist(), abs=0.003)  # the nearest distance
     assert pixels[15, 3 * 44 + 35] == pytest.approx(NOTHING, abs=0.003)
     assert (pixels[30 : 30 + CAPTION] < 0.5).any()  # words
 
