@@ -112,13 +112,13 @@ class Status:
         self.beat.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.closed.set()
         self.beat.join()
         if self.console.is_terminal:
             self.bar.update(self.task, description=self.text)
             self.bar.stop()
-        else:
+        elif kind is None:  # else what went wrong is all that is left to be said
             self.line()
 
     def say(self, text: str, done: float) -> None:

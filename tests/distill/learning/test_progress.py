@@ -122,6 +122,13 @@ def test_on_a_terminal_a_bar_says_it(monkeypatch):
     assert not [line for line in said.getvalue().splitlines() if " s: " in line]
 
 
+def test_what_goes_wrong_is_all_that_is_said_then():
+    said = io.StringIO()
+    with pytest.raises(ValueError, match="empty"), progress.Status(Console(file=said, width=100), "reading ..."):
+        raise ValueError("empty")
+    assert said.getvalue() == ""
+
+
 def test_phases_that_were_never_reached_are_named(monkeypatch, teacher, tmp_path, capsys):
     """One step, of the first of three phases, takes all the time there is."""
     words = ("--to", "triplane", "--preset", "tiny", "--batch", "1024", "--max-seconds", "1e-9")
