@@ -1,7 +1,7 @@
 """`bench-scene`: how fast ops, training steps and frames are; how good architectures and their conversions are."""
 
 from distill.bench.settings import BenchSettings
-from render.command import begin, run
+from render.command import announce, run
 from scenes.naming import require_named
 
 EXAMPLES = """
@@ -20,7 +20,7 @@ def run_bench(flags: BenchSettings) -> None:
     """Measure what was asked for."""
     flags.check()
     require_named(flags.data, "a data set or a mesh")
-    begin("getting ready to measure")
+    announce("getting ready to measure")
     from distill.bench.measure import measure
 
     measure(flags)

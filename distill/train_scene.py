@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from distill.photographs.settings import Settings
-from render.command import run
+from render.command import announce, run
 from scenes.naming import require_named
 
 LISTING = 140  # columns of --list where the output is no terminal
@@ -51,6 +51,7 @@ def main() -> None:
 def train(flags: Flags) -> None:
     """Read, train, score, save, show."""
     if flags.list:
+        announce("looking up what is known of the architectures")
         from distill.learning.profiles import listing
 
         Console(width=None if sys.stdout.isatty() else LISTING).print(listing(everything=flags.all))

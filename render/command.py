@@ -86,7 +86,7 @@ def is_rule(line: str) -> bool:
     return not line.strip("─-╰╯ ")
 
 
-def begin(text: str) -> None:
+def announce(text: str) -> None:
     """The first word of a command's work, before what takes long to import: for a person at a terminal. Programs that
     read standard error find one line there, and only where something is wrong."""
     if sys.stderr.isatty():

@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from render.command import begin, require_path, run
+from render.command import announce, require_path, run
 from render.mode_names import VALUES, DrawableName
 from render.units import FORMATS, MOST_FRAMES, MOST_PIXELS, RATES
 
@@ -67,7 +67,7 @@ def render(flags: Flags) -> None:
     flags.check()
     kind = check_out(flags)
     require_path(flags.model)
-    begin(f"reading {flags.model}")
+    announce(f"reading {flags.model}")
     from fields.files import write_beside
     from render.device import pick_device
     from render.films import Drawing, Route, choose_cameras, draw_frames, write_film, write_npy

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from render.command import begin, require_path, run
+from render.command import announce, require_path, run
 from scenes.naming import require_named
 from scenes.options import ReadOptions
 
@@ -59,7 +59,7 @@ def evaluate(flags: Flags) -> None:
     """Open both, draw every view, score, write."""
     require_path(flags.model)
     require_named(flags.data, "a data set or a mesh")
-    begin(f"reading {flags.model}")
+    announce(f"reading {flags.model}")
     from fields.files import write_beside, write_json
     from render.device import pick_device
     from render.model import open_model

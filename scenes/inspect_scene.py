@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from render.command import begin, run
+from render.command import announce, run
 from scenes.naming import require_named
 from scenes.options import ReadOptions
 
@@ -43,7 +43,7 @@ def inspect(flags: Flags) -> None:
     """Look, and tell."""
     options = ReadOptions(flags.downscale, flags.max_resolution, skip_missing=True)
     require_named(flags.data, "a model file, a data set or a mesh")
-    begin(f"reading {flags.data}")
+    announce(f"reading {flags.data}")
     from scenes import inspection
 
     inspection.inspect(flags.data, flags.out, options, as_json=flags.json)

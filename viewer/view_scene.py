@@ -2,7 +2,7 @@
 
 import sys
 
-from render.command import begin, run
+from render.command import announce, run
 from scenes.naming import require_named
 from viewer.settings import ViewSettings
 
@@ -25,7 +25,7 @@ def view(flags: ViewSettings) -> None:
     for text in flags.inputs:
         require_named(text, "a model file, a data set or a mesh")
     require_named(flags.data, "a data set")
-    begin("drawing" if flags.screenshot else "starting the viewer")
+    announce("drawing" if flags.screenshot else "starting the viewer")
     from viewer.start import start
 
     start(flags)

@@ -165,7 +165,9 @@ class Run:
         write_beside(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, record))
 
     def load_checkpoint(self, path: Path) -> None:
-        """Continue from a checkpoint of the same recipe. ModelError where it is another's or damaged."""
+        """Continue from a checkpoint of the same recipe. ModelError where there is none of it, or a damaged one."""
+        if not path.is_file():
+            raise ModelError(f"{path}: no checkpoint to continue from; --out names a run's folder")
         try:
             with safetensors.safe_open(str(path), framework="pt") as file:
                 record = json.loads((file.metadata() or {}).get(CHECKPOINT_KEY, "{}"))

@@ -11,7 +11,7 @@ import torch
 
 from fields.files import ModelError
 from render import device
-from render.command import begin, one_line, run
+from render.command import announce, one_line, run
 from render.device import pick_device
 
 
@@ -142,6 +142,6 @@ def test_a_gpu_without_triton_is_told_once_with_the_command_that_mends_it(platfo
 @pytest.mark.parametrize("person", [True, False])
 def test_the_first_word_is_for_a_person_at_a_terminal(person, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: person)
-    begin("reading a.safetensors")
+    announce("reading a.safetensors")
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "reading a.safetensors\n" if person else "")

@@ -58,7 +58,7 @@ def format_steps(progress: RunProgress) -> str:
 
 def format_figures(progress: RunProgress) -> str:
     """Loss, dB, rate and what is left."""
-    psnr = f"{progress.psnr:.2f} dB" if math.isfinite(progress.psnr) else "- dB"
+    psnr = f"{progress.psnr:.2f} dB in training" if math.isfinite(progress.psnr) else "- dB"
     parts = [f"loss {progress.loss:.5f}", psnr]
     if progress.life == "running":
         parts.append(f"{progress.samples_per_second / 1e6:.2f} M samples/s")

@@ -112,6 +112,8 @@ def test_an_interrupted_run_goes_on_with_it_bit_for_bit(tmp_path):
     end(second)
     want, got = state(whole), state(second)
     assert [name for name in want if name != "run.seconds" and not torch.equal(want[name], got[name])] == []
+    with pytest.raises(ModelError, match=r"nothing\.safetensors: no checkpoint to continue from"):
+        begin().load_checkpoint(tmp_path / "nothing.safetensors")
     with pytest.raises(ModelError, match="checkpoint has kind 'dim', this run has 'bright'"):
         begin("bright").load_checkpoint(path)
 
