@@ -1,6 +1,9 @@
 """Pictures of a model, one after the other: from which cameras, what of each, into which file."""
 
+import errno
+import io
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from typing import Literal
 import imageio.v2 as imageio
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fields.files import write_beside
@@ -22,6 +26,7 @@ from render.pictures import bytes_of, depth_range
 from render.renderer import Frame, Pixels, shaped
 
 FILMS = (".mp4", ".gif")
+FULL = 1 << 20  # bytes that are free, below which a disk is full
 LOOKS, SHORT = 5, 64  # frames of a film, and pixels of their shorter side, that say how far away things are
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
@@ -180,14 +185,30 @@ def write_npy(path: Path, frames: list[Tensor]) -> None:
 
 
 def write_film(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
+    """Pictures (H, W, 3) in [0, 1], one after the other. ValueError or OSError where that fails; nothing of it stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".gif":
+        content, frames = io.BytesIO(), [Image.fromarray(bytes_of(picture)) for picture in pictures]
+        if not frames:
+            raise ValueError(f"{path}: a film wants at least one frame")
+        frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=1000 / fps, loop=0)
+        write_beside(path, content.getvalue())
+    else:
+        encode(path, pictures, fps)
+
+
+def encode(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
     """Frame by frame into a hidden folder beside, from where the film moves when it is whole. A folder, because an
     encoder that is being stopped may still make its file after we have removed it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    how = {"duration": 1000 / fps, "loop": 0} if path.suffix.lower() == ".gif" else {
-        "fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2, "format": "FFMPEG"}  # fmt: skip
+    how = {"fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2, "format": "FFMPEG"}
     with tempfile.TemporaryDirectory(prefix=".film-", dir=path.parent, ignore_cleanup_errors=True) as folder:
         beside = Path(folder) / path.name
-        with imageio.get_writer(beside, **how) as writer:
-            for image in pictures:
-                writer.append_data(bytes_of(image))  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            with imageio.get_writer(beside, **how) as writer:
+                for image in pictures:
+                    writer.append_data(bytes_of(image))  # pyright: ignore[reportAttributeAccessIssue]
+        except OSError as error:  # the encoder has ended, and its whole command line is told
+            if shutil.disk_usage(folder).free < FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+            raise ValueError(f"{path}: the encoder failed: {str(error).partition('FFMPEG')[0].strip()}") from None
         beside.replace(path)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import imageio_ffmpeg
 import numpy as np
@@ -26,7 +27,7 @@ from PIL import Image
 
 from render import render_scene
 from render.camera import Camera, look_at
-from render.films import Drawing, Route, Still, choose_cameras, draw_frames, scale_size
+from render.films import Drawing, Route, Still, choose_cameras, draw_frames, scale_size, write_film
 from render.kernels.march import cross_box
 from render.looks import MODES
 from render.model import open_model
@@ -352,3 +353,30 @@ def test_an_interrupted_film_leaves_the_old_file(model, tmp_path, monkeypatch, c
 def test_a_written_picture_is_zero_on_the_way_out(model, tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, model, tmp_path / "a.png", "--size", 8) == 0
     assert f"{tmp_path / 'a.png'}: 1 frame, 11 x 8 pixels\n" in capsys.readouterr().err  # whole, however long
+
+
+@pytest.mark.parametrize(
+    ("free", "kind", "said"), [(0, OSError, "No space left"), (1 << 30, ValueError, "the encoder failed: broken pipe$")]
+)
+def test_an_encoder_that_fails_is_told_in_words_and_leaves_nothing(free, kind, said, tmp_path, monkeypatch):
+    class Failing:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def append_data(self, _):
+            raise OSError("broken pipe\n\nFFMPEG COMMAND:\n/bin/ffmpeg -y -f rawvideo")
+
+    monkeypatch.setattr("render.films.imageio.get_writer", lambda *_, **__: Failing())
+    monkeypatch.setattr("render.films.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(kind, match=said):
+        write_film(tmp_path / "a.mp4", iter([torch.zeros(4, 4, 3)]), 10.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_without_frames_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least one frame"):
+        write_film(tmp_path / "a.gif", iter([]), 10.0)
+    assert list(tmp_path.iterdir()) == []
