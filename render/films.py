@@ -185,7 +185,7 @@ def write_npy(path: Path, frames: list[Tensor]) -> None:
 
 
 def write_film(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
-    """Pictures (H, W, 3) in [0, 1], one after the other. ValueError or OSError where that fails; nothing of it stays."""
+    """Pictures (H, W, 3) in [0, 1]. ValueError or OSError where that cannot be; nothing of it stays then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".gif":
         content, frames = io.BytesIO(), [Image.fromarray(bytes_of(picture)) for picture in pictures]
