@@ -316,6 +316,31 @@ def interrupted(a: App, link: Opening) -> Iterator[None]:
     yield from close(a)
 
 
+class Slow(Opening):
+    """Takes its time to end."""
+
+    def quit(self) -> None:
+        """Still there."""
+
+
+def hasty(a: App, link: Opening) -> Iterator[None]:
+    """Ctrl-C while the worker still saves."""
+    yield from until(lambda: a.controller.image is not None)
+    yield from close(a)
+    seen["saves"] = a.leaving is not None and link.alive
+    signal.raise_signal(signal.SIGINT)
+    yield from turns(10)
+
+
+def bereft(a: App, link: Opening) -> Iterator[None]:
+    """Ctrl-C after the worker has died."""
+    yield from until(lambda: a.controller.image is not None)
+    link.alive = False
+    yield from until(lambda: a.session.state.worker == "gone")
+    signal.raise_signal(signal.SIGINT)
+    yield from turns(10)
+
+
 def dense(a: App, link: Opening) -> Iterator[None]:
     """A screen with twice as many dots."""
     yield from until(lambda: a.controller.image is not None)
@@ -327,9 +352,9 @@ def dense(a: App, link: Opening) -> Iterator[None]:
     yield from close(a)
 
 
-def show(script: Callable[[App, Opening], Iterator[None]]) -> None:
+def show(script: Callable[[App, Opening], Iterator[None]], kind: type[Opening] = Opening) -> None:
     """One window, driven until it is closed."""
-    link = Opening(("chair",), tuple(camera(i) for i in range(6)))
+    link = kind(("chair",), tuple(camera(i) for i in range(6)))
     session = Session(link)
     app.run(
         session,
@@ -370,6 +395,11 @@ def main() -> None:
             import pyglet
 
             seen["interrupted"] = len(pyglet.app.windows)
+        for script, kind in ((hasty, Slow), (bereft, Opening)):
+            try:
+                show(script, kind)
+            except KeyboardInterrupt:
+                seen[script.__name__] = len(pyglet.app.windows)
     sys.stdout.write(json.dumps(seen, default=plain))
 
 

@@ -114,8 +114,7 @@ def sketch(path: CameraKeys, size: tuple[int, int]) -> tuple[np.ndarray, list[Ca
     at = torch.linspace(float(times[0]), float(times[-1]), POINTS * max(len(keys) - 1, 1) + 1, dtype=torch.float64)
     passed = paths.through(times, poses, fov, at, (2, 2), closed=path.loop > 0)
     points = torch.stack([camera.pose[:3, 3] for camera in passed]).double().numpy()
-    shorter = min(size) / size[1]
-    cameras = [paths.pinhole(_pose(key), 2 * math.atan(math.tan(key.fov / 2) / shorter), size) for key in path.keys]
+    cameras = [paths.pinhole(_pose(key), key.fov, size) for key in path.keys]
     length = float(np.linalg.norm(np.diff(points, axis=0), axis=-1).sum())
     return points, cameras, max(length / (12 * len(path.keys)), 0.03)
 

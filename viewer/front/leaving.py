@@ -22,8 +22,8 @@ def escape(update: Update) -> Update:
 
 
 def leave(update: Update) -> Update:
-    """Quit; with work under way ask first, and quit where that was asked already."""
-    if update.panel.asking or not list_unfinished(update):
+    """Quit; with work under way ask first, and quit where that was asked already. A second time does not wait."""
+    if update.panel.asking or update.panel.quitting or not list_unfinished(update):
         return update.request(CloseWindow())
     return update.put(asking=True, help=False)
 

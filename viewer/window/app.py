@@ -36,7 +36,8 @@ def run(
         app.loop(script)
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C and SIGTERM: as if the window had been closed
         app.leave()
-        app.loop(None)
+        if app.window.context is not None:  # a loop without a window would never end
+            app.loop(None)
         raise
     finally:
         app.close()

@@ -88,7 +88,7 @@ class CropBox:
         turns the box about its middle."""
         own = self.facing(camera)
         if face == KNOB:
-            return replace(self, turn=self.turn + self.angle(own, drag))
+            return replace(self, turn=math.remainder(self.turn + self.angle(own, drag), 2 * math.pi))
         result = replace(self, box=drag_face(self.box, face, own, drag, scene))
         shift = self.place(result.middle) - result.middle  # it turns about another middle from now on
         x0, y0, z0, x1, y1, z1 = (float(n) for n in np.array(result.box) + np.tile(shift, 2))

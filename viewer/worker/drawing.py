@@ -97,9 +97,7 @@ class DrawnPass:
 class PassOrder:
     """Which pass over a picture, and what it is compared with."""
 
-    number: int = (
-        0  # 0 goes through pixel centres, as `render-scene`; later ones through other points of pixels and lens
-    )
+    number: int = 0  # 0: through pixel centres, as `render-scene`; later ones: other points of pixels and lens
     truth: GroundTruth | None = None  # photograph of the request's view, at the request's size
     span: tuple[float, float] | None = None  # depth is shown between, world units; None: between what is seen
 

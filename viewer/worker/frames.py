@@ -136,20 +136,11 @@ class Frames:
         """Report a picture."""
         assert self.request is not None
         image = stack.image(self.request, truth)
-        self.report(
-            FrameDrawn(
-                self.request.number,
-                number,
-                image,
-                stack.passes,
-                one.seconds * 1e3,
-                one.samples,
-                one.psnr,
-                final,
-                one.legend,
-                one.depth,
-            )
-        )
+        drawn = FrameDrawn(
+            self.request.number, number, image, stack.passes, one.seconds * 1e3, one.samples, one.psnr, final,
+            one.legend, one.depth,
+        )  # fmt: skip
+        self.report(drawn)
 
     def truth(self, number: int) -> GroundTruth | None:
         """The photograph of the view that is looked through, at the picture's full size."""

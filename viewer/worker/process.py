@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
-from viewer.messages import Command, FrameRequest, Notice, QuitWorker, WorkerReport
+from viewer.messages import Command, FrameRequest, Notice, QuitWorker, SaveModel, WorkerReport
 
 PATIENCE = 60.0  # seconds in which a worker that was asked to quit may save
 GRACE = 1.5  # seconds after which a worker without a front end ends, whatever it is at, where nothing is to be saved
@@ -91,7 +91,8 @@ def run_worker(connection: Connection, device: str) -> None:
         """No process outlives its window for long: what is being compiled, read or drawn is for nobody."""
         channel.gone.wait()
         time.sleep(GRACE)
-        if not worker.unsaved:
+        wanted = any(isinstance(command, SaveModel) for command in [*channel.commands])
+        if not (worker.unsaved or wanted):
             os._exit(0)
 
     threading.Thread(target=leave, name="leaving", daemon=True).start()
@@ -112,6 +113,7 @@ class WorkerProcess:
         self.incoming: queue.SimpleQueue[WorkerReport] = queue.SimpleQueue()
         self.ended = threading.Event()
         self.quitting = False
+        self.asked = 0.0  # when it was asked to quit
         self.threads = [threading.Thread(target=f, daemon=True) for f in (self.write, self.read)]
         for thread in self.threads:
             thread.start()
@@ -153,14 +155,14 @@ class WorkerProcess:
     def quit(self) -> None:
         """Ask it to save and quit, and do not wait for that."""
         if not self.quitting:
-            self.quitting = True
+            self.quitting, self.asked = True, time.monotonic()
             self.send(QuitWorker())
             self.outgoing.put(None)
 
     def close(self) -> list[str]:
         """Ask it to save and quit, and wait for that; what it said meanwhile. Ctrl-C ends the waiting."""
         self.quit()
-        until = time.monotonic() + PATIENCE
+        until = self.asked + PATIENCE
         try:
             while self.alive and time.monotonic() < until:
                 self.ended.wait(0.1)

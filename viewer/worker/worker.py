@@ -88,6 +88,8 @@ class Worker:
         self.fields = OpenFields(self.device, channel.report)
         self.frames = Frames(self.fields, channel.report, channel.interrupts)
         self.film_writer: FilmWriter | None = None
+        self.clearing: list[threading.Thread] = []  # of films that were given up
+        self.saving = False  # a model file that was asked for
         self.scorings: list[Iterator[None]] = []  # work in slices that ends by itself
         self.slices = 0  # of work so far
         self.turn = 0  # slices of learning so far, so that learners take turns
@@ -108,16 +110,22 @@ class Worker:
                 self.channel.wait(IDLE)
         for pane in self.fields.panes.values():
             self.guard(lambda pane=pane: self.keep(pane), pane.name)
-        if self.film_writer:
-            self.film_writer.stop().join()
-            self.film_writer = None
+        self.give_up_film()
+        for thread in self.clearing:
+            thread.join()
 
     @property
     def unsaved(self) -> bool:
         """Whether `run` has something to save at its end, or to clear away."""
-        return bool(self.film_writer) or any(
-            pane.learner and pane.learner.unsaved for pane in self.fields.panes.values()
-        )
+        busy = self.saving or self.film_writer or any(thread.is_alive() for thread in self.clearing)
+        return bool(busy) or any(pane.learner and pane.learner.unsaved for pane in self.fields.panes.values())
+
+    def give_up_film(self) -> None:
+        """Have nothing of the film stay, where one is being drawn."""
+        if self.film_writer:
+            self.clearing = [*(thread for thread in self.clearing if thread.is_alive()), self.film_writer.stop()]
+            self.channel.report(replace(self.film_writer.report(), final=True))
+            self.film_writer = None
 
     def tell_compiling(self) -> None:
         """In a thread of its own: say that kernels are being compiled, which no picture and no step comes through."""
@@ -256,10 +264,7 @@ class Worker:
             case DrawFilm():
                 self.film(command)
             case StopFilm():
-                if self.film_writer:
-                    self.film_writer.stop()
-                    self.channel.report(replace(self.film_writer.report(), final=True))
-                    self.film_writer = None
+                self.give_up_film()
             case ShowPhotographs():
                 shown = tuple(shrink_photograph(v.view) if v.view else None for v in self.fields.views)
                 self.channel.report(SmallPhotographs(shown))
@@ -287,10 +292,14 @@ class Worker:
         """Write a pane's field as a model file."""
         pane, path = self.fields.pane(command.pane), Path(command.path)
         path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
-        if pane.learner:
-            pane.learning.save_model(path)
-        else:
-            write_beside(path, Path(pane.path).read_bytes())
+        self.saving = True  # so that a worker that has to end waits for it
+        try:
+            if pane.learner:
+                pane.learning.save_model(path)
+            else:
+                write_beside(path, Path(pane.path).read_bytes())
+        finally:
+            self.saving = False
         self.channel.report(Notice(f"wrote {path}", pane=pane.number))
 
     def close(self, number: int) -> None:

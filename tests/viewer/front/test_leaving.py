@@ -58,6 +58,9 @@ def test_quitting_while_something_learns_asks_and_then_quits(life):
     assert ("--resume" in line) == (life != "scoring")
     assert actions.act(now, "quit").requests == (CloseWindow(),)
     assert actions.act(now, "escape").panel.asking is False
+    assert actions.act(update(life, quitting=True), "quit").requests == (
+        CloseWindow(),
+    )  # it is being saved: no more asking
 
 
 def test_a_film_and_keyframes_in_no_file_are_told():

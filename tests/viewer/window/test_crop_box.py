@@ -78,7 +78,20 @@ def test_the_knob_turns_the_box_about_its_middle_along_with_the_pointer(turn):
 
 
 def test_a_knob_that_would_move_straight_to_the_eye_stays():
-    level = standing(0.5, -2.0, 0.5)
-    crop = CropBox((0.4, 0.4, 0.4, 0.6, 0.6, 0.6), 0.0)  # its knob is to the right, and turns away from the eye
-    drag = ((300.0, 240.0), (300.0, 240.0))
-    assert crop.dragged(KNOB, level, drag, SCENE).turn == 0.0
+    crop = CropBox(CROP)
+    x, _, z = crop.knob.tolist()  # it turns towards +y, which is straight ahead from here
+    pose = look_at(torch.tensor([x, -2.0, z]), torch.tensor([x, 0.5, z]), torch.tensor([0.0, 0.0, 1.0]))
+    ahead = Camera(pose, Intrinsics(600.0, 600.0, 320.0, 240.0), (640, 480))
+    assert crop.find(ahead, (320.0, 240.0)) == KNOB
+    assert crop.dragged(KNOB, ahead, ((320.0, 240.0), (360.0, 250.0)), SCENE).turn == 0.0
+
+
+def test_turns_stay_within_half_a_turn_either_way():
+    crop, turns = CropBox(CROP, 3.0), set()
+    for _ in range(6):
+        begin = tuple(seen(crop.place(crop.knob))[0])
+        end = tuple(seen(CropBox(CROP, crop.turn + 0.1).place(crop.knob))[0])
+        crop = crop.dragged(KNOB, standing(), (begin, end), SCENE)
+        turns.add(crop.turn)
+        assert abs(crop.turn) <= math.pi
+    assert min(turns) < 0 < max(turns)  # it went on across the far side

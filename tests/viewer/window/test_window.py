@@ -178,6 +178,11 @@ def test_ctrl_c_passes_through_and_leaves_no_window(seen):
     assert seen["interrupted"] == 0
 
 
+def test_ctrl_c_ends_also_while_the_worker_saves_and_after_it_has_died(seen):
+    assert seen["saves"]
+    assert seen["hasty"] == seen["bereft"] == 0
+
+
 def test_dense_screens_have_large_texts_and_sharp_pictures(display, tmp_path):
     dense = driven("dense", tmp_path, display)
     for ratio, scale in (("1", 2.0), ("2", 1.0)):  # the window's units are the screen's dots, or twice as large

@@ -270,6 +270,24 @@ def test_a_film_that_is_stopped_leaves_nothing(worker, model, tmp_path):
     assert list((tmp_path / "film").iterdir()) == []
 
 
+def test_a_worker_that_has_to_end_waits_for_saves_and_films_that_are_cleared_away(worker, model, tmp_path, monkeypatch):
+    worker, post = worker
+    seen, write = [], worker_module.write_beside
+    do(worker, OpenModel(str(model)))
+    monkeypatch.setattr(worker_module, "write_beside", lambda *a: seen.append(worker.unsaved) or write(*a))
+    do(worker, SaveModel(0, str(tmp_path / "copy.safetensors")))
+    assert seen == [True]
+    assert not worker.unsaved
+    camera = post.last(Views).views[0].camera
+    do(worker, DrawFilm(0, str(tmp_path / "film" / "a.mp4"), (camera,) * 30, 10.0))
+    until(worker, lambda: post.of(FilmProgress) and post.last(FilmProgress).done == 2)
+    assert worker.unsaved
+    do(worker, StopFilm(), QuitWorker())
+    worker.run()
+    assert list((tmp_path / "film").iterdir()) == []
+    assert not worker.unsaved
+
+
 def test_a_film_goes_on_while_a_field_learns_and_a_picture_gets_finer(worker, tmp_path, data):
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path, seed=1)))
@@ -322,13 +340,18 @@ def test_reading_says_how_far_it_is_and_ends(worker, data):
     assert post.last(Notice).trouble
 
 
-def test_panes_show_depth_between_the_same_distances(worker, model):
+def test_panes_show_depth_between_the_same_distances(worker, model, monkeypatch):
     worker, post = worker
+    orders, draw = [], frames_module.draw_pass
+    monkeypatch.setattr(frames_module, "draw_pass", lambda *a: orders.append(a[3]) or draw(*a))
     do(worker, OpenModel(str(model)), OpenModel(str(model)))
     until(worker, lambda: len(post.of(FieldOpened)) == 2)
     do(worker, replace(request_of(post, mode="depth"), panes=(0, 1)))
     until(worker, lambda: {d.pane for d in post.of(FrameDrawn) if d.final} == {0, 1})
     one, other = ([d for d in post.of(FrameDrawn) if d.pane == number][-1] for number in (0, 1))
+    spans = [order.span for order in orders]
+    assert spans[0] is None  # between what is seen by the first pane; the second is told, whatever it shows
+    assert set(spans[1:]) == {spans[1]} != {None}
     assert one.legend == other.legend is not None
     assert np.array_equal(one.image, other.image)
     assert one.depth.dtype == np.float16
