@@ -1,5 +1,6 @@
 """The window: the only file that imports pyglet. It forwards events, and draws when something has changed."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.learning.monitor import interrupts
 from viewer.front import leaving
 from viewer.front.session import Session
 from viewer.front.updates import ToggleFullScreen
@@ -28,19 +30,18 @@ def run(
 
     `restart` gives the session a new worker where the old one has gone. `script` drives the window in tests: its
     generator is advanced once a turn of the loop. ValueError, one line, where there is no toolkit, no display
-    or no OpenGL 3.3. Ctrl-C passes through as KeyboardInterrupt.
+    or no OpenGL 3.3. Ctrl-C and SIGTERM close it, and then raise KeyboardInterrupt or SystemExit.
     """
     desktop.require()
     app = App(session, open_window(title, size, visible), restart)
     try:
-        app.loop(script)
-    except (KeyboardInterrupt, SystemExit):  # Ctrl-C and SIGTERM: as if the window had been closed
-        app.leave()
-        if app.window.context is not None:  # a loop without a window would never end
-            app.loop(None)
-        raise
+        with interrupts() as pressed:  # noted, as a picture that is cut off on its way to the GPU cannot be drawn again
+            app.pressed = pressed
+            app.loop(script)
     finally:
         app.close()
+    if pressed:
+        raise SystemExit(128 + signal.SIGTERM) if signal.SIGTERM in pressed else KeyboardInterrupt
 
 
 def open_window(title: str, size: tuple[int, int], visible: bool) -> Any:
@@ -81,6 +82,8 @@ class App:
         self.controller = Controller(session, window, measure_density(window), restart)
         self.shown = window.visible  # not minimised
         self.leaving: float | None = None  # since when the worker saves, to end
+        self.pressed: list[int] = []  # signals: Ctrl-C and SIGTERM are as if the window had been closed
+        self.obeyed = False
         self.redraws, self.soft = ECHO, False  # to be made; whether one is due only because the eye has moved
         self.happened = self.drawn = time.monotonic()
         window.push_handlers(**{name: getattr(self, name) for name in dir(self) if name.startswith("on_")})
@@ -107,6 +110,9 @@ class App:
     def turn(self) -> float:
         """Look at the worker, draw if need be; seconds that may be slept until the next time."""
         eye = self.session.state.eye
+        if self.pressed and not self.obeyed:
+            self.obeyed = True
+            self.leave()
         if self.leaving is None and self.controller.tick():  # else what the worker says is for the terminal
             self.happened = time.monotonic()
             self.redraws = max(self.redraws, 1)
