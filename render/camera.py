@@ -117,9 +117,7 @@ class Camera:
             k1, k2, k3, k4 = array(record["radial"], "'radial'", (4,), BENT).tolist()
             p1, p2 = array(record["tangential"], "'tangential'", (2,), BENT).tolist()
             lens = Intrinsics(fx, fy, cx, cy, record["model"], (k1, k2, k3, k4), (p1, p2))
-        except KeyError as error:
-            raise ValueError(f"camera record is damaged: it has no {error}") from None
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"camera record is damaged: {error}") from None
         return Camera(pose, lens, (width, height))
 

@@ -101,6 +101,6 @@ def _axis(entry: Entry, keys: tuple[str, str, str], pixels: int, where: str) -> 
 
 
 def _from_angle(angle: float, pixels: int, what: str) -> float:
-    if not 0 < angle < math.pi:
+    if not 1e-6 < angle < 3.1415:  # so that the focal length is neither endless nor nothing
         raise SceneError(f"{what} must lie between 0 and 180 degrees, found {math.degrees(angle):g} degrees")
     return pixels / 2 / math.tan(angle / 2)
