@@ -351,7 +351,9 @@ def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
         cells = CELLS if isinstance(field.head, Volume) else (0,)
         if header.resolution not in cells:
             wanted = ", ".join(map(str, cells))
-            raise ValueError(f"resolution must be one of {wanted} for a {header.architecture}, found {header.resolution}")
+            raise ValueError(
+                f"resolution must be one of {wanted} for a {header.architecture}, found {header.resolution}"
+            )
         with torch.device("meta"):
             return halved(path, field, stored(field)) if header.half else stored(field)
     except TypeError as error:

@@ -17,9 +17,7 @@ def check(owner: str, config: Any, **limits: tuple[float, float]) -> None:
         whole = kinds[name] in (int, "int")
         kind = int if whole else (int, float)
         if (
-            isinstance(value, bool)
-            or not isinstance(value, kind)
-            or not low <= value <= high  # NaN is neither
+            isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high  # NaN is neither
         ):
             what = "a whole number" if whole else "a number"
             raise ValueError(f"{owner}: {name} must be {what} from {low:g} to {high:g}, found {brief(value)}")

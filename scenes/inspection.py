@@ -78,7 +78,9 @@ def _show_verdict(console: Console, verdict: Verdict) -> None:
     for reason in verdict.reasons:
         mark = "note" if reason.weight == "note" else "  - "
         advice = f" -> {reason.advice}" if reason.advice else ""
-        console.print(f"{mark}  {printable(reason.text + advice, LONGEST)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"{mark}  {printable(reason.text + advice, LONGEST)}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _save(path: Path, picture: Image.Image) -> None:

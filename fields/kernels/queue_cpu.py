@@ -67,9 +67,9 @@ def share(kernel, *arguments) -> None:
 
 
 def share_calmly(kernel, *arguments) -> None:
-    """As `share`, for work that may take minutes: this thread only waits, so that Ctrl-C reaches it, and then the kernel
-    finds no more pieces. What it wrote until then is left unfinished. A kernel that takes long for what it holds looks
-    at `ended` itself."""
+    """As `share`, for work that may take minutes: this thread only waits, so that Ctrl-C reaches it, and then the
+    kernel finds no more pieces. What it wrote until then is left unfinished. A kernel that takes long for what it holds
+    looks at `ended` itself."""
     queue = np.zeros(1, np.int64)
     threads = [pool(os.getpid()).submit(kernel, queue, *arguments) for _ in range(get_num_threads())]
     try:
