@@ -111,9 +111,8 @@ def trained_on(model: "LoadedModel", flags: Flags) -> str:
     for key in ("recipe", "data"):
         data = data.get(key) if isinstance(data, dict) else None
     if not isinstance(data, str) or not data.startswith("builtin"):
-        raise ValueError(
-            f"{flags.model}: was trained on {printable(str(data or 'unknown data'), 100)}, not the built-in scene: give DATA"
-        )
+        found = printable(str(data or "unknown data"), 100)
+        raise ValueError(f"{flags.model}: was trained on {found}, not the built-in scene: give DATA")
     return data
 
 

@@ -24,8 +24,10 @@ from distill.learning.fit import Optimization, Phase, Schedule, Step, fit
 from distill.learning.learnables import Learnables
 from distill.learning.metrics import Effort, Metrics
 from distill.learning.optimizer import Optimizer
+from fields import json_files
 from fields.field import Field
 from fields.files import Header, Model, ModelError, save, write_beside
+from fields.numbers import brief, printable
 from fields.shape import Shape
 from render.camera import Camera
 from render.model import LoadedModel
@@ -170,16 +172,21 @@ class Run:
             raise ModelError(f"{path}: no checkpoint to continue from; --out names a run's folder")
         try:
             with safetensors.safe_open(str(path), framework="pt") as file:
-                record = json.loads((file.metadata() or {}).get(CHECKPOINT_KEY, "{}"))
+                record = json_files.loads((file.metadata() or {}).get(CHECKPOINT_KEY, "{}"))
                 tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        except (safetensors.SafetensorError, ValueError) as error:
             raise ModelError(f"{path}: damaged checkpoint: {error}") from None
+        if not isinstance(record, dict):
+            raise ModelError(f"{path}: damaged checkpoint: expected an object, found {brief(record)}")
         wanted = json.loads(json.dumps(self.recipe.record()))
         for name, value in wanted.items():
             if record.get(name) != value:
-                raise ModelError(f"{path}: checkpoint has {name} {record.get(name)!r}, this run has {value!r}")
+                found = brief(record.get(name))
+                raise ModelError(f"{path}: checkpoint has {name} {found}, this run has {brief(value)}")
         try:
-            network = Shape.from_record(record).network(self.field.space.dims, None)
+            shape = Shape.from_record(record)
+            check_sound(shape.outline(self.field.space), tensors)
+            network = shape.network(self.field.space.dims, None)
             self.field.architecture = network.to(self.device)
             self.optimization.renew()
             on_device = {k: v.to(self.device) if k.startswith("weights.") else v for k, v in tensors.items()}
@@ -250,6 +257,18 @@ class Run:
         """What the file would open as; it shares the field, which goes on learning."""
         place, header = self.place, self.header(metrics, thumbnail)
         return LoadedModel(self.field, self.source.grid, self.renderer, header, place.train, place.test)
+
+
+def check_sound(outline: Field, tensors: dict[str, Tensor]) -> None:
+    """ValueError where a checkpoint lacks weights of a field that has no memory yet, or holds others or no numbers."""
+    wanted = {f"weights.{name}": value for name, value in outline.state_dict().items()}
+    for name, value in wanted.items():
+        found = tensors.get(name)
+        if found is None or found.shape != value.shape or found.dtype != value.dtype:
+            raise ValueError(f"'{name}' is missing, or has another shape or type than the run's")
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"'{printable(name, 80)}' holds numbers that are not finite")
 
 
 def call_all(works: list[Callable[[], None]]) -> None:
