@@ -95,7 +95,10 @@ def test_masks_reach_the_views(tmp_path):
     scene = load(str(tmp_path), OPTIONS)
     assert not scene.train[0].valid[:4].any()
     assert scene.test[0].valid[4:].all()
-    assert any("black is ignored: 12.5% of the pixels of 10 pictures" in fact.text for fact in scene.facts)
+    assert any(
+        "black, as nerfstudio's mask_path has it, is ignored: 12.5% of the pixels of 10 pictures" in fact.text
+        for fact in scene.facts
+    )
 
 
 def test_what_is_not_applied_is_told(tmp_path):
