@@ -22,6 +22,8 @@ def divide(
         raise SceneError(f"{reading.source}: expected train pictures, found only test ones")
     taught, held = hold_out(either)
     train, test, blank = leave_out_blank([*train, *taught], [*test, *held])
+    if held and not train:
+        train, test = test, []
     if not train:
         raise SceneError(f"{reading.source}: nothing to train on: the masks leave no pixel of any train picture")
     if not any(bool(shot.image[..., 3].any()) for shot in train):
@@ -54,7 +56,11 @@ def split_facts(reading: Reading, train: int, test: int, *, lost: bool) -> list[
     """What is said about this many train and test pictures; `lost`: those that were meant for test are not there."""
     eighth = f"every 8th picture by file name is for test ({test} of {train + test})"
     if lost:
-        return [Fact("assumed", f"split: no picture that was meant for test is left; {eighth if test else 'none is'}")]
+        return [
+            Fact(
+                "assumed", f"split: no picture that was meant for test is left; {eighth if test else 'nor is another'}"
+            )
+        ]
     if reading.split:
         told = f"{reading.split} ({test} pictures)" if test else f"{reading.split}, nothing is left for test"
         return [Fact("found", f"split: {told}")]
