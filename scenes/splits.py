@@ -54,13 +54,9 @@ def leave_out_blank(
 
 def split_facts(reading: Reading, train: int, test: int, *, lost: bool) -> list[Fact]:
     """What is said about this many train and test pictures; `lost`: those that were meant for test are not there."""
-    eighth = f"every 8th picture by file name is for test ({test} of {train + test})"
+    eighth = f"every 8th picture by file name is for test ({test} of {train + test})" if test else "none is held out"
     if lost:
-        return [
-            Fact(
-                "assumed", f"split: no picture that was meant for test is left; {eighth if test else 'nor is another'}"
-            )
-        ]
+        return [Fact("assumed", f"split: no picture that was meant for test is left; {eighth}")]
     if reading.split:
         told = f"{reading.split} ({test} pictures)" if test else f"{reading.split}, nothing is left for test"
         return [Fact("found", f"split: {told}")]

@@ -10,7 +10,7 @@ from fields.numbers import brief
 from scenes.formats.json_frames.document import Entry, parse
 from scenes.formats.json_frames.frames import aabb_scale, read_frames
 from scenes.options import ReadOptions, SceneError
-from scenes.pictures import images
+from scenes.pictures.headers import SUFFIXES
 from scenes.posed import Posed, Reading
 from scenes.scene import Fact
 
@@ -94,4 +94,4 @@ def _plain(name: str) -> str:
 def _stem(name: str) -> str:
     """A name without the extension of a picture."""
     stem, dot, suffix = name.rpartition(".")
-    return stem if (dot + suffix).lower() in images.SUFFIXES else name
+    return stem if (dot + suffix).lower() in SUFFIXES else name

@@ -13,6 +13,7 @@ from PIL import Image
 
 from scenes.scene import Fact
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # of files, in any case
 ORIENTATION = 0x0112  # EXIF's tag
 WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's modes of 16-bit grey
 WIDE_COLOUR = ("RGB;16B", "RGBA;16B")  # and its raw modes of PNGs with 16 bits a channel, of which it keeps 8
@@ -41,7 +42,8 @@ class Stored:
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height once it is turned."""
-        return self.size[::-1] if self.orientation >= 5 else self.size
+        width, height = self.size
+        return (height, width) if self.orientation >= 5 else self.size
 
     def turns_to_fit(self, stated: tuple[int, int]) -> bool:
         """Whether the turned picture, and not the stored one, has the shape of `stated` (width, height)."""

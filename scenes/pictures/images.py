@@ -15,11 +15,11 @@ import torch
 from PIL import Image, ImageFile
 from torch import Tensor
 
+from scenes.foreign import describe_file
 from scenes.options import ReadOptions, SceneError
 from scenes.pictures.headers import TURNS, WIDE, Stored, header
 from scenes.progress import told
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")  # in any case
 WORKERS = 4  # decoding threads; each holds one full-size picture
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what Pillow raises
 COLOURED = 32  # difference between channels, of 255, from which a mask is no grey one
@@ -193,8 +193,10 @@ def _opened(path: Path, use: Callable[[Image.Image], Result]) -> Result:
     except FileNotFoundError:
         raise SceneError(f"{path}: no such picture") from None
     except DAMAGE as error:
+        if kind := describe_file(path):
+            raise SceneError(f"{path}: {kind}") from None
         found = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
-        raise SceneError(f"{path}: not a picture: expected PNG or JPEG, found {found} ({error})") from None
+        raise SceneError(f"{path}: not a picture: expected PNG, JPEG, WebP or TIFF, found {found} ({error})") from None
 
 
 def _rgba(path: Path, depth: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Where the scene is: one similarity from input coordinates to scene units, and the box that holds what is drawn.
 
 The core, the unit cube, goes around the point that the cameras look at. Pictures with alpha show one object, and a
-visual hull finds its bounds. All other scenes have surroundings, so that their box is 2 to 16 cores wide.
+visual hull finds its bounds. All other scenes have surroundings, so that their box is 2 to 16 cores wide, and up to 128
+where instant-ngp's aabb_scale asks for it.
 """
 
 import math
@@ -17,7 +18,8 @@ from render.rays import RayBatch
 from scenes.placing.hull import FAINT, Picture, contradicting, hull
 from scenes.scene import Fact
 
-SIDES = (1, 2, 4, 8, 16)  # widths of a box in cores
+SIDES = (1, 2, 4, 8, 16, 32, 64, 128)  # widths of a box in cores, as instant-ngp's aabb_scale may ask for
+WIDEST = 16  # where nobody asks
 SPREAD = 0.01  # least mean squared sine between view directions (5.7 degrees) for a common point to be trusted
 SEEING = 0.75  # share of cameras that must have the common point in their picture
 ROUNDS = 25  # of reweighted least squares
@@ -91,7 +93,7 @@ def place(shots: Sequence[Unplaced], *, transparent: bool, aabb_scale: float | N
         facts += found
     else:
         transform = similarity(region.center, region.half)
-        side, why = _side(poses, transform, aabb_scale) if converge else (16, "as the cameras do not look at one point")
+        side, why = _side(poses, transform, aabb_scale) if converge else (WIDEST, "as the cameras look at no one point")
         box = cube(side)
         facts.append(Fact("assumed", f"box: {side} times the core, {why}"))
     core, inside = ray_shares([shot.placed(transform) for shot in shots], box)
@@ -242,11 +244,11 @@ def _side(poses: Tensor, transform: Tensor, aabb_scale: float | None) -> tuple[i
     positions = poses[:, :3, 3] @ transform[:3, :3].T + transform[:3, 3]
     reach = 2.2 * float((positions - 0.5).abs().max())  # a tenth of margin around the outermost camera
     if aabb_scale is None:
-        side = next((s for s in SIDES if s >= max(4, reach)), SIDES[-1])
+        side = next((s for s in SIDES if max(4, reach) <= s <= WIDEST), WIDEST)
         why = "which holds all cameras" if side >= reach else "the widest there is; some cameras stand outside it"
         return side, why
     side = min((s for s in SIDES if s >= aabb_scale), default=SIDES[-1])
-    why = "aabb_scale" if side == aabb_scale else f"for aabb_scale {aabb_scale:g} (wanted a power of two, 1 to 16)"
+    why = "aabb_scale" if side == aabb_scale else f"for aabb_scale {aabb_scale:g} (wanted a power of two, 1 to 128)"
     return side, why if side >= reach else f"{why}; some cameras stand outside it"
 
 

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-from scenes.pictures import images
+from scenes.pictures.headers import SUFFIXES
 from scenes.scene import Fact
 
 
@@ -24,7 +24,7 @@ class NamedFiles:
         if found := self.beside(path):
             return found, 1
         for factor, folder, rest in self.copies(path):
-            for other in (folder / rest, *((folder / rest).with_suffix(suffix) for suffix in images.SUFFIXES)):
+            for other in (folder / rest, *((folder / rest).with_suffix(suffix) for suffix in SUFFIXES)):
                 if found := self.beside(other):
                     return found, factor
         return path, 1
@@ -34,7 +34,7 @@ class NamedFiles:
         if path.is_file():
             return path
         names = self.names(path.parent)
-        for suffix in ("", *images.SUFFIXES):
+        for suffix in ("", *SUFFIXES):
             if name := names.get(_folded(path.name + suffix)):
                 return path.with_name(name)
         return None
