@@ -1,6 +1,7 @@
 """A scene of posed pictures, whatever format they came in: loaded, masked, split, and placed in scene units."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
 from scenes.pictures.headers import Stored, alike, choose_turned
 from scenes.pictures.images import Source
-from scenes.placing.box import Unplaced, place
+from scenes.placing.box import Placement, Unplaced, hulled, place
+from scenes.placing.conventions import describe, suspect, turned
 from scenes.posed import Posed, Reading, take_out_scale
 from scenes.progress import tell
 from scenes.scene import Fact, Scene, View
@@ -30,11 +32,11 @@ def load(data: str, options: ReadOptions) -> Scene:
 def assemble(reading: Reading, options: ReadOptions) -> Scene:
     """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
     pictures, missing = leave_out_missing(reading, options)
+    pictures, read_as = turn_poses(pictures, options)
     shots, transparent, found = fetch(reading, pictures, options)
     train, test, split = divide(reading, list(zip(shots, pictures, strict=True)))
-    wish = None if transparent else reading.aabb_scale
     tell("finding the box of the scene")
-    placement = reading.placement or place(train, transparent=transparent, aabb_scale=wish)
+    placement = reading.placement or find_place(train, reading, options, transparent=transparent)
 
     def views(shots: Sequence[Unplaced]) -> tuple[View, ...]:
         return tuple(View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots)
@@ -47,7 +49,7 @@ def assemble(reading: Reading, options: ReadOptions) -> Scene:
         transform=placement.transform,
         background=(1.0, 1.0, 1.0) if transparent else (0.0, 0.0, 0.0),
         transparent=transparent,
-        facts=(*reading.facts, *missing, *split, *found, *placement.facts),
+        facts=(*reading.facts, *missing, *read_as, *split, *found, *placement.facts),
     )
 
 
@@ -72,6 +74,26 @@ def assemble_memory(images: Tensor, poses: Tensor, intrinsics: Intrinsics | Sequ
     return assemble(Reading(name, name, pictures, facts), ReadOptions())
 
 
+def find_place(shots: Sequence[Unplaced], reading: Reading, options: ReadOptions, *, transparent: bool) -> Placement:
+    """Where the cameras and pictures say that the scene is. SceneError for poses that seem to be written otherwise."""
+    found = place(shots, transparent=transparent, aabb_scale=None if transparent else reading.aabb_scale)
+    if options.poses != "auto" or hulled(found.facts):
+        return found
+    if doubt := suspect(shots, transparent=transparent):
+        name, why = doubt
+        way = f"--poses {name} reads them so, --poses opengl as they are"
+        raise SceneError(f"{reading.source}: its poses seem to be {describe(name)}: {why}; {way}")
+    return found
+
+
+def turn_poses(every: Sequence[Posed], options: ReadOptions) -> tuple[Sequence[Posed], list[Fact]]:
+    """Pictures with the poses that `options` says they have, and the fact."""
+    if options.poses in ("auto", "opengl"):
+        return every, []
+    fact = f"poses: read as {describe(options.poses)}, as --poses says"
+    return [replace(one, pose=turned(one.pose, options.poses)) for one in every], [Fact("assumed", fact)]
+
+
 def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Posed, ...], list[Fact]]:
     """The pictures that are there, and the fact. SceneError unless `skip_missing`, or if none is left."""
     every = reading.pictures
@@ -92,11 +114,11 @@ def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tup
     """Loaded pictures, whether they are cut out (transparent), and facts."""
     files = [one.picture for one in every]
     heads = images.headers(files)
-    turned, facts = choose_turned(heads, [one.size for one in every])
-    stored = [head.upright if turn else head.size for head, turn in zip(heads, turned, strict=True)]
+    by_exif, facts = choose_turned(heads, [one.size for one in every])
+    stored = [head.upright if turn else head.size for head, turn in zip(heads, by_exif, strict=True)]
     lenses = [fit_lens(one, size, reading) for one, size in zip(every, stored, strict=True)]
     depth, told = judge_depth(files, heads)
-    pictures = images.read(files, options, turned, depth)
+    pictures = images.read(files, options, by_exif, depth)
     loaded = [(picture.shape[1], picture.shape[0]) for picture in pictures]
     fitted = [
         lens.resized(new[0] / old[0], new[1] / old[1]) for lens, old, new in zip(lenses, stored, loaded, strict=True)
