@@ -44,7 +44,7 @@ def chosen(count: int, seed: int, kind: str, only: str) -> list[Task]:
     return [task for task in drawn(count, seed) if task[0].startswith(kind)]
 
 
-def prepared(seed: int, keep: str):  # noqa: ANN201
+def prepared(seed: int, keep: str):
     """What a worker does first."""
     from .readers import prepare
 

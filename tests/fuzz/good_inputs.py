@@ -149,7 +149,7 @@ SIDES = [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
 
 
 def mesh(folder: Path, kind: str) -> Path:
-    """A tetrahedron, with a texture where the format knows any. Kinds: glb, gltf, obj, mtl (of an obj), ply, stl, off."""
+    """A tetrahedron, with a texture where the format has any. Kinds: glb, gltf, obj, ply, stl, off, or mtl: an obj."""
     path = folder / f"solid.{'obj' if kind == 'mtl' else kind}"
     texture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
     picture = io.BytesIO()
@@ -224,9 +224,8 @@ def gltf(picture: bytes) -> tuple[Json, bytes]:
 def glb(document: bytes, binary: bytes) -> bytes:
     """The binary form."""
     document += b" " * (-len(document) % 4)
-    chunks = (
-        len(document).to_bytes(4, "little") + b"JSON" + document + len(binary).to_bytes(4, "little") + b"BIN\0" + binary
-    )
+    chunks = len(document).to_bytes(4, "little") + b"JSON" + document
+    chunks += len(binary).to_bytes(4, "little") + b"BIN\0" + binary
     return b"glTF" + (2).to_bytes(4, "little") + (12 + len(chunks)).to_bytes(4, "little") + chunks
 
 

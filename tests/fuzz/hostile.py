@@ -1,8 +1,10 @@
 """One hostile input of each kind, made of a good one, and which reader it is for."""
 
+import base64
 import functools
 import io
 import json
+import math
 import random
 import struct
 import zlib
@@ -11,8 +13,9 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from fields.files import KEY
 from PIL import Image
+
+from fields.files import KEY
 
 from . import good_inputs, nasty
 
@@ -69,8 +72,6 @@ def model_words(folder: Path, rng: Random) -> Path:
     key = rng.choice(("provenance", "metrics", "thumbnail", "provenance"))
     record |= nasty.changed({key: record[key]}, rng)
     if key == "thumbnail" and rng.random() < 0.5:
-        import base64
-
         record[key] = base64.b64encode(picture_bytes(rng)).decode()
     return put(folder, "m.safetensors", packed(nasty.written(record), tensors))
 
@@ -99,9 +100,8 @@ def bent(tensors: dict[str, torch.Tensor], name: str, rng: Random) -> None:
         where = {"all": slice(None), "one": rng.randrange(max(len(flat), 1)), "some": slice(None, None, 7)}[kind]
         number = rng.choice(values)
         if len(flat):
-            flat[where] = (
-                number if flat.is_floating_point() else int(max(-128, min(127, number if number == number else 0)))
-            )
+            whole = 0 if math.isnan(number) else int(max(-128, min(127, number)))
+            flat[where] = number if flat.is_floating_point() else whole
         tensors[name] = flat.view(old.shape)
     elif kind == "shape":
         tensors[name] = rng.choice((old[None], old.flatten(), old.flatten()[:1], old.flatten()[:-1], torch.zeros(())))
@@ -126,8 +126,9 @@ def model_occupancy(folder: Path, rng: Random) -> Path:
     good = tensors["occupancy"].numpy().tobytes()
     bits = zlib.decompress(good)
     streams = (
-        lambda: nasty.damaged(good, rng), lambda: b"", lambda: good + b"x" * 1000, bomb, lambda: zlib.compress(bits + b"\0"),
-        lambda: zlib.compress(bits * 3), lambda: zlib.compress(bits * 9), lambda: zlib.compress(bytes(len(bits))),
+        lambda: nasty.damaged(good, rng), lambda: b"", lambda: good + b"x" * 1000, bomb,
+        lambda: zlib.compress(bits + b"\0"), lambda: zlib.compress(bits * 3), lambda: zlib.compress(bits * 9),
+        lambda: zlib.compress(bytes(len(bits))),
         lambda: zlib.compress(rng.randbytes(len(bits))), lambda: bits, lambda: zlib.compress(nasty.damaged(bits, rng)),
     )  # fmt: skip
     tensors["occupancy"] = torch.frombuffer(bytearray(rng.choice(streams)() or b"\0"), dtype=torch.uint8)
@@ -186,11 +187,14 @@ def many(content: good_inputs.Json, rng: Random) -> good_inputs.Json:
     return content | {"frames": content["frames"][:1] * rng.choice((20_000, 120_000))}
 
 
+LENS = ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "k3", "k4", "p1", "p2", "camera_angle_x", "camera_angle_y", "x_fov")
+
+
 def data_lens(folder: Path, rng: Random) -> Path:
     """A change of lens keys, of those in the file and of others that are known."""
     files = good_inputs.data_set(folder, "ngp")
     content = files["transforms.json"]
-    keys = "fl_x fl_y cx cy w h k1 k2 k3 k4 p1 p2 camera_angle_x camera_angle_y x_fov is_fisheye camera_model aabb_scale".split()
+    keys = (*LENS, *LENS, "w", "h", "is_fisheye", "camera_model", "aabb_scale")
     target = content if rng.random() < 0.7 else rng.choice(content["frames"])
     for key in rng.sample(keys, rng.choice((1, 1, 2, 3))):
         target[key] = nasty.value(rng)
@@ -216,7 +220,14 @@ def png_header(width: int, height: int, depth: int = 8, color: int = 6) -> bytes
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 24 16\n%%EndComments\nnewpath 0 0 moveto 24 16 lineto stroke\nshowpage\n%%EOF\n"
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 24 16
+%%EndComments
+newpath 0 0 moveto 24 16 lineto stroke
+showpage
+%%EOF
+"""
+SIZES = ((30_000, 30_000), (9_000, 9_000), (0, 0), (1, 1), (24, 16), (2**31 - 1, 2**31 - 1), (65_535, 1), (1 << 20, 1))
 
 
 def encoded(image: Image.Image, form: str, **options: object) -> bytes:
@@ -230,26 +241,17 @@ def picture_bytes(rng: Random) -> bytes:
     """A file that is no good picture, or one of a kind that few programs write."""
     plain = Image.frombytes("RGB", (24, 16), bytes(range(256)) * 4 + bytes(128))
     good = encoded(plain, rng.choice(("PNG", "JPEG", "WEBP")))
-    sizes = (
-        (30_000, 30_000),
-        (9_000, 9_000),
-        (0, 0),
-        (1, 1),
-        (24, 16),
-        (2**31 - 1, 2**31 - 1),
-        (65_535, 1),
-        (1 << 20, 1),
-    )
     kinds = (
         lambda: nasty.damaged(good, rng), lambda: nasty.damaged(good, rng), lambda: EPS, lambda: b"",
-        lambda: png_header(*rng.choice(sizes), rng.choice((1, 8, 16)), rng.choice((0, 2, 3, 4, 6))),
+        lambda: png_header(*rng.choice(SIZES), rng.choice((1, 8, 16)), rng.choice((0, 2, 3, 4, 6))),
         lambda: encoded(plain.convert("P"), "PNG", transparency=3), lambda: encoded(plain.convert("CMYK"), "JPEG"),
         lambda: encoded(Image.new("I;16", (24, 16), 300), "PNG"), lambda: encoded(plain.convert("1"), "PNG"),
         lambda: encoded(plain.convert("LA"), "PNG"), lambda: encoded(plain.convert("F"), "TIFF"),
         lambda: encoded(plain, "GIF", save_all=True, append_images=[plain, plain]),
         lambda: encoded(plain, "PNG", save_all=True, append_images=[plain.rotate(90)]),
-        lambda: encoded(plain, rng.choice(("BMP", "TIFF", "PPM", "ICO", "TGA", "PDF"))), lambda: good[: rng.randrange(len(good))],
-        lambda: encoded(Image.new("L", (16, 24)), "PNG"), lambda: rng.randbytes(500), lambda: b"\x00\x00\x01\x00" + rng.randbytes(60),
+        lambda: encoded(plain, rng.choice(("BMP", "TIFF", "PPM", "ICO", "TGA", "PDF"))),
+        lambda: good[: rng.randrange(len(good))], lambda: encoded(Image.new("L", (16, 24)), "PNG"),
+        lambda: rng.randbytes(500), lambda: b"\x00\x00\x01\x00" + rng.randbytes(60),
         lambda: encoded(Image.new("L", (8_000, 5_000)), "PNG"), lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>",
     )  # fmt: skip
     return rng.choice(kinds)()
@@ -343,11 +345,9 @@ def checkpoint(good: bytes, folder: Path, rng: Random) -> Path:
         record = json.loads(words[key])
         if rng.random() < 0.5:
             record["config"] = nasty.changed(record["config"], rng)
-        text = (
-            nasty.written(nasty.changed(record, rng))
-            if rng.random() < 0.7
-            else nasty.text(words[key], rng).decode("utf-8", "replace")
-        )
+        text = nasty.written(nasty.changed(record, rng))
+        if rng.random() < 0.3:
+            text = nasty.text(words[key], rng).decode("utf-8", "replace")
         words = {key: text}
     else:
         for name in rng.sample(list(tensors), rng.choice((1, 1, 2))):

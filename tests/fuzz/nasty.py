@@ -10,7 +10,7 @@ for _ in range(200):
     DEEP = [DEEP]
 
 NUMBERS: list[Any] = [
-    *(0, -1, 1, 2, 7, -0.5, 0.5, 1.5, 480.0, -0.0, 10**400, -(10**400), 10**30, 2**16, 2**20, 2**31, 2**32, 2**63, 2**64),
+    *(0, -1, 1, 2, 7, -0.5, 0.5, 1.5, 480.0, -0.0, 10**400, -(10**400), 10**30, 2**16, 2**20, 2**31, 2**63, 2**64),
     *(1e-300, 1e-45, 1e-30, 1e-17, 1e-9, 1e-6, 1e-3, 1e3, 1e9, 1e12, 1e19, 1e38, 3.5e38, 1e200, 1e300, 1.7e308, -1e300),
     *(float("nan"), float("inf"), -float("inf")),
 ]  # fmt: skip
@@ -21,18 +21,13 @@ OTHERS: list[Any] = [
 ]  # fmt: skip
 
 
+SIGNS = ("//", "/*", "#", "*/", "/**/", '"', "\\", ",", "/* ", '"\\', "/", '"//', "'")  # of JSON and its comments
+LITERALS = ("NaN", "Infinity", "-Infinity", "1e999", "0x10", "01", "+1")
+
+
 def value(rng: random.Random) -> Any:
     """A nasty one, more often a number than another."""
     return deepcopy(rng.choice(NUMBERS if rng.random() < 0.6 else OTHERS))
-
-
-def spots(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path to every value within, shallow or deep."""
-    found = [path] if path else []
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for key, part in items:
-        found += spots(part, (*path, key))
-    return found
 
 
 def spot(tree: Any, rng: random.Random) -> tuple[Any, ...]:
@@ -99,8 +94,8 @@ def text(good: str, rng: random.Random) -> bytes:
         "deep": lambda: ("[" * 100_000).encode(),
         "deep object": lambda: ('{"frames":' * 50_000).encode(),
         "deep within": lambda: (good[: good.rfind("}")] + ', "x": ' + "[" * 50_000 + "]" * 50_000 + "}").encode(),
-        "comment": lambda: (good[:where] + rng.choice(("//", "/*", "#", "*/", "/**/", '"', "\\", ",")) + good[where:]).encode(),
-        "comments": lambda: (rng.choice(("/*", "//", "/* ", "#", '"', '"\\', "/", "/**/", "*/", '"//', "'")) * n + good).encode(),
+        "comment": lambda: (good[:where] + rng.choice(SIGNS) + good[where:]).encode(),
+        "comments": lambda: (rng.choice(SIGNS) * n + good).encode(),
         "commas": lambda: (good[: good.rfind("}")] + "," + " " * n + "}").encode(),
         "more commas": lambda: (good[:where] + (", " * n) + good[where:]).encode(),
         "bom": lambda: b"\xef\xbb\xbf" + good.encode(),
@@ -109,7 +104,7 @@ def text(good: str, rng: random.Random) -> bytes:
         "zeros": lambda: b"\0" * n,
         "nothing": lambda: b"",
         "digits": lambda: re_number(good, "9" * n, rng).encode(),
-        "literal": lambda: re_number(good, rng.choice(("NaN", "Infinity", "-Infinity", "1e999", "0x10", "01", "+1")), rng).encode(),
+        "literal": lambda: re_number(good, rng.choice(LITERALS), rng).encode(),
         "damage": lambda: damaged(good.encode(), rng),
     }  # fmt: skip
     return kinds[rng.choice(list(kinds))]()

@@ -1,4 +1,4 @@
-"""Worker processes that try inputs one by one, each with so much time and memory; a death or a hang is an answer too."""
+"""Worker processes that try inputs one by one, each with so much time and memory; a death or a hang is an answer."""
 
 import multiprocessing
 import os
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-
 import psutil
 
 MEMORY = 1 << 30  # bytes of address space beyond what the good input took
-WALL = 6  # times the seconds of work, after which a worker that only waits hangs too
+WALL = 20  # times the seconds of work, after which a worker that only waits hangs too
 THREADS = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 Task = tuple[str, int]  # kind, number

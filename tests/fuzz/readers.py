@@ -103,7 +103,7 @@ def read_checkpoint(path: Path) -> Iterator[Seen]:
 
 
 @functools.cache
-def opened_model():  # noqa: ANN201
+def opened_model():
     """A good model."""
     from render.model import open_model
 
@@ -177,9 +177,8 @@ def good_makers(kind: str) -> list[Callable[[Path], Path]]:
     if name == "mesh":
         return [lambda folder: good_inputs.mesh(folder, form)]
     if name == "camera":
-        return [
-            lambda folder: good_json(folder, {"path.json": good_inputs.camera_path(form[6:] or "ours")}) / "path.json"
-        ]
+        content = good_inputs.camera_path("nerfstudio" if "nerfstudio" in form else "ours")
+        return [lambda folder: good_json(folder, {"path.json": content}) / "path.json"]
     if name == "checkpoint":
         return [lambda folder: hostile.put(folder, "checkpoint.safetensors", good_inputs.checkpoint())]
     form = "blender" if "blender" in form else "nerfstudio" if "nerf" in form or name == "masks" else "ngp"
