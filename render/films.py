@@ -175,13 +175,9 @@ def scale_size(size: tuple[int, int], shorter: int, kind: str) -> tuple[int, int
 def write_npy(path: Path, frames: list[Tensor]) -> None:
     """One frame as it is, several stacked."""
     array = frames[0].numpy() if len(frames) == 1 else np.stack([f.numpy() for f in frames])
-    handle, name = tempfile.mkstemp(suffix=".npy")
-    os.close(handle)
-    try:
-        np.save(name, array)
-        write_beside(path, Path(name).read_bytes())
-    finally:
-        Path(name).unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.save(content, array)
+    write_beside(path, content.getvalue())
 
 
 def write_film(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
