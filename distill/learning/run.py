@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import platform
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from distill.learning import memory
 from distill.learning.fit import Optimization, Phase, Schedule, Step, fit
 from distill.learning.learnables import Learnables
 from distill.learning.metrics import Effort, Metrics
@@ -223,7 +223,7 @@ class Run:
     def effort(self) -> Effort:
         """What the run took, for its metrics."""
         device, took = self.device, self.optimization
-        cuda, peak = device.type == "cuda", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        cuda = device.type == "cuda"
         return Effort(
             seconds=round(took.seconds, 2),
             steps=took.index,
@@ -231,7 +231,7 @@ class Run:
             samples_per_second=round(took.samples / max(took.seconds, 1e-9)),
             parameters=self.field.parameter_count(),
             model_bytes=0,
-            peak_memory_bytes=torch.cuda.max_memory_allocated() if cuda else peak,
+            peak_memory_bytes=torch.cuda.max_memory_allocated() if cuda else memory.peak(),
             device=torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads",
             architecture=self.recipe.architecture,
             preset=self.recipe.preset,
