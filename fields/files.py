@@ -28,7 +28,7 @@ from torch import Tensor
 import fields
 from fields.base import Volume
 from fields.field import Field
-from fields.processes import is_alive
+from fields.processes import may_own
 from fields.shape import Shape
 from fields.space import Space
 
@@ -146,7 +146,7 @@ def sweep(folder: Path) -> None:
     for part in folder.glob(".*.part"):
         owner = PART.fullmatch(part.name)
         with contextlib.suppress(OSError):
-            if owner and not is_alive(int(owner[1]), part.stat().st_mtime):
+            if owner and not may_own(int(owner[1]), part.stat().st_mtime):
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 

@@ -17,7 +17,7 @@ from distill.learning.metrics import Metrics
 def run_command(module: str, words: list[str], log: Path, seconds: float, console: Console) -> Metrics | Failure:
     """The metrics that a command printed as JSON; or its last line where it failed."""
     log.unlink(missing_ok=True)  # of an earlier run
-    command = [sys.executable, "-m", module, *words, "--json"]
+    command = [sys.executable, "-m", module, *words, "--json", "--overwrite"]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         process_group=0,  # else the terminal's Ctrl-C comes to it too, and the second one ends it without saving
