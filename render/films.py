@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fields.files import write_beside
+from fields.files import part_name, write_beside
 from render import path_files, paths
 from render.camera import Camera
 from render.legends import Legend, draw_legend
@@ -197,7 +197,7 @@ def encode(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
     """Frame by frame into a hidden folder beside, from where the film moves when it is whole. A folder, because an
     encoder that is being stopped may still make its file after we have removed it."""
     how = {"fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2, "format": "FFMPEG"}
-    with tempfile.TemporaryDirectory(prefix=".film-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True, **part_name(path)) as folder:
         beside = Path(folder) / path.name
         try:
             with imageio.get_writer(beside, **how) as writer:

@@ -68,7 +68,7 @@ def render(flags: Flags) -> None:
     kind = check_out(flags)
     require_path(flags.model)
     announce(f"reading {flags.model}")
-    from fields.files import write_beside
+    from fields.files import sweep, write_beside
     from render.device import pick_device
     from render.films import Drawing, Route, choose_cameras, draw_frames, write_film, write_npy
     from render.looks import MODES
@@ -83,6 +83,7 @@ def render(flags: Flags) -> None:
     frames = draw_frames(
         model, cameras, Drawing(MODES[flags.mode], flags.depth, flags.background, legend=not flags.bare)
     )
+    sweep(flags.out.parent)
     with Progress(console=Console(stderr=True)) as bar:
         shown = bar.track(frames, len(cameras), description="drawing")
         if kind == ".npy":

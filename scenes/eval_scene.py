@@ -37,7 +37,8 @@ class Flags:
     split: Literal["test", "train"] = "test"
     """which photographs"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """folder for metrics.json, test_sheet.png and images; beside the model in eval/ where not given"""
+    """folder for metrics.json, test_sheet.png and images; beside the model where not given: eval, of NAME.safetensors
+    NAME_eval"""
     downscale: int = 1
     """divide the pictures' width and height by this"""
     max_resolution: int = 1920
@@ -60,7 +61,7 @@ def evaluate(flags: Flags) -> None:
     require_path(flags.model)
     require_named(flags.data, "a data set or a mesh")
     announce(f"reading {flags.model}")
-    from fields.files import write_beside, write_json
+    from fields.files import sweep, write_beside, write_json
     from render.device import pick_device
     from render.model import open_model
     from render.pictures import encode_png
@@ -73,9 +74,11 @@ def evaluate(flags: Flags) -> None:
     model = open_model(flags.model, pick_device(flags.device))
     scene = load(flags.data or trained_on(model, flags), options(flags))
     views = carry_views(scene, model.transform, flags.split)
-    out = flags.out or flags.model.parent / "eval"
+    out = flags.out or choose_out(flags.model)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
+    for folder in (out, out / "images"):
+        sweep(folder)
     scores: list[Scored] = []
     background = scene.background
     with Progress(BarColumn(), TextColumn("scoring {task.completed} of {task.total} views"), console=console) as bar:
@@ -97,6 +100,11 @@ def evaluate(flags: Flags) -> None:
     table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}", style="bold")
     console.print(table)
     console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
+
+
+def choose_out(model: Path) -> Path:
+    """Beside the model; of models that share a folder each in its own."""
+    return model.parent / ("eval" if model.name == "model.safetensors" else f"{model.stem}_eval")
 
 
 def options(flags: Flags) -> ReadOptions:

@@ -19,7 +19,7 @@ def run_command(module: str, words: list[str], log: Path, seconds: float, consol
     """The metrics that a command printed as JSON; or its last line where it failed."""
     log.unlink(missing_ok=True)  # of an earlier run
     with subprocess.Popen(
-        program(module, *words, "--json"),
+        program(module, *words, "--json", "--overwrite"),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         process_group=0,  # else the terminal's Ctrl-C comes to it too, and the second one ends it without saving
     ) as process:  # fmt: skip
