@@ -123,8 +123,10 @@ def trained_on(model: "LoadedModel", flags: Flags) -> str:
 
 
 def picture_name(name: str) -> str:
-    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names."""
-    return "_".join(part for part in PurePosixPath(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
+    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names. A
+    drive's colon is not: Windows would write into a stream of a file."""
+    parts = PurePosixPath(name).with_suffix("").parts
+    return "_".join(part.replace(":", "") for part in parts if part not in ("/", "..")) + ".png"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a path is before anything is read of it: written as people and file managers write it, and there or not. Nothing
 heavy is imported: it is asked before PyTorch is there."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from scenes.options import SceneError
 def strip(text: str) -> str:
     """A path without what shells and file managers put around it."""
     text = text.strip().strip("'\"").removeprefix("file://")
+    if re.match(r"/[A-Za-z]:[\\/]", text):  # a drive of Windows in such an address
+        text = text[1:]
     if text.startswith("~"):
         with suppress(RuntimeError):  # of a user whom the system does not know
             return str(Path(text).expanduser())
