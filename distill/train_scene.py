@@ -86,7 +86,7 @@ def open_viewer(data: str, arguments: list[str]) -> None:
     words = program("viewer.view_scene", *named, *rest)
     if os.name == "nt":  # there the shell would go on at once, and words with blanks would come apart
         sys.exit(subprocess.call(words))
-    os.execv(sys.executable, words)
+    os.execv(words[0], words)
 
 
 if __name__ == "__main__":
