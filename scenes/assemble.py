@@ -1,15 +1,17 @@
 """A scene of posed pictures, whatever format they came in: loaded, masked, split, and placed in scene units."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from render.camera import Intrinsics
+from render.camera import Intrinsics, shown
 from scenes import formats, paths
 from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
-from scenes.placing.box import Unplaced, place
+from scenes.placing.box import Placement, Unplaced, hulled, place
+from scenes.placing.conventions import describe, suspect, turned
 from scenes.posed import Posed, Reading, take_out_scale
 from scenes.progress import tell
 from scenes.scene import Fact, Scene, View
@@ -28,14 +30,14 @@ def load(data: str, options: ReadOptions) -> Scene:
 def assemble(reading: Reading, options: ReadOptions) -> Scene:
     """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
     pictures, missing = leave_out_missing(reading, options)
+    pictures, read_as = turn_poses(pictures, options)
     train, test, split = divide(pictures)
     if not train:
         raise SceneError(f"{reading.source}: expected train pictures, found only test ones")
     shots, transparent, found = fetch(reading, (*train, *test), options)
     first = shots[: len(train)]
-    wish = None if transparent else reading.aabb_scale
     tell("finding the box of the scene")
-    placement = reading.placement or place(first, transparent=transparent, aabb_scale=wish)
+    placement = reading.placement or find_place(first, reading, options, transparent=transparent)
     views = [View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots]
     return Scene(
         name=reading.name,
@@ -45,7 +47,7 @@ def assemble(reading: Reading, options: ReadOptions) -> Scene:
         transform=placement.transform,
         background=(1.0, 1.0, 1.0) if transparent else (0.0, 0.0, 0.0),
         transparent=transparent,
-        facts=(*reading.facts, *missing, *split, *found, *placement.facts),
+        facts=(*reading.facts, *missing, *read_as, *split, *found, *placement.facts),
     )
 
 
@@ -68,6 +70,26 @@ def assemble_memory(images: Tensor, poses: Tensor, intrinsics: Intrinsics | Sequ
     )
     facts = (Fact("found", f"format: {len(pictures)} pictures of {size[0]} x {size[1]} from memory"), *scaled)
     return assemble(Reading(name, name, pictures, facts), ReadOptions())
+
+
+def find_place(shots: Sequence[Unplaced], reading: Reading, options: ReadOptions, *, transparent: bool) -> Placement:
+    """Where the cameras and pictures say that the scene is. SceneError for poses that seem to be written otherwise."""
+    found = place(shots, transparent=transparent, aabb_scale=None if transparent else reading.aabb_scale)
+    if options.poses != "auto" or hulled(found.facts):
+        return found
+    if doubt := suspect(shots, transparent=transparent):
+        name, why = doubt
+        way = f"--poses {name} reads them so, --poses opengl as they are"
+        raise SceneError(f"{reading.source}: its poses seem to be {describe(name)}: {why}; {way}")
+    return found
+
+
+def turn_poses(every: Sequence[Posed], options: ReadOptions) -> tuple[Sequence[Posed], list[Fact]]:
+    """Pictures with the poses that `options` says they have, and the fact."""
+    if options.poses in ("auto", "opengl"):
+        return every, []
+    fact = f"poses: read as {describe(options.poses)}, as --poses says"
+    return [replace(one, pose=turned(one.pose, options.poses)) for one in every], [Fact("assumed", fact)]
 
 
 def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Posed, ...], list[Fact]]:
@@ -108,16 +130,20 @@ def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tup
     lenses = [fit_lens(one, size, reading) for one, size in zip(every, stored, strict=True)]
     pictures = images.read(files, options)
     loaded = [(picture.shape[1], picture.shape[0]) for picture in pictures]
+    fitted = [
+        lens.resized(new[0] / old[0], new[1] / old[1]) for lens, old, new in zip(lenses, stored, loaded, strict=True)
+    ]
     valid, facts = masks.valid(files, [one.mask for one in every], loaded)
+    valid, folded = leave_out_folded(fitted, loaded, valid)
     pictures, valid, transparent, alpha = judge_alpha(pictures, valid)
     shots = [
-        Unplaced(one.name, one.pose, lens.resized(new[0] / old[0], new[1] / old[1]), picture, keep)
-        for one, lens, old, new, picture, keep in zip(every, lenses, stored, loaded, pictures, valid, strict=True)
+        Unplaced(one.name, one.pose, lens, picture, keep)
+        for one, lens, picture, keep in zip(every, fitted, pictures, valid, strict=True)
     ]
     if stored != loaded:
         shrunk = f"pictures: {describe_sizes(stored)} in the files, loaded at {describe_sizes(loaded)}"
         facts.insert(0, Fact("found", shrunk))
-    return shots, transparent, [*facts, *unused(every), alpha]
+    return shots, transparent, [*facts, *folded, *unused(every), alpha]
 
 
 def fit_lens(one: Posed, size: tuple[int, int], reading: Reading) -> Intrinsics:
@@ -128,6 +154,21 @@ def fit_lens(one: Posed, size: tuple[int, int], reading: Reading) -> Intrinsics:
             f"{reading.source}: {one.name}: expected a picture shaped {width} x {height}, found {size[0]} x {size[1]}"
         )
     return one.intrinsics.resized(size[0] / width, size[1] / height)
+
+
+def leave_out_folded(
+    lenses: Sequence[Intrinsics], sizes: Sequence[tuple[int, int]], valid: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Fact]]:
+    """Masks (H, W) without the pixels that a lens shows nothing in, and the fact where there are any."""
+    sees = {key: shown(*key) for key in set(zip(lenses, sizes, strict=True))}
+    kept = [keep & sees[key] for keep, key in zip(valid, zip(lenses, sizes, strict=True), strict=True)]
+    beyond = [1 - float(sees[key].float().mean()) for key in zip(lenses, sizes, strict=True)]
+    count = sum(share > 0 for share in beyond)
+    if not count:
+        return list(valid), []
+    share, pictures = f"{sum(beyond) / len(beyond):.1%} of the pixels", f"in {count} of {len(beyond)} pictures"
+    words = f"lens: its distortion folds within the picture; {share}, {pictures}, show nothing and are ignored"
+    return kept, [Fact("ignored", words)]
 
 
 def judge_alpha(pictures: list[Tensor], valid: list[Tensor]) -> tuple[list[Tensor], list[Tensor], bool, Fact]:

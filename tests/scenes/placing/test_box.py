@@ -181,3 +181,9 @@ def test_what_few_cameras_can_carve_is_no_hull():
     volume = float((high - low).prod())
     block = float((torch.tensor(drawn.HIGH) - torch.tensor(drawn.LOW)).prod())
     assert block <= volume < 2.5 * block
+
+
+@pytest.mark.parametrize(("asked", "side"), [(1, 1), (3, 4), (32, 32), (100, 128), (128, 128)])
+def test_the_box_is_as_wide_as_aabb_scale_asks(asked, side):
+    fit = place(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=asked)
+    torch.testing.assert_close(fit.box, cube(side))
