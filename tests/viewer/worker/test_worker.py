@@ -417,6 +417,7 @@ def test_what_was_learnt_is_saved_when_the_front_end_goes(worker, tmp_path, data
         (ScoreViews(0), "no photographs"),
         (DrawFilm(0, "a.txt", (), 24.0), "a.txt"),
         (DrawFilm(0, "a.mp4", (), 24.0), "at least one camera"),
+        (DrawFilm(0, "a.gif", (), 60.0), "a .gif counts hundredths of a second"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_else_stops(worker, model, command, said):
