@@ -46,6 +46,13 @@ def rewritten(path: Path, model: Model, tensors=None, header=None) -> Path:
     return path
 
 
+def deep(times):
+    found: list = []
+    for _ in range(times):
+        found = [found]
+    return found
+
+
 def record(model, **changes):
     return {**model.header.record(), **changes}
 
@@ -132,8 +139,25 @@ def test_damaged_occupancy(model, tmp_path):
         ({"config": {"levels": 99}}, "levels must be a whole number from 1 to 32, found 99"),
         ({"config": {"depth": 9}}, "depth"),
         ({"head": "sdf"}, "no head is named 'sdf'"),
-        ({"step": float("nan")}, "impossible numbers"),
-        ({"resolution": 10**6}, "impossible numbers"),
+        ({"step": float("nan")}, "header holds NaN or infinity"),
+        ({"step": 10**400}, "step must be a number from 0 to 1, found 1000"),
+        ({"step": True}, "step must be a number from 0 to 1, found true"),
+        ({"resolution": 10**6}, "resolution must be a whole number from 0 to 256, found 1000000"),
+        ({"resolution": 65}, "resolution must be one of 32, 64, 128, 256 for a hashgrid, found 65"),
+        ({"cone": 1.0}, "cone must be a number from 0 to 0.1, found 1"),
+        ({"box": []}, r"box must be 2 x 3 numbers, found \[\]"),
+        ({"box": [[0, 0, 0], [1e-300, 1, 1]]}, "box must be"),
+        ({"transform": [[1e200] * 4] * 4}, "transform must be a number from"),
+        ({"transform": [[1e-20, 0, 0, 0], [0, 1e-20, 0, 0], [0, 0, 1e-20, 0], [0, 0, 0, 1]]}, "is no similarity"),
+        ({"background": [0, 0, 2]}, "background must be a number from 0 to 1, found 2"),
+        ({"span": [0]}, "span must be 2 numbers, found"),
+        ({"contraction": 7}, "contraction must be a text, found 7"),
+        ({"provenance": []}, "provenance must be an object"),
+        ({"metrics": {"psnr": deep(100)}}, "lists within lists"),
+        ({"thumbnail": None}, "thumbnail must be a text, found null"),
+        ({"config": {"levels": 10**400}}, "levels must be a whole number from 1 to 32, found 1000"),
+        ({"config": {"x\x1b[31m": 1}}, r"config has an entry 'x\\x1b\[31m'"),
+        ({"version": True}, "no format version"),
         ({"version": "one"}, "no format version"),
         ({"extra": 1}, "header does not fit"),
         ({"box": [[0, 0, 0], [0, 1, 1]]}, "box must be"),
