@@ -31,7 +31,7 @@ QUIET = 60.0  # seconds in which a remark of one kind is made once
 REJECTED, BROKEN = 1002, 1008  # close codes: the first has viser's page show the reason
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 PLACE = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # a Host header in lower case
-PATH = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
+PATH = re.compile(r"(?=.{1,200}\Z)(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")  # of a page and of what belongs to it
 
 
 def is_loopback(host: str) -> bool:
