@@ -16,7 +16,7 @@ from analytic import block_header
 
 import fields
 from fields import files
-from fields.files import Header, Model, ModelError, load, read_header, save, write_beside
+from fields.files import Header, Model, ModelError, find_free, load, read_header, save, write_beside
 from fields.shape import Shape
 from fields.space import Space
 
@@ -255,3 +255,14 @@ def test_a_file_that_lies_about_half(model, saved, tmp_path):
 )
 def test_a_header_says_what_the_model_was_scored_with(metrics, want):
     assert block_header(metrics=metrics).scored == want
+
+
+def test_a_free_name_is_the_next_one_where_nothing_is(tmp_path):
+    path = tmp_path / "scan.v1.safetensors"
+    assert find_free(path, ".safetensors") == path
+    path.touch()
+    assert find_free(path, ".safetensors") == tmp_path / "scan.v1_2.safetensors"
+    (tmp_path / "scan.v1_2.safetensors").symlink_to("nowhere")  # what it leads to may come back
+    assert find_free(path, ".safetensors") == tmp_path / "scan.v1_3.safetensors"
+    (tmp_path / "scan.v1").mkdir()
+    assert find_free(tmp_path / "scan.v1") == tmp_path / "scan.v1_2"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fields.numbers import array, number, whole
+from render.units import MOST_PIXELS
 
 Accepts = Callable[[str, object], bool]  # whether a widget, by its uuid, may be set to a value
 FAR = 1e6  # scene units: no camera is farther from the origin
 LEAST = 1e-6  # scene units: between a camera and what it looks at
-LARGEST = 1 << 14  # pixels along a side of a canvas
 TILT = 1e-3  # radians: the narrowest lens, and what the widest lacks of a half turn
 
 
@@ -49,7 +49,7 @@ def check_camera(found: dict[str, Any], _: Accepts) -> dict[str, Any]:
         "wxyz": turn.tolist(),
         "fov": number(found.get("fov"), "fov", TILT, math.pi - TILT),
         **{name: number(found.get(name), name, 0, FAR) for name in ("near", "far")},
-        **{name: whole(found.get(name), name, 0, LARGEST) for name in ("image_height", "image_width")},
+        **{name: whole(found.get(name), name, 0, MOST_PIXELS) for name in ("image_height", "image_width")},
     }
 
 
