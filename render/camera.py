@@ -18,6 +18,7 @@ from render.rays import RayBatch, rows
 
 LensModel = Literal["opencv", "fisheye"]
 NEWTON_STEPS = 12
+ASTRAY = 0.05  # pixels that a ray, projected again, may miss its own by
 LARGEST = 1 << 16  # pixels along a side of a picture
 
 
@@ -243,6 +244,29 @@ def unfolded(lens: Intrinsics) -> float:
     k1, k2, k3, k4 = lens.radial
     folds = (1 + r2 * (3 * k1 + r2 * (5 * k2 + r2 * (7 * k3 + r2 * 9 * k4))) <= 0).nonzero()
     return float(r2[folds[0, 0]].sqrt()) if len(folds) else float(r2[-1].sqrt())
+
+
+def shown(lens: Intrinsics, size: tuple[int, int]) -> Tensor:
+    """(H, W) bool: the pixels of a picture of `size`, width and height, that some direction is seen in. A strong barrel
+    distortion folds the image back: what lies farther out than it reaches shows nothing, and its rays mean nothing."""
+    width, height = size
+    if not lens.distorted:
+        return torch.ones((), dtype=torch.bool).expand(height, width)
+    rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    focal, center = torch.tensor([lens.fx, lens.fy]), torch.tensor([lens.cx, lens.cy])
+    plane = ((torch.stack([columns, rows], -1).reshape(-1, 2) - center) / focal).double()
+    if lens.model == "fisheye":
+        radial = plane.new_tensor(lens.radial).expand(len(plane), 4)
+        local = fisheye_directions(plane, radial)
+        theta = torch.atan2(local[:, :2].norm(dim=-1), -local[:, 2])
+        powers = theta[:, None] ** (2 * torch.arange(1, 5))
+        off, far = theta * (1 + (powers * radial).sum(-1)) - plane.norm(dim=-1), theta
+    else:
+        coefficients = plane.new_tensor([*lens.radial, *lens.tangential]).expand(len(plane), 6)
+        point = undistort(plane, coefficients)
+        off, far = (distort(point, coefficients) - plane).norm(dim=-1), point.norm(dim=-1)
+    near = off.abs() * float(focal.max()) < ASTRAY  # NaN: False
+    return (near & (far <= unfolded(lens))).view(height, width)
 
 
 def look_at(eye: Tensor, target: Tensor, up: Tensor) -> Tensor:

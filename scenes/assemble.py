@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from render.camera import Intrinsics
+from render.camera import Intrinsics, shown
 from scenes import formats, paths
 from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
@@ -108,16 +108,20 @@ def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tup
     lenses = [fit_lens(one, size, reading) for one, size in zip(every, stored, strict=True)]
     pictures = images.read(files, options)
     loaded = [(picture.shape[1], picture.shape[0]) for picture in pictures]
+    fitted = [
+        lens.resized(new[0] / old[0], new[1] / old[1]) for lens, old, new in zip(lenses, stored, loaded, strict=True)
+    ]
     valid, facts = masks.valid(files, [one.mask for one in every], loaded)
+    valid, folded = leave_out_folded(fitted, loaded, valid)
     pictures, valid, transparent, alpha = judge_alpha(pictures, valid)
     shots = [
-        Unplaced(one.name, one.pose, lens.resized(new[0] / old[0], new[1] / old[1]), picture, keep)
-        for one, lens, old, new, picture, keep in zip(every, lenses, stored, loaded, pictures, valid, strict=True)
+        Unplaced(one.name, one.pose, lens, picture, keep)
+        for one, lens, picture, keep in zip(every, fitted, pictures, valid, strict=True)
     ]
     if stored != loaded:
         shrunk = f"pictures: {describe_sizes(stored)} in the files, loaded at {describe_sizes(loaded)}"
         facts.insert(0, Fact("found", shrunk))
-    return shots, transparent, [*facts, *unused(every), alpha]
+    return shots, transparent, [*facts, *folded, *unused(every), alpha]
 
 
 def fit_lens(one: Posed, size: tuple[int, int], reading: Reading) -> Intrinsics:
@@ -128,6 +132,21 @@ def fit_lens(one: Posed, size: tuple[int, int], reading: Reading) -> Intrinsics:
             f"{reading.source}: {one.name}: expected a picture shaped {width} x {height}, found {size[0]} x {size[1]}"
         )
     return one.intrinsics.resized(size[0] / width, size[1] / height)
+
+
+def leave_out_folded(
+    lenses: Sequence[Intrinsics], sizes: Sequence[tuple[int, int]], valid: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Fact]]:
+    """Masks (H, W) without the pixels that a lens shows nothing in, and the fact where there are any."""
+    sees = {key: shown(*key) for key in set(zip(lenses, sizes, strict=True))}
+    kept = [keep & sees[key] for keep, key in zip(valid, zip(lenses, sizes, strict=True), strict=True)]
+    beyond = [1 - float(sees[key].float().mean()) for key in zip(lenses, sizes, strict=True)]
+    count = sum(share > 0 for share in beyond)
+    if not count:
+        return list(valid), []
+    share, pictures = f"{sum(beyond) / len(beyond):.1%} of the pixels", f"in {count} of {len(beyond)} pictures"
+    words = f"lens: its distortion folds within the picture; {share}, {pictures}, show nothing and are ignored"
+    return kept, [Fact("ignored", words)]
 
 
 def judge_alpha(pictures: list[Tensor], valid: list[Tensor]) -> tuple[list[Tensor], list[Tensor], bool, Fact]:

@@ -76,8 +76,8 @@ class Photographs:
     def __call__(self, index: int) -> Loss:
         """One batch's loss. Updates the occupancy first, where it is due."""
         if due(index):
-            everywhere = self.occupancy.begin()
-            self.update(self.occupancy.allowed if everywhere else self.occupancy.chosen(self.generator))
+            cells = self.occupancy.begin()
+            self.update(self.occupancy.chosen(self.generator) if cells is None else cells)
         self.pixels.prepare()
         value, report = self.loss()
         _, mse, rays, samples, _, _ = report.cpu().tolist()

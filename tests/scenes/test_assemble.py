@@ -274,3 +274,23 @@ def test_what_nobody_uses_yet_is_told(tmp_path):
     told = [fact.text for fact in load(str(tmp_path), OPTIONS).facts if fact.kind == "ignored"]
     assert told[0].startswith("time: 10 pictures say when")
     assert told[1].startswith("depth: 1 pictures")
+
+
+def test_pixels_that_a_folded_lens_shows_nothing_in_are_ignored_and_counted(tmp_path):
+    drawn.transforms(tmp_path, fl_x=24, fl_y=24, k1=-0.15)
+    scene = load(str(tmp_path), ReadOptions())
+    rows, columns = torch.meshgrid(torch.arange(32) + 0.5, torch.arange(48) + 0.5, indexing="ij")
+    radius = torch.hypot((columns - 24) / 24, (rows - 16) / 24)
+    turn = (1 / (3 * 0.15)) ** 0.5  # where r (1 - 0.15 r^2) is largest
+    want = radius < turn * (1 - 0.15 * turn**2)
+    for view in (*scene.train, *scene.test):
+        assert int((view.valid != want).sum()) <= 4  # a pixel on the rim may fall either way
+    share = 1 - float(scene.train[0].valid.float().mean())
+    assert f"{share:.1%} of the pixels, in 10 of 10 pictures, show nothing and are ignored" in str(scene.facts)
+
+
+def test_a_lens_that_shows_all_of_the_picture_ignores_nothing(tmp_path):
+    drawn.transforms(tmp_path, k1=-0.15)
+    scene = load(str(tmp_path), ReadOptions())
+    assert all(bool(view.valid.all()) for view in (*scene.train, *scene.test))
+    assert "ignored" not in [fact.kind for fact in scene.facts]
