@@ -25,10 +25,11 @@ from viewer.browser import incoming
 
 PAGES = 8  # that are served at a time
 CONNECTIONS = 64  # at a time, with those that only fetch the page
+OPENING = 10.0  # seconds in which a connection has to say what it wants
 LONGEST = 1 << 16  # bytes of a message; pages send a few hundred
 RATE, BURST = 200, 1.0  # messages a second that are read from one page; seconds of it that may come at once
 QUIET = 60.0  # seconds in which a remark of one kind is made once
-REJECTED, BROKEN = 1002, 1008  # close codes: the first has viser's page show the reason
+REJECTED = 1002  # close code with which viser's page shows the reason
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 PLACE = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")  # a Host header in lower case
 PATH = re.compile(r"(?=.{1,200}\Z)(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")  # of a page and of what belongs to it
@@ -181,8 +182,11 @@ class Door:
                 await self.receive(handler, connection)
 
             self.opened = True
-            own = {"process_request": process, "process_response": self.dress, "max_size": LONGEST}
-            return serve(receive, *given, **{**options, **own, "create_connection": make_connection(self)})
+            own = {
+                "process_request": process, "process_response": self.dress, "max_size": LONGEST,
+                "open_timeout": OPENING, "create_connection": make_connection(self),
+            }  # fmt: skip
+            return serve(receive, *given, **{**options, **own})
 
         return opened
 
@@ -210,8 +214,8 @@ def make_connection(door: Door) -> type:
                     clean = incoming.read(data, door.accepts)
                 except ValueError as error:
                     door.remark("message", f"a page was cut off, which sent {error}")
-                    await self.close(BROKEN, str(error))
-                    continue  # which raises that it is closed
+                    self.transport.abort()  # no farewell: that would have to be waited for
+                    continue  # which raises that it is closed, sooner or later
                 if clean is not None:
                     return clean
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -107,6 +108,7 @@ def open_server(door: Door, port: int, title: str = "Polyfield") -> Any:
     import viser
 
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a browser that hangs up early is no traceback
+    warnings.filterwarnings("ignore", "Queued a .* on a closed connection")  # nor is one that has just gone a warning
     with redirect_stdout(io.StringIO()), page.named(viser, title), guarded(door):  # it has a banner of its own
         server = viser.ViserServer(host=door.host, port=port, label="Polyfield", verbose=False)
     if not door.opened:

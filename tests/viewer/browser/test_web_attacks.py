@@ -1,6 +1,7 @@
 """Strangers at the served page, over real sockets: they get nothing of what they want, and pages are served after."""
 
 import contextlib
+import http.client
 import math
 import socket
 
@@ -20,7 +21,9 @@ TOKEN = "4-w0rd_of-22-characters"
 def shared():
     pytest.importorskip("viser", reason="viser is not installed")
     restarts = []
-    served = Served(restart=lambda: restarts.append(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door, "OPENING", 10 * visitors.PATIENCE)  # so that only their number cuts connections off
+        served = Served(restart=lambda: restarts.append(1))
     served.restarts = restarts
     yield served
     served.end()
@@ -144,6 +147,10 @@ def test_connections_that_say_nothing_are_few(served):
     for stranger in strangers:
         stranger.close()
     assert cut == 8
+    while True:  # until the server has seen that they are gone
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if get(served.port)[0] == 200:
+                break
 
 
 # ---- what pages say
@@ -160,7 +167,18 @@ def test_connections_that_say_nothing_are_few(served):
 )  # fmt: skip
 def test_garbage_ends_the_page_that_sends_it(page, data):
     page.say(data)
-    assert page.cut_off() == door.BROKEN
+    assert page.cut_off() == 0  # without a farewell
+
+
+def test_pages_that_are_cut_off_make_room_at_once(served):
+    from websockets.exceptions import ConnectionClosed
+
+    for _ in range(2 * door.PAGES):
+        visitor = Visitor.come(served.port).look()
+        with contextlib.suppress(ConnectionClosed):
+            for number in range(300):
+                visitor.say(b"\xc1" if number == 20 else {"type": "nothing"})
+        assert visitor.cut_off() == 0
 
 
 @pytest.mark.parametrize("size", [door.LONGEST + 1, 8 << 20])
