@@ -1,6 +1,7 @@
 """A scene of posed pictures, whatever format they came in: loaded, masked, split, and placed in scene units."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,7 +10,8 @@ from render.camera import Intrinsics, shown
 from scenes import formats, paths
 from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
-from scenes.placing.box import Unplaced, place
+from scenes.placing.box import Placement, Unplaced, hulled, place
+from scenes.placing.conventions import describe, suspect, turned
 from scenes.posed import Posed, Reading, take_out_scale
 from scenes.progress import tell
 from scenes.scene import Fact, Scene, View
@@ -28,14 +30,14 @@ def load(data: str, options: ReadOptions) -> Scene:
 def assemble(reading: Reading, options: ReadOptions) -> Scene:
     """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
     pictures, missing = leave_out_missing(reading, options)
+    pictures, read_as = turn_poses(pictures, options)
     train, test, split = divide(pictures)
     if not train:
         raise SceneError(f"{reading.source}: expected train pictures, found only test ones")
     shots, transparent, found = fetch(reading, (*train, *test), options)
     first = shots[: len(train)]
-    wish = None if transparent else reading.aabb_scale
     tell("finding the box of the scene")
-    placement = reading.placement or place(first, transparent=transparent, aabb_scale=wish)
+    placement = reading.placement or find_place(first, reading, options, transparent=transparent)
     views = [View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots]
     return Scene(
         name=reading.name,
@@ -45,7 +47,7 @@ def assemble(reading: Reading, options: ReadOptions) -> Scene:
         transform=placement.transform,
         background=(1.0, 1.0, 1.0) if transparent else (0.0, 0.0, 0.0),
         transparent=transparent,
-        facts=(*reading.facts, *missing, *split, *found, *placement.facts),
+        facts=(*reading.facts, *missing, *read_as, *split, *found, *placement.facts),
     )
 
 
@@ -68,6 +70,26 @@ def assemble_memory(images: Tensor, poses: Tensor, intrinsics: Intrinsics | Sequ
     )
     facts = (Fact("found", f"format: {len(pictures)} pictures of {size[0]} x {size[1]} from memory"), *scaled)
     return assemble(Reading(name, name, pictures, facts), ReadOptions())
+
+
+def find_place(shots: Sequence[Unplaced], reading: Reading, options: ReadOptions, *, transparent: bool) -> Placement:
+    """Where the cameras and pictures say that the scene is. SceneError for poses that seem to be written otherwise."""
+    found = place(shots, transparent=transparent, aabb_scale=None if transparent else reading.aabb_scale)
+    if options.poses != "auto" or hulled(found.facts):
+        return found
+    if doubt := suspect(shots, transparent=transparent):
+        name, why = doubt
+        way = f"--poses {name} reads them so, --poses opengl as they are"
+        raise SceneError(f"{reading.source}: its poses seem to be {describe(name)}: {why}; {way}")
+    return found
+
+
+def turn_poses(every: Sequence[Posed], options: ReadOptions) -> tuple[Sequence[Posed], list[Fact]]:
+    """Pictures with the poses that `options` says they have, and the fact."""
+    if options.poses in ("auto", "opengl"):
+        return every, []
+    fact = f"poses: read as {describe(options.poses)}, as --poses says"
+    return [replace(one, pose=turned(one.pose, options.poses)) for one in every], [Fact("assumed", fact)]
 
 
 def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Posed, ...], list[Fact]]:

@@ -30,6 +30,7 @@ CAUGHT = 0.999  # share of the rays showing an object that must cross its box
 STRAY = 8.0  # times as far from the middle as three quarters of the cameras: such a camera says nothing of the scene
 LONE = 0.1  # share of the cameras that may be strays; the scene is so if there are more
 PROBES = 24  # rays per picture side for the shares in the facts
+FITTED = 16  # silhouettes, at most, of which it is asked whether they fit together
 WRONG = 0.2  # share of the silhouettes that may contradict the others
 HULL = "box: the object's visual hull, which all that the pictures show lies in"
 NO_HULL = "box: the silhouettes have no solid place in common (wrong poses?), so it is all they frame"
@@ -99,6 +100,11 @@ def place(shots: Sequence[Unplaced], *, transparent: bool, aabb_scale: float | N
     core, inside = ray_shares([shot.placed(transform) for shot in shots], box)
     facts.append(Fact("found", f"rays: {core:.1%} cross the core, {inside:.1%} the box"))
     return Placement(transform, box, tuple(facts))
+
+
+def hulled(facts: Sequence[Fact]) -> bool:
+    """Whether a placement's facts say that the silhouettes have a hull."""
+    return any(fact.text.startswith(HULL) for fact in facts)
 
 
 def without_strays(shots: Sequence[Unplaced]) -> tuple[Sequence[Unplaced], list[Fact]]:
@@ -216,6 +222,18 @@ def _object(shots: Sequence[Unplaced], region: Region) -> tuple[Tensor, Tensor, 
             words = f"box: {len(wrong)} of {len(shots)} silhouettes contradict the others (wrong poses?): {named}"
             return *found, [Fact("assumed", words), Fact("found", f"{HULL} but in those")]
     return first, cube(1), [Fact("assumed", NO_HULL)]
+
+
+def fit_together(shots: Sequence[Unplaced]) -> bool:
+    """Whether the cameras look at one point, and the silhouettes of some of them have a hull."""
+    some = shots[:: -(-len(shots) // FITTED)]
+    poses = torch.stack([shot.pose for shot in some])
+    point = attention(poses[:, :3, 3], -poses[:, :3, 2])
+    if point is None or _seen_by(some, poses, point) < SEEING:
+        return False
+    region = _framed(some, poses, point, whole=True)
+    first = similarity(region.center, region.half)
+    return _hulled(some, [(shot.placed(first), shot.image, shot.valid) for shot in some], first) is not None
 
 
 def _hulled(shots: Sequence[Unplaced], pictures: Sequence[Picture], first: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -52,7 +52,7 @@ def contradicting(pictures: Sequence[Picture]) -> list[int]:
     """Which pictures show less than half of what a hull holds that several others carve: their poses or cut-outs
     are wrong. None where that hull is empty."""
     views = [silhouette(*picture) for picture in pictures]
-    carving, bounds = views[:: -(-len(views) // PICTURES)], WHOLE
+    carving, bounds, points, size = views[:: -(-len(views) // PICTURES)], WHOLE, torch.zeros(0, 3), 1.0
     for cells in CELLS:
         points, size = carve(carving, bounds, cells, 0.5, doubt=max(1, len(carving) // 10))
         if not len(points):
