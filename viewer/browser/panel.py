@@ -32,6 +32,8 @@ NOTICE = 15.0  # seconds that a warning is shown for
 ENDED = "The viewer has ended."
 WAYS = {"previous": "previous_view", "next": "next_view", "home": "reset_view"}  # viewer.front.keys names them
 STEERING = ("pause", "resume", "step", "reset")
+PAUSE = 1.0  # seconds between clicks of one button that count
+SAVES = 100  # files that pages may have saved
 TYPED, NAMED = 1000, 100  # characters of a text that is typed, and of a file's name
 NO_NAME = set('/\\:*?"<>|')  # characters that name more than a file, on one system or another
 
@@ -119,6 +121,7 @@ class BrowserPanel:
         self.told: Notice | None = None  # the last notice that was looked at
         self.drawn: Curve | None = None  # the last one
         self.renewed = -math.inf
+        self.saves = 0  # files that pages had saved
         self.widgets: dict[str, Any] = {}  # that a person may set, by their uuid
         self.warned: dict[str, float] = {}  # troubles that are popped up, and since when
         self.text = self.gui.add_markdown("")
@@ -233,19 +236,14 @@ class BrowserPanel:
         self.session.change(bound.write(self.state, value))
 
     def button(self, label: str, do: Callable[[Any], None]) -> Any:
-        """A button; `do` gets the browser it was clicked in. A click counts once what the one before asked for is
-        done."""
-        button, waiting = self.know(self.gui.add_button(label)), set[int]()
-
-        def obey(client: Any) -> None:
-            waiting.discard(client.client_id)
-            do(client)
+        """A button; `do` gets the browser it was clicked in. From one browser a click in every `PAUSE` counts."""
+        button, clicks = self.know(self.gui.add_button(label)), dict[int, float]()  # the last one of each browser
 
         async def clicked(event: Any) -> None:
-            client = event.client
-            if client.client_id not in waiting:
-                waiting.add(client.client_id)
-                self.post(lambda: obey(client))
+            client, now = event.client, self.session.clock()
+            if now - clicks.get(client.client_id, -math.inf) >= PAUSE:
+                clicks[client.client_id] = now
+                self.post(lambda: do(client))
 
         button.on_click(clicked)
         return button
@@ -286,9 +284,12 @@ class BrowserPanel:
             return
         try:
             path = check_target(self.name.value)
+            if self.saves >= SAVES:
+                raise ValueError(f"{SAVES} files were saved from here; start view-scene again to save more")
         except ValueError as error:
             self.session.change(apply_report(self.state, Notice(str(error), True)))
             return
+        self.saves += 1
         self.session.send(SaveModel(pane.opened.pane, str(path)))
 
     def go(self, where: str) -> None:

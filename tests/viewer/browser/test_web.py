@@ -354,18 +354,24 @@ def test_a_worker_is_started_again_only_where_there_is_none(site):
     assert started
 
 
-def test_a_button_counts_once_until_it_is_obeyed(site):
+def test_a_click_counts_once_in_a_while_from_each_page(site):
     site.tick()
-    done = []
+    done, now = [], [0.0]
+    site.session.clock = lambda: now[0]
     button = site.panel.button("again", lambda client: done.append(client.client_id))
-    for number in (1, 1, 2, 1):
-        for call in button._impl.update_cb:
-            asyncio.run(call(SimpleNamespace(client=SimpleNamespace(client_id=number))))
-    site.drain()
-    assert done == [1, 2]
-    asyncio.run(button._impl.update_cb[0](SimpleNamespace(client=SimpleNamespace(client_id=1))))
+    for now[0], number in ((0.0, 1), (0.5, 1), (0.6, 2), (0.9, 1), (1.0, 1), (1.5, 2)):
+        asyncio.run(button._impl.update_cb[0](SimpleNamespace(client=SimpleNamespace(client_id=number))))
     site.drain()
     assert done == [1, 2, 1]
+
+
+def test_pages_save_so_many_files_and_no_more(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(web_panel, "SAVES", 2)
+    site.tick()
+    for _ in range(3):
+        site.panel.save()
+    assert len(site.session.link.asked) == 2 and "2 files were saved" in site.session.state.notices[-1].text
 
 
 def test_the_curves_of_a_run_are_plotted(site):
