@@ -160,6 +160,15 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
+def find_free(path: Path, ending: str = "") -> Path:
+    """A path where nothing is: the one given, else with _2, _3, ... before its `ending`."""
+    name, number, free = path.name.removesuffix(ending), 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{name}_{number}{ending}")
+    return free
+
+
 def write_json(path: Path, record: Any) -> None:
     """Write plain JSON values as `write_beside` does. ValueError for a number that JSON has not."""
     write_beside(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())

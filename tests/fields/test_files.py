@@ -20,7 +20,7 @@ from analytic import block_header
 
 import fields
 from fields import files
-from fields.files import Header, Model, ModelError, load, read_header, save, write_beside
+from fields.files import Header, Model, ModelError, find_free, load, read_header, save, write_beside
 from fields.shape import Shape
 from fields.space import Space
 
@@ -341,3 +341,14 @@ def test_a_folder_that_goes_while_a_file_is_written_comes_again(tmp_path, monkey
     monkeypatch.setattr(files.os, "fsync", removed)
     files.write_beside(tmp_path / "run" / "model.bin", b"new")
     assert (tmp_path / "run" / "model.bin").read_bytes() == b"new"
+
+
+def test_a_free_name_is_the_next_one_where_nothing_is(tmp_path):
+    path = tmp_path / "scan.v1.safetensors"
+    assert find_free(path, ".safetensors") == path
+    path.touch()
+    assert find_free(path, ".safetensors") == tmp_path / "scan.v1_2.safetensors"
+    (tmp_path / "scan.v1_2.safetensors").symlink_to("nowhere")  # what it leads to may come back
+    assert find_free(path, ".safetensors") == tmp_path / "scan.v1_3.safetensors"
+    (tmp_path / "scan.v1").mkdir()
+    assert find_free(tmp_path / "scan.v1") == tmp_path / "scan.v1_2"
