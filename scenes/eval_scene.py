@@ -14,7 +14,7 @@ from rich.table import Table
 
 from render.command import announce, require_path, run
 from scenes.naming import require_named
-from scenes.options import ReadOptions
+from scenes.options import Axis, ReadOptions
 
 if TYPE_CHECKING:
     from render.model import LoadedModel
@@ -44,6 +44,8 @@ class Flags:
     """longest side of the pictures in pixels"""
     skip_missing: bool = False
     """go on without pictures that are missing"""
+    up: Axis = "auto"
+    """axis of a mesh that is up; auto: as its format or the program that wrote it has it, else z"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     json: bool = False
@@ -101,7 +103,7 @@ def evaluate(flags: Flags) -> None:
 
 def options(flags: Flags) -> ReadOptions:
     """How to read the pictures."""
-    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing)
+    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing, flags.up)
 
 
 def trained_on(model: "LoadedModel", flags: Flags) -> str:

@@ -1,6 +1,9 @@
 """How pictures are read, and the error where that cannot be. Nothing heavy is imported: flags are made of it."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 
 
 class SceneError(ValueError):
@@ -14,6 +17,7 @@ class ReadOptions:
     downscale: int = 1  # divide width and height by this, 1 to 64
     max_resolution: int = 1920  # longest side in pixels after downscaling; larger pictures are shrunk
     skip_missing: bool = False  # go on without the pictures that are missing
+    up: Axis = "auto"  # axis of a mesh file that is up; auto: as its format or maker has it, else z
 
     def __post_init__(self) -> None:
         if not 1 <= self.downscale <= 64:

@@ -139,6 +139,7 @@ def from_pictures(source: str, settings: ConversionSettings, device: torch.devic
     recipe = Recipe(
         source, settings.downscale, shape.name, choice.preset, settings.seed, schedule.steps,
         settings.batch or PICTURE_BATCH[kind], kind, PhotographsRecipe(STRIDE[kind]), settings.head,
+        settings.up,
     )  # fmt: skip
     make = functools.partial(prepare_training, scene, recipe, device, half=settings.half)
     files = Files.at(out) if write else None

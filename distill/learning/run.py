@@ -93,6 +93,7 @@ class Recipe:
     device: str  # its type
     source: Any  # a frozen dataclass of JSON values: what must be equal of the source besides
     head: str = ""  # a file name of fields/heads; empty: the architecture's own
+    up: str = "auto"  # axis of a mesh that was learnt from, as --up has it
 
     def record(self) -> dict[str, Any]:
         """JSON values, those of the source among them."""
@@ -176,8 +177,8 @@ class Run:
             raise ModelError(f"{path}: damaged checkpoint: {error}") from None
         wanted = json.loads(json.dumps(self.recipe.record()))
         for name, value in wanted.items():
-            if record.get(name) != value:
-                raise ModelError(f"{path}: checkpoint has {name} {record.get(name)!r}, this run has {value!r}")
+            if (found := record.get(name, Recipe.up if name == "up" else None)) != value:  # older ones have no `up`
+                raise ModelError(f"{path}: checkpoint has {name} {found!r}, this run has {value!r}")
         try:
             network = Shape.from_record(record).network(self.field.space.dims, None)
             self.field.architecture = network.to(self.device)

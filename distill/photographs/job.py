@@ -67,7 +67,7 @@ def begin(
     schedule = Schedule(settings.most_steps(kind), settings.max_seconds)
     recipe = Recipe(
         data, settings.downscale, settings.arch, chosen, settings.seed, schedule.steps, batch, kind,
-        PhotographsRecipe(STRIDE[kind], bandwidth), settings.head,
+        PhotographsRecipe(STRIDE[kind], bandwidth), settings.head, settings.up,
     )  # fmt: skip
     make = functools.partial(prepare, scene, recipe, device, half=half)
     job = Job(make, functools.partial(finish, scene), schedule, files, settings.save_every)

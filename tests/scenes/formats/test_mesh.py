@@ -16,8 +16,8 @@ from trimesh.visual.material import PBRMaterial
 from render.camera import project
 from scenes import inspect_scene
 from scenes.assemble import load
-from scenes.drawn.mesh_parts import parts
 from scenes.formats import mesh
+from scenes.mesh_files.contents import contents
 from scenes.options import ReadOptions, SceneError
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
@@ -145,7 +145,7 @@ def test_parts_that_share_a_picture_share_the_texture(tmp_path):
     other = PBRMaterial(baseColorTexture=solids.STAMP.transpose(Image.Transpose.ROTATE_180))
     for k, material in enumerate((shared, other, shared)):
         whole.add_geometry(solids.brick(visual=TextureVisuals(solids.UV, material=material)), node_name=str(k))
-    found = parts(solids.saved(tmp_path, whole, "three.glb"))
+    found = contents(solids.saved(tmp_path, whole, "three.glb")).parts
     corners = np.concatenate([part.corners for part in found])
     one = mesh.surfaced(found, (corners - 20) / 50, 1e-3)
     assert len(one.textures) == 2
@@ -183,10 +183,10 @@ def test_a_folder_named_as_a_mesh_is_none(tmp_path):
         load(str(tmp_path / "m.obj"), SMALL)
 
 
-def test_inspect_scene_tells_of_a_mesh(tmp_path, monkeypatch, capsys):
+def test_inspect_scene_examines_the_pictures_of_a_mesh_where_that_is_asked(tmp_path, monkeypatch, capsys):
     path = solids.saved(tmp_path, solids.brick(), "brick.glb")
     monkeypatch.setattr(
-        sys, "argv", ["inspect-scene", str(path), "--downscale", "10", "--json", "--out", str(tmp_path)]
+        sys, "argv", ["inspect-scene", str(path), "--pictures", "--downscale", "10", "--json", "--out", str(tmp_path)]
     )
     with pytest.raises(SystemExit) as caught:
         inspect_scene.main()
