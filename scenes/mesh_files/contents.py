@@ -23,15 +23,18 @@ def contents(path: Path) -> Contents:
         raise SceneError(f"{path}: is empty; wanted a {kind} mesh")
     if size > LARGEST:
         raise SceneError(f"{path}: is {size >> 30} GiB large; wanted a mesh of at most {LARGEST >> 30} GiB")
-    return importlib.import_module(f"scenes.mesh_files.{READERS[kind]}").read(path)
+    with np.errstate(all="ignore"):  # readers look for what is no number, and tell
+        found = importlib.import_module(f"scenes.mesh_files.{READERS[kind]}").read(path)
+    if not any(len(part.corners) for part in found.parts):
+        raise SceneError(f"{path}: has no faces of three corners; wanted a triangle mesh")
+    return found
 
 
 def solid(path: Path, found: list[Part]) -> tuple[list[Part], int]:
     """The parts without their degenerate triangles, and how many these were. SceneError where nothing is left."""
-    points = np.concatenate([p.corners.reshape(-1, 3) for p in found])
-    with np.errstate(over="ignore"):
-        longest = float((points.max(0) - points.min(0)).max())
-    if not 0 < longest < 1e150:
+    points = np.concatenate([part.corners.reshape(-1, 3) for part in found])
+    longest = float((points.max(0) - points.min(0)).max())
+    if not longest > 0:
         raise SceneError(f"{path}: the mesh has no extent: it is {longest:.3g} units long; wanted more than 0")
     kept = []
     for one in found:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fields.numbers import array, brief, number, printable, whole
+from fields.numbers import LENGTH, array, brief, number, printable, whole
 from scenes.mesh_files.gltf_document import Document, child, children, opened
-from scenes.mesh_files.part import GREY, PLAIN, Contents, Part, check_count
+from scenes.mesh_files.part import GREY, PLAIN, Contents, Part, check_count, check_finite
 from scenes.options import SceneError
 from scenes.scene import Fact
 
@@ -72,8 +72,7 @@ def placed(path: Path, document: Document) -> Iterator[tuple[object, np.ndarray]
         if (number := whole(index, "a number of 'nodes'", 0, 1 << 31)) in seen:
             raise ValueError(f"node {number} is the child of two nodes, or of its own")
         seen.add(number)
-        with np.errstate(all="ignore"):  # what overflows is told where corners are not finite
-            matrix = matrix @ own_transform(node)
+        matrix = matrix @ own_transform(node)
         waiting += [(one, matrix) for one in reversed(children(node, "children"))]
         if "mesh" in node:
             total += sum(count_triangles(document, one) for one in primitives(document, node["mesh"]))
@@ -143,11 +142,8 @@ def part(
         return None
     if faces.max() >= len(points):
         raise SceneError(f"{path}: a face names vertex {faces.max()}, but there are {len(points)}")
-    with np.errstate(all="ignore"):  # told below
-        corners = (points @ matrix[:3, :3].T + matrix[:3, 3])[faces]
-    if not np.isfinite(corners).all():
-        broken = int((~np.isfinite(corners).all((1, 2))).sum())
-        raise SceneError(f"{path}: {broken} of {len(faces)} faces have corners that are not finite numbers")
+    corners = (points @ matrix[:3, :3].T + matrix[:3, 3])[faces]
+    check_finite(path, int((~(np.abs(corners) <= LENGTH).all((1, 2))).sum()), len(faces))
     material = document.entry("materials", primitive["material"]) if "material" in primitive else None
     base = base_of(material or {})
     shade, facts = vertex_colors(document, attributes, len(points))

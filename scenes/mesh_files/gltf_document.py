@@ -42,6 +42,14 @@ def children(record: dict[str, Any], key: str) -> list[Any]:
     return found
 
 
+def kind_of(record: dict[str, Any]) -> np.dtype:
+    """The type of an array's values."""
+    code = whole(record.get("componentType"), "a 'componentType'", min(KINDS), max(KINDS))
+    if code not in KINDS:
+        raise ValueError(f"a 'componentType' must be one of {', '.join(map(str, KINDS))}, found {code}")
+    return np.dtype(KINDS[code])
+
+
 @final
 @dataclass(frozen=True)
 class Document:
@@ -103,13 +111,13 @@ class Document:
     def array(self, index: object, widths: tuple[int, ...]) -> np.ndarray:
         """An array (rows, one of `widths`), of integers as they are, or of float32; normalized ones lie in [-1, 1]."""
         record = self.entry("accessors", index)
-        width, kind = WIDTHS.get(str(record.get("type"))), KINDS.get(record.get("componentType", 0))
-        if width not in widths or kind is None:
+        width, kind = WIDTHS.get(str(record.get("type"))), kind_of(record)
+        if width not in widths:
             wanted = " or ".join(str(one) for one in widths)
             raise ValueError(f"an accessor must have {wanted} numbers a row, found {brief(record.get('type'))}")
         rows = self.count(index)
         if "bufferView" in record:
-            values = self.window(record, (rows, width), np.dtype(kind))
+            values = self.window(record, (rows, width), kind)
         elif "sparse" in record and rows * width <= UNWRITTEN:
             values = np.zeros((rows, width), kind)
         else:
@@ -136,10 +144,7 @@ class Document:
         """The values with those that a sparse accessor sets apart."""
         rows = whole(sparse.get("count"), "the 'count' of a sparse accessor", 0, len(values))
         places, changed = child(sparse, "indices"), child(sparse, "values")
-        kind = KINDS.get(places.get("componentType", 0))
-        if kind is None:
-            raise ValueError("a sparse accessor has indices of no known type")
-        index = self.window(places, (rows, 1), np.dtype(kind))[:, 0].astype(np.int64)
+        index = self.window(places, (rows, 1), kind_of(places))[:, 0].astype(np.int64)
         if len(index) and not 0 <= index.min() <= index.max() < len(values):
             raise ValueError(f"a sparse accessor changes row {index.max()} of {len(values)}")
         result = values.copy()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fields.numbers import LENGTH
 from scenes.mesh_files.polygons import cut
 from scenes.options import SceneError
 from scenes.scene import Fact
@@ -55,12 +56,9 @@ class Polygons:
         low, high = self.corners.min(initial=0), self.corners.max(initial=0)
         if low < 0 or (len(self.corners) and high >= len(self.points)):
             raise SceneError(f"{path}: a face names vertex {low if low < 0 else high}, of {len(self.points)} from 0 on")
-        sound = np.isfinite(self.points).all(1)
-        if not sound[self.corners].all():
-            bad = np.unique(np.searchsorted(self.starts, np.flatnonzero(~sound[self.corners]), "right"))
-            raise SceneError(
-                f"{path}: {len(bad)} of {len(self.starts) - 1} faces have corners that are not finite numbers"
-            )
+        sound = (np.abs(self.points) <= LENGTH).all(1)  # not so of NaN
+        bad = np.unique(np.searchsorted(self.starts, np.flatnonzero(~sound[self.corners]), "right"))
+        check_finite(path, len(bad), len(self.starts) - 1)
         check_count(path, int(np.maximum(np.diff(self.starts) - 2, 0).sum()))
         try:
             triangles, crossing = cut(self.points[self.corners], self.starts)
@@ -69,6 +67,12 @@ class Polygons:
         told = f"{crossing} polygons cross themselves: their triangles may lie outside of them"
         facts = [Fact("assumed", told)] if crossing else []
         return triangles, np.searchsorted(self.starts, triangles[:, 0], "right") - 1, facts
+
+
+def check_finite(path: Path, bad: int, every: int) -> None:
+    """SceneError where `bad` of `every` faces have corners that are NaN, infinite or LENGTH away."""
+    if bad:
+        raise SceneError(f"{path}: {bad} of {every} faces have corners that are not finite numbers up to {LENGTH:g}")
 
 
 def check_count(path: Path, count: int) -> None:

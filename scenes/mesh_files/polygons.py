@@ -12,10 +12,12 @@ import math
 import numpy as np
 from numba import njit
 
+from fields.kernels.options_cpu import INNER, KERNEL
+
 HARDEST = 3e8  # corners times inward corners of one polygon, about a third of a second
 PATIENCE = 4  # times that number of tests, after which corners are cut off unseen
 STRAIGHT = 1e-10  # sine of the bend below which a corner counts as straight
-jit = njit(nogil=True, error_model="numpy", cache=True)
+jit = njit(**INNER)
 
 
 def cut(points: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, int]:
@@ -167,7 +169,7 @@ def clip(flat, triangles) -> bool:  # noqa: ANN001
     return crossing
 
 
-@jit
+@njit(**KERNEL)
 def clip_all(flat, starts, chosen, first, triangles) -> int:  # noqa: ANN001
     """Fill triangles, of polygon p from first[p] on, with those of the chosen polygons; how many of these cross
     themselves."""

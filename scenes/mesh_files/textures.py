@@ -21,7 +21,7 @@ def locate(name: str, folder: Path) -> Path:
         try:
             if way and (folder / way).is_file():
                 return folder / way
-        except ValueError:  # no such name can be that of a file
+        except (ValueError, OSError):  # no such name can be that of a file
             break
     raise ValueError("there is no such file")
 
