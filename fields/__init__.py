@@ -11,6 +11,8 @@ from fields import compiled, memory, waiting
 from fields.numbers import brief
 
 compiled.keep()
+compiled.keep_triton()
+compiled.spare_torch()
 memory.keep()
 # Spinning gains a tenth on an idle machine, but where another program keeps one of two cores busy it makes a training
 # step ten times slower (docs/design.md).

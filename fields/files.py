@@ -9,9 +9,12 @@ that is all there is to say, so that earlier versions open the file. In version 
 Sizes are checked against the header before anything is allocated; files are written beside and renamed.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
+import re
+import shutil
 import tempfile
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -27,6 +30,7 @@ import fields
 from fields import json_files, numbers
 from fields.base import Volume
 from fields.field import Field
+from fields.processes import may_own
 from fields.shape import Shape
 from fields.space import Space
 
@@ -44,6 +48,8 @@ LARGEST_UNIT = 1e15  # of scene and input units, times the other
 CELLS = (32, 64, 128, 256)  # per axis of an occupancy cascade
 USUAL = {"half": False, "contraction": "none", "span": None}  # what the JSON leaves out
 HALF_END = 65504.0  # largest float16
+NAMED = 40  # letters of a file's name in that of its part
+PART = re.compile(r"\..+\.\w{8}\.(\d{1,10})\.part")  # as `part_name` has it, the middle from tempfile
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -112,20 +118,55 @@ class Model:
 
 
 def write_beside(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: into a neighbour, then renamed over `path`. OSError leaves the old file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Write a file whole or not at all: into a neighbour, then renamed over `path`. OSError, which names `path`, leaves
+    the old file."""
     try:
+        write_part(path, content)
+    except FileNotFoundError:  # somebody removes the folder meanwhile
+        write_part(path, content)
+
+
+def write_part(path: Path, content: bytes) -> None:
+    """`write_beside` in one attempt."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, **part_name(path))
+        part = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~umask())
-        Path(name).replace(path)
+        part.chmod(0o666 & ~umask())
+        part.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        Path(name).unlink(missing_ok=True)
+        if part:
+            part.unlink(missing_ok=True)
+
+
+def part_name(path: Path) -> dict[str, str]:
+    """Prefix and suffix, for `tempfile`, of what becomes a file once it is whole: of which, and by what process."""
+    return {"prefix": f".{path.name[:NAMED]}.", "suffix": f".{os.getpid()}.part"}
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder. What cannot be removed stays."""
+    for part in folder.glob(".*.part"):
+        owner = PART.fullmatch(part.name)
+        with contextlib.suppress(OSError):
+            if owner and not may_own(int(owner[1]), part.stat().st_mtime):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def find_free(path: Path, ending: str = "") -> Path:
+    """A path where nothing is: the one given, else with _2, _3, ... before its `ending`."""
+    name, number, free = path.name.removesuffix(ending), 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{name}_{number}{ending}")
+    return free
 
 
 def write_json(path: Path, record: Any) -> None:

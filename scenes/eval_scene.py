@@ -15,7 +15,7 @@ from rich.table import Table
 from fields.numbers import printable
 from render.command import announce, require_path, run
 from scenes.naming import require_named
-from scenes.options import ReadOptions
+from scenes.options import Axis, Poses, ReadOptions
 
 if TYPE_CHECKING:
     from render.model import LoadedModel
@@ -38,13 +38,18 @@ class Flags:
     split: Literal["test", "train"] = "test"
     """which photographs"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """folder for metrics.json, test_sheet.png and images; beside the model in eval/ where not given"""
+    """folder for metrics.json, test_sheet.png and images; beside the model where not given: eval, of NAME.safetensors
+    NAME_eval"""
     downscale: int = 1
     """divide the pictures' width and height by this"""
     max_resolution: int = 1920
     """longest side of the pictures in pixels"""
     skip_missing: bool = False
     """go on without pictures that are missing"""
+    poses: Poses = "auto"
+    """how poses are written; auto: as the format has it, refused where the pictures disagree; w2c: world to camera"""
+    up: Axis = "auto"
+    """axis of a mesh that is up; auto: as its format or the program that wrote it has it, else z"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     json: bool = False
@@ -61,7 +66,7 @@ def evaluate(flags: Flags) -> None:
     require_path(flags.model)
     require_named(flags.data, "a data set or a mesh")
     announce(f"reading {flags.model}")
-    from fields.files import write_beside, write_json
+    from fields.files import sweep, write_beside, write_json
     from render.device import pick_device
     from render.model import open_model
     from render.pictures import encode_png
@@ -74,9 +79,11 @@ def evaluate(flags: Flags) -> None:
     model = open_model(flags.model, pick_device(flags.device))
     scene = load(flags.data or trained_on(model, flags), options(flags))
     views = carry_views(scene, model.transform, flags.split)
-    out = flags.out or flags.model.parent / "eval"
+    out = flags.out or choose_out(flags.model)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
+    for folder in (out, out / "images"):
+        sweep(folder)
     scores: list[Scored] = []
     background = scene.background
     with Progress(BarColumn(), TextColumn("scoring {task.completed} of {task.total} views"), console=console) as bar:
@@ -100,9 +107,14 @@ def evaluate(flags: Flags) -> None:
     console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
 
 
+def choose_out(model: Path) -> Path:
+    """Beside the model; of models that share a folder each in its own."""
+    return model.parent / ("eval" if model.name == "model.safetensors" else f"{model.stem}_eval")
+
+
 def options(flags: Flags) -> ReadOptions:
     """How to read the pictures."""
-    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing)
+    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing, flags.poses, flags.up)
 
 
 def trained_on(model: "LoadedModel", flags: Flags) -> str:
@@ -117,8 +129,10 @@ def trained_on(model: "LoadedModel", flags: Flags) -> str:
 
 
 def picture_name(name: str) -> str:
-    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names."""
-    return "_".join(part for part in PurePosixPath(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
+    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names. A
+    drive's colon is not: Windows would write into a stream of a file."""
+    parts = PurePosixPath(name).with_suffix("").parts
+    return "_".join(part.replace(":", "") for part in parts if part not in ("/", "..")) + ".png"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Which colour is ignored is what the format documents, never a guess: black in th
 (nerfstudio's data conventions), all but black in instant-ngp's `dynamic_mask_NAME.png`.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def valid(
         _apply(result, list(named), ignored)
         facts.append(_told("masks", "black, as nerfstudio's mask_path has it,", ignored))
     files = {i: dynamic_mask(path) for i, path in enumerate(pictures) if isinstance(path, Path)}
-    dynamic = {i: file for i, file in files.items() if file.is_file()}
+    dynamic = {i: file for i, file in files.items() if os.path.isfile(file)}  # noqa: PTH113 (no error for long names)
     if dynamic:
         white = read_masks([(file, sizes[i]) for i, file in dynamic.items()], nonzero=True)
         ignored = [share > TOUCHED for share in white]

@@ -46,7 +46,7 @@ def test_an_empty_folder(tmp_path):
 
 def test_photos_without_poses(tmp_path):
     drawn.save(tmp_path / "a.png", torch.zeros(4, 4, dtype=torch.uint8))
-    refuse(tmp_path, r"1 pictures but no camera poses \(COLMAP .* make a transforms.json\); wanted a data set")
+    refuse(tmp_path, r"1 pictures but no camera poses \(COLMAP .* make a transforms.json\)$")
 
 
 def test_json_cut_in_half(tmp_path):
@@ -332,3 +332,8 @@ def test_names_and_values_of_a_file_reach_no_terminal_as_they_are(tmp_path):
     facts = [fact.text for fact in load(str(tmp_path), OPTIONS).facts]
     assert any("red" in text for text in facts)
     assert all(text.isprintable() for text in facts)
+
+
+def test_poses_that_a_format_draws_itself_are_written_in_no_convention():
+    with pytest.raises(SceneError, match="builtin:32: has no poses of its own"):
+        load("builtin:32", ReadOptions(poses="opencv"))
