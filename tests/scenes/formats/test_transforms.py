@@ -110,7 +110,13 @@ def test_what_is_not_applied_is_told(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "side", "told"),
-    [(8, 8, "aabb_scale"), (5, 8, "aabb_scale 5 (wanted a power"), (64, 16, "aabb_scale 64"), (None, 4, "all cameras")],
+    [
+        (8, 8, "aabb_scale"),
+        (5, 8, "aabb_scale 5 (wanted a power"),
+        (64, 64, "aabb_scale"),
+        (100, 128, "aabb_scale 100 (wanted a power"),
+        (None, 4, "all cameras"),
+    ],
 )
 def test_aabb_scale_sets_the_box(tmp_path, value, side, told):
     drawn.transforms(tmp_path, **({} if value is None else {"aabb_scale": value}))
