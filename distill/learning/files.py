@@ -76,6 +76,17 @@ class Files:
             raise ValueError(f"{out}: is what is read; --out wants another place for the results")
         return Files.at(out)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint
+
+    def check_no_folders(self) -> None:
+        """ValueError where a folder lies where a file is to be written."""
+        for path in self.paths:
+            if path.is_dir():
+                raise ValueError(f"{path}: is a folder, where a file is to be written")
+
     def prepare(self) -> None:
         """Make the folder and see that it can be written to, before the work and after all that may be wrong with the
         input; clear away what a run left that was killed. ValueError where another run writes there."""
@@ -89,23 +100,22 @@ class Files:
         return locked(self.model.with_name(f".{self.model.stem}.lock"), self.model)
 
     def rehearse(self, run: Run) -> None:
-        """See that what is written at the end can be, before the work: that no name is too long or a folder's, and that
-        the model opens again. ValueError or OSError where it is not so."""
-        for path in (self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint):
-            if path.is_dir():
-                raise ValueError(f"{path}: is a folder, where a file is to be written")
-            alike = path.with_name("." + path.name[1:])
-            if not (path.exists() or alike.exists()):
-                write_beside(alike, b"")
-                alike.unlink()
-        probe = self.model.with_name(".model" + SUFFIX)
-        try:
-            run.save_model(probe)
-            read_header(probe)
-        except ModelError as error:
-            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
-        finally:
-            probe.unlink(missing_ok=True)
+        """See that what is written at the end can be, before the work: that no name is too long, and that the model
+        opens again. ModelError or OSError where it is not so."""
+        with self.alone():
+            for path in self.paths:
+                alike = path.with_name("." + path.name[1:])
+                if not (path.exists() or alike.exists()):
+                    write_beside(alike, b"")
+                    alike.unlink()
+            probe = self.model.with_name(".model" + SUFFIX)
+            try:
+                run.save_model(probe)
+                read_header(probe)
+            except ModelError as error:
+                raise ModelError(str(error).replace(str(probe), str(self.model))) from None
+            finally:
+                probe.unlink(missing_ok=True)
 
 
 def find_other(recipe: Recipe, files: Files) -> str:
