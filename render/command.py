@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import tyro
 
+from fields.numbers import printable
 from render.streams import outlets
 
 Config = TypeVar("Config")
@@ -176,11 +177,11 @@ def announce(text: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """An error's text without line breaks; an OSError as `FILE: reason`."""
+    """An error's text on one line of at most 300 characters that a terminal may show; an OSError as `FILE: reason`."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
-    return " ".join(str(error).split())
+        return printable(f"{where}{error.strerror}")
+    return printable(str(error))
 
 
 def require_path(path: str | Path) -> None:

@@ -4,11 +4,14 @@ A console that has not all letters gets those that it lacks as escapes. Where a 
 its disk is full, what is printed is dropped from then on, and the command is told at its end.
 """
 
+import codecs
 import contextlib
 import os
 import sys
 from collections.abc import Iterator
 from typing import IO, Any, final
+
+ESCAPES = "polyfield"  # the name under which the codecs know `spell`
 
 
 @final
@@ -53,12 +56,23 @@ def outlets() -> Iterator[Outlet]:
     before = sys.stdout, sys.stderr
     for stream in before:
         if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="backslashreplace")
+            reconfigure(errors=ESCAPES)
     sys.stdout, sys.stderr = out, _ = Outlet(before[0]), Outlet(before[1])
     try:
         yield out
     finally:
         sys.stdout, sys.stderr = before
+
+
+def spell(error: UnicodeError) -> tuple[str, int]:
+    """Letters that a console has not, as escapes; the dots at the end of what a table cut off as one dot, as wide."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join("." if c == "…" else c.encode("ascii", "backslashreplace").decode() for c in missing), error.end
+
+
+codecs.register_error(ESCAPES, spell)
 
 
 def fill_closed() -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from fields.numbers import printable
 from render.command import announce, require_path, run
 from scenes.naming import require_named
 from scenes.options import ReadOptions
@@ -96,7 +97,7 @@ def evaluate(flags: Flags) -> None:
         return
     table = Table("view", "PSNR", "SSIM", title=str(result.protocol))
     for s in result.scores:
-        table.add_row(escape(s.name), f"{s.psnr:.2f}", f"{s.ssim:.4f}")
+        table.add_row(escape(printable(s.name)), f"{s.psnr:.2f}", f"{s.ssim:.4f}")
     table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}", style="bold")
     console.print(table)
     console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
@@ -118,13 +119,16 @@ def trained_on(model: "LoadedModel", flags: Flags) -> str:
     for key in ("recipe", "data"):
         data = data.get(key) if isinstance(data, dict) else None
     if not isinstance(data, str) or not data.startswith("builtin"):
-        raise ValueError(f"{flags.model}: was trained on {data or 'unknown data'}, not the built-in scene: give DATA")
+        found = printable(str(data or "unknown data"), 100)
+        raise ValueError(f"{flags.model}: was trained on {found}, not the built-in scene: give DATA")
     return data
 
 
 def picture_name(name: str) -> str:
-    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names."""
-    return "_".join(part for part in PurePosixPath(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
+    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names. A
+    drive's colon is not: Windows would write into a stream of a file."""
+    parts = PurePosixPath(name).with_suffix("").parts
+    return "_".join(part.replace(":", "") for part in parts if part not in ("/", "..")) + ".png"
 
 
 if __name__ == "__main__":

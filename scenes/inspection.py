@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fields import files
+from fields.numbers import printable
 from scenes import compass, contact_sheet, formats, frusta, model_summary
 from scenes.assemble import assemble
 from scenes.checks import EXPOSED, Examination, examine
@@ -25,6 +26,7 @@ from scenes.scene import Scene
 from scenes.verdict import Verdict, judge
 
 SHOWN = 6  # sizes listed
+LONGEST = 2000  # characters of a line
 BUSY = 0.25  # share of the cores from which other work is told
 
 
@@ -80,7 +82,9 @@ def _show_verdict(console: Console, verdict: Verdict) -> None:
     for reason in verdict.reasons:
         mark = "note" if reason.weight == "note" else "  - "
         advice = f" -> {reason.advice}" if reason.advice else ""
-        console.print(f"{mark}  {reason.text}{advice}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"{mark}  {printable(reason.text + advice, LONGEST)}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _save(path: Path, picture: Image.Image) -> None:
@@ -157,11 +161,11 @@ def _record(model: files.Model, path: Path) -> dict[str, Any]:
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    table = Table(title=title, show_header=False, box=None, title_justify="left", title_style="bold")
+    table = Table(title=printable(title), show_header=False, box=None, title_justify="left", title_style="bold")
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value.replace("[", r"\["))
+        table.add_row(name, printable(value, LONGEST).replace("[", r"\["))
     return table
 
 

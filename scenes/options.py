@@ -1,6 +1,13 @@
 """How pictures are read, and the error where that cannot be. Nothing heavy is imported: flags are made of it."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Convention = Literal[
+    "opengl", "opencv", "llff", "pytorch3d", "w2c-opengl", "w2c-opencv", "w2c-llff", "w2c-pytorch3d"
+]  # how poses are written; w2c: world to camera
+Poses = Literal["auto"] | Convention
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 
 class SceneError(ValueError):
@@ -14,6 +21,7 @@ class ReadOptions:
     downscale: int = 1  # divide width and height by this, 1 to 64
     max_resolution: int = 1920  # longest side in pixels after downscaling; larger pictures are shrunk
     skip_missing: bool = False  # go on without the pictures that are missing
+    poses: Poses = "auto"  # how they are written; auto: as the format has it, and refused where the pictures disagree
 
     def __post_init__(self) -> None:
         if not 1 <= self.downscale <= 64:

@@ -126,6 +126,15 @@ def test_ctrl_c_while_it_is_imported_is_one_line(name, module, tmp_path):
     assert (done.returncode, done.stderr) == (130, f"{name}: interrupted\n")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_on_a_console_of_few_letters(name, encoding, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", f"{encoding}:strict")
+    status, out, error = ask(name, "--help")
+    assert (status, error) == (0, "")
+    assert out.isascii() and "\\u" not in out and "\\x" not in out
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_version(name):
     assert ask(name, "--version") == (0, f"polyfield {PROJECT['version']}\n", "")

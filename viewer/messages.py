@@ -99,7 +99,7 @@ class ControlRun:
 
 @dataclass(frozen=True)
 class SaveModel:
-    """Write a pane's field as a model file."""
+    """Write a pane's field as a model file; under the next free name where there is one already."""
 
     pane: int
     path: str

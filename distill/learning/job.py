@@ -104,6 +104,7 @@ class Job:
             tell([f"continues at step {self.run.optimization.index}"])
         if self.files:
             self.files.prepare()
+            self.files.rehearse(self.run)
 
     def unreached(self) -> list[str]:
         """Phases that the steps never came to."""

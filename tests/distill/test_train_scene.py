@@ -21,6 +21,7 @@ from distill import train_scene
 from distill.learning import monitor as progress
 from fields import files
 from fields.files import load
+from fields.programs import program
 from render.paths import look_at
 from viewer.settings import ViewSettings
 
@@ -211,7 +212,7 @@ def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, tmp_path, wo
 
     monkeypatch.setattr(train_scene.os, "execv", execv)
     assert run(monkeypatch, *words) == 0
-    assert begun == [(sys.executable, [sys.executable, "-m", "viewer.view_scene", *passed])]
+    assert begun == [(sys.executable, program("viewer.view_scene", *passed))]
     assert tyro.cli(ViewSettings, args=passed).inputs == (data,)
 
 
@@ -309,7 +310,7 @@ def test_results_that_cannot_be_written_are_kept_elsewhere_and_go_on(monkeypatch
     out, other = tmp_path / "o", tmp_path / "temporary"
     other.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(other))
-    real = os.replace
+    real = Path.replace
 
     def full(part, path):
         if Path(path) == out / "model.safetensors":
@@ -319,14 +320,11 @@ def test_results_that_cannot_be_written_are_kept_elsewhere_and_go_on(monkeypatch
     capture(tmp_path / "data")
     words = [tmp_path / "data", *SMALL, "--steps", 3]
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "replace", full)
-        patch.setattr(files.Path, "replace", lambda part, path: full(part, path))
+        patch.setattr(files.Path, "replace", full)
         assert run(patch, *words, "--out", out) == 2
     [kept] = other.iterdir()
-    said = (
-        f"{out}/model.safetensors: No space left on device; what was learnt is in {kept}: --out {kept} --resume goes on"
-    )
-    assert one_line(capsys) == said
+    where = f"what was learnt is in {kept}: --out {kept} --resume goes on"
+    assert one_line(capsys) == f"{out}/model.safetensors: No space left on device; {where}"
     assert load(kept / "model.safetensors").header.provenance["steps"] == 3
     assert run(monkeypatch, *words, "--out", kept, "--resume") == 0
     assert "continues at step 3" in capsys.readouterr().out
@@ -363,3 +361,23 @@ def test_two_runs_in_one_place_are_told_and_what_the_killed_one_left_is_swept(mo
     (out / f".model.safetensors.abcdefgh.{process.pid}.part").write_bytes(b"half")
     assert run(monkeypatch, data, *SMALL, "--steps", 1, "--out", out) == 0
     assert not list(out.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["viewer", "fields", "numpy", "runpy"])
+def test_a_file_in_the_working_folder_is_not_the_viewer(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text("")
+    command = program("distill.train_scene", "builtin:48", "--viewer")
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("view-scene: no display")
+
+
+def test_on_windows_the_viewer_is_waited_for(monkeypatch, tmp_path):
+    """There `execv` gives the shell back at once, and takes words with blanks apart."""
+    monkeypatch.setattr(train_scene.os, "name", "nt")
+    monkeypatch.setattr(train_scene.subprocess, "call", lambda words: 7 if words[-1] == "a b" else 0)
+    monkeypatch.setattr(train_scene.sys, "argv", ["train-scene", "--viewer", "--out", "a b"])
+    with pytest.raises(SystemExit) as caught:
+        train_scene.open_viewer("builtin", train_scene.sys.argv[1:])
+    assert caught.value.code == 7

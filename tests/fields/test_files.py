@@ -20,7 +20,7 @@ from analytic import block_header
 
 import fields
 from fields import files
-from fields.files import Header, Model, ModelError, load, read_header, save, write_beside
+from fields.files import Header, Model, ModelError, find_free, load, read_header, save, write_beside
 from fields.shape import Shape
 from fields.space import Space
 
@@ -48,6 +48,13 @@ def rewritten(path: Path, model: Model, tensors=None, header=None) -> Path:
     text = header if isinstance(header, str) else json.dumps(header)
     path.write_bytes(safetensors.torch.save(content, {files.KEY: text}))
     return path
+
+
+def deep(times):
+    found: list = []
+    for _ in range(times):
+        found = [found]
+    return found
 
 
 def record(model, **changes):
@@ -136,8 +143,25 @@ def test_damaged_occupancy(model, tmp_path):
         ({"config": {"levels": 99}}, "levels must be a whole number from 1 to 32, found 99"),
         ({"config": {"depth": 9}}, "depth"),
         ({"head": "sdf"}, "no head is named 'sdf'"),
-        ({"step": float("nan")}, "impossible numbers"),
-        ({"resolution": 10**6}, "impossible numbers"),
+        ({"step": float("nan")}, "header holds NaN or infinity"),
+        ({"step": 10**400}, "step must be a number from 0 to 1, found 1000"),
+        ({"step": True}, "step must be a number from 0 to 1, found true"),
+        ({"resolution": 10**6}, "resolution must be a whole number from 0 to 256, found 1000000"),
+        ({"resolution": 65}, "resolution must be one of 32, 64, 128, 256 for a hashgrid, found 65"),
+        ({"cone": 1.0}, "cone must be a number from 0 to 0.1, found 1"),
+        ({"box": []}, r"box must be 2 x 3 numbers, found \[\]"),
+        ({"box": [[0, 0, 0], [1e-300, 1, 1]]}, "box must be"),
+        ({"transform": [[1e200] * 4] * 4}, "transform must be a number from"),
+        ({"transform": [[1e-20, 0, 0, 0], [0, 1e-20, 0, 0], [0, 0, 1e-20, 0], [0, 0, 0, 1]]}, "is no similarity"),
+        ({"background": [0, 0, 2]}, "background must be a number from 0 to 1, found 2"),
+        ({"span": [0]}, "span must be 2 numbers, found"),
+        ({"contraction": 7}, "contraction must be a text, found 7"),
+        ({"provenance": []}, "provenance must be an object"),
+        ({"metrics": {"psnr": deep(100)}}, "lists within lists"),
+        ({"thumbnail": None}, "thumbnail must be a text, found null"),
+        ({"config": {"levels": 10**400}}, "levels must be a whole number from 1 to 32, found 1000"),
+        ({"config": {"x\x1b[31m": 1}}, r"config has an entry 'x\\x1b\[31m'"),
+        ({"version": True}, "no format version"),
         ({"version": "one"}, "no format version"),
         ({"extra": 1}, "header does not fit"),
         ({"box": [[0, 0, 0], [0, 1, 1]]}, "box must be"),
@@ -317,3 +341,14 @@ def test_a_folder_that_goes_while_a_file_is_written_comes_again(tmp_path, monkey
     monkeypatch.setattr(files.os, "fsync", removed)
     files.write_beside(tmp_path / "run" / "model.bin", b"new")
     assert (tmp_path / "run" / "model.bin").read_bytes() == b"new"
+
+
+def test_a_free_name_is_the_next_one_where_nothing_is(tmp_path):
+    path = tmp_path / "scan.v1.safetensors"
+    assert find_free(path, ".safetensors") == path
+    path.touch()
+    assert find_free(path, ".safetensors") == tmp_path / "scan.v1_2.safetensors"
+    (tmp_path / "scan.v1_2.safetensors").symlink_to("nowhere")  # what it leads to may come back
+    assert find_free(path, ".safetensors") == tmp_path / "scan.v1_3.safetensors"
+    (tmp_path / "scan.v1").mkdir()
+    assert find_free(tmp_path / "scan.v1") == tmp_path / "scan.v1_2"
