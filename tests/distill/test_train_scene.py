@@ -164,12 +164,12 @@ def test_interrupted_run_saves_ends_with_130_and_continues(monkeypatch, tmp_path
     command = [sys.executable, "-m", "distill.train_scene", *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "log.jsonl"
-    for _ in range(600):
+    while process.poll() is None:
         if log.exists() and len(log.read_text().splitlines()) >= 2:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate()[1]
     assert process.returncode == 130
     assert "Traceback" not in error
     assert load(tmp_path / "model.safetensors").header.provenance["steps"] > 1
