@@ -16,6 +16,7 @@ from render.precision import precision
 from render.renderer import Frame, Look, Renderer, color
 
 PART = 1 << 17  # points asked at once
+SINGULAR = 1e-40  # determinant of a transform that has no inverse: inputs may be as long as numbers.LENGTH
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,11 @@ def open_model(path: Path, device: torch.device) -> LoadedModel:
             tuple(Camera.from_record(r) for r in records) for records in (header.train_cameras, header.test_cameras)
         )
         renderer = Renderer(header.step, header.cone)
-    except ValueError as error:
+        if len(header.background) != 3:
+            raise ValueError(f"background must be 3 numbers, found {header.background}")
+        if abs(float(torch.linalg.det(torch.tensor(header.transform, dtype=torch.float64)))) < SINGULAR:
+            raise ValueError("transform is no similarity: it has no inverse")
+    except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: {error}") from None
     grid = OccupancyGrid(model.occupancy, box, header.resolution).to(device)
     return LoadedModel(model.field.to(device).eval(), grid, renderer, header, train, test)

@@ -35,7 +35,7 @@ def load(data: str, options: ReadOptions) -> Scene:
 def assemble(reading: Reading, options: ReadOptions) -> Scene:
     """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
     pictures, missing = leave_out_missing(reading, options)
-    pictures, read_as = turn_poses(pictures, options)
+    pictures, read_as = turn_poses(pictures, reading, options)
     shots, transparent, found = fetch(reading, pictures, options)
     train, test, split = divide(reading, list(zip(shots, pictures, strict=True)))
     tell("finding the box of the scene")
@@ -91,10 +91,12 @@ def find_place(shots: Sequence[Unplaced], reading: Reading, options: ReadOptions
     return found
 
 
-def turn_poses(every: Sequence[Posed], options: ReadOptions) -> tuple[Sequence[Posed], list[Fact]]:
+def turn_poses(every: Sequence[Posed], reading: Reading, options: ReadOptions) -> tuple[Sequence[Posed], list[Fact]]:
     """Pictures with the poses that `options` says they have, and the fact."""
     if options.poses in ("auto", "opengl"):
         return every, []
+    if reading.placement:
+        raise SceneError(f"{reading.source}: has no poses of its own that --poses {options.poses} could be about")
     fact = f"poses: read as {describe(options.poses)}, as --poses says"
     return [replace(one, pose=turned(one.pose, options.poses)) for one in every], [Fact("assumed", fact)]
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from fields.numbers import printable
 from render.command import announce, require_path, run
 from scenes.naming import require_named
-from scenes.options import ReadOptions
+from scenes.options import Axis, Poses, ReadOptions
 
 if TYPE_CHECKING:
     from render.model import LoadedModel
@@ -46,6 +46,10 @@ class Flags:
     """longest side of the pictures in pixels"""
     skip_missing: bool = False
     """go on without pictures that are missing"""
+    poses: Poses = "auto"
+    """how poses are written; auto: as the format has it, refused where the pictures disagree; w2c: world to camera"""
+    up: Axis = "auto"
+    """axis of a mesh that is up; auto: as its format or the program that wrote it has it, else z"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     json: bool = False
@@ -110,7 +114,7 @@ def choose_out(model: Path) -> Path:
 
 def options(flags: Flags) -> ReadOptions:
     """How to read the pictures."""
-    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing)
+    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing, flags.poses, flags.up)
 
 
 def trained_on(model: "LoadedModel", flags: Flags) -> str:

@@ -83,6 +83,9 @@ class Source(Protocol):
         ...
 
 
+LATER = {"up": "auto", "poses": "auto"}  # entries of a recipe that earlier versions have not
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What must be equal for a run to be continued exactly."""
@@ -99,6 +102,8 @@ class Recipe:
     head: str = ""  # a file name of fields/heads; empty: the architecture's own
     location: str = ""  # of the data, as scenes/results.py has it; empty where other entries say what it is
     seconds: float = math.inf  # of training at most; another one may continue it
+    up: str = "auto"  # axis of a mesh that was learnt from, as --up has it
+    poses: str = "auto"  # how they were written, as --poses has it
 
     def record(self) -> dict[str, Any]:
         """JSON values, those of the source among them."""
@@ -120,7 +125,7 @@ class Recipe:
         taught = wanted.get("digest") == record.get("digest")  # by the same teacher, whatever it was called
         known = {"data", "teacher"} if taught else {"data"}
         for name, value in wanted.items():
-            if name not in known and record.get(name) != value:
+            if name not in known and record.get(name, LATER.get(name)) != value:
                 return f"{name} {brief(record.get(name))}, this run has {brief(value)}"
         return ""
 

@@ -107,6 +107,12 @@ def test_headers_that_cannot_be_drawn_are_refused(changes, message, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_a_scene_of_the_largest_lengths_opens(tmp_path):
+    transform = [[1e-12 * (i == j) for j in range(3)] + [0.5] for i in range(3)] + [[0.0, 0.0, 0.0, 1.0]]
+    save(tmp_path / "m.safetensors", Model(block_field(), block_bits(), replace(block_header(), transform=transform)))
+    assert open_model(tmp_path / "m.safetensors", CPU).unit == pytest.approx(1e12)
+
+
 def test_files_that_are_not_there_or_cut_off(path, tmp_path):
     with pytest.raises(FileNotFoundError):
         open_model(tmp_path / "none.safetensors", CPU)

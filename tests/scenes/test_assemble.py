@@ -296,3 +296,8 @@ def test_a_lens_that_shows_all_of_the_picture_ignores_nothing(tmp_path):
     scene = load(str(tmp_path), ReadOptions())
     assert all(bool(view.valid.all()) for view in (*scene.train, *scene.test))
     assert "ignored" not in [fact.kind for fact in scene.facts]
+
+
+def test_poses_that_a_format_draws_itself_are_written_in_no_convention():
+    with pytest.raises(SceneError, match="builtin:32: has no poses of its own"):
+        load("builtin:32", ReadOptions(poses="opencv"))
