@@ -8,8 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from fields import compiled, memory, waiting
+from fields.numbers import brief
 
 compiled.keep()
+compiled.keep_triton()
+compiled.spare_torch()
 memory.keep()
 # Spinning gains a tenth on an idle machine, but where another program keeps one of two cores busy it makes a training
 # step ten times slower (docs/design.md).
@@ -80,4 +83,4 @@ def check_known(kind: str, name: str, names: tuple[str, ...]) -> None:
     if name not in names:
         near = difflib.get_close_matches(name, names, 1, 0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no {kind} is named {name!r}{hint} (there are: {', '.join(names)})")
+        raise ValueError(f"no {kind} is named {brief(name)}{hint} (there are: {', '.join(names)})")

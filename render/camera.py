@@ -14,11 +14,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fields.numbers import array, brief, number, whole
 from render.rays import RayBatch, rows
 
 LensModel = Literal["opencv", "fisheye"]
 NEWTON_STEPS = 12
+ASTRAY = 0.05  # pixels that a ray, projected again, may miss its own by
 LARGEST = 1 << 16  # pixels along a side of a picture
+MOST = 1 << 27  # pixels of a picture: more than any that is read
+FOCAL = (1e-3, 1e7)  # pixels
+BENT = 1e6  # largest coefficient of distortion: they are large where a lens sees little
+ASIDE = 10  # picture sizes that a centre may lie off the picture
+FARTHEST = 1e6  # scene units from the origin, where float32 still tells a tenth of one
+RIGID = 0.01  # how far rotation^T rotation may be off the identity
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Intrinsics:
         if self.fx <= 0 or self.fy <= 0:
             raise ValueError(f"focal length must be > 0 pixels, found fx={self.fx:g} fy={self.fy:g}")
         if self.model not in ("opencv", "fisheye"):
-            raise ValueError(f"lens model must be opencv or fisheye, found {self.model!r}")
+            raise ValueError(f"lens model must be opencv or fisheye, found {brief(self.model)}")
 
     @property
     def distorted(self) -> bool:
@@ -96,16 +104,21 @@ class Camera:
     def from_record(record: dict[str, Any]) -> "Camera":
         """Inverse of `to_record`. ValueError where an entry is missing or has the wrong form."""
         try:
-            pose = torch.tensor(record["pose"], dtype=torch.float32)
-            (fx, fy), (cx, cy), (width, height) = record["focal"], record["center"], record["size"]
-            k1, k2, k3, k4 = record["radial"]
-            p1, p2 = record["tangential"]
+            pose = array(record["pose"], "'pose'", (4, 4), FARTHEST).float()
+            turn = pose[:3, :3]
+            if float((turn @ turn.T - torch.eye(3)).abs().max()) > RIGID:
+                raise ValueError(f"'pose' must be a rotation and a position, found {brief(record['pose'])}")
+            width, height = (whole(n, "'size'", 1, LARGEST) for n in array(record["size"], "'size'", (2,)).tolist())
+            if width * height > MOST:
+                raise ValueError(f"'size' must be at most {MOST} pixels, found {width} x {height}")
+            fx, fy = (number(n, "'focal'", *FOCAL) for n in array(record["focal"], "'focal'", (2,)).tolist())
+            cx, cy = array(record["center"], "'center'", (2,)).tolist()
+            number(cx, "'center'", -ASIDE * width, (ASIDE + 1) * width)
+            number(cy, "'center'", -ASIDE * height, (ASIDE + 1) * height)
+            k1, k2, k3, k4 = array(record["radial"], "'radial'", (4,), BENT).tolist()
+            p1, p2 = array(record["tangential"], "'tangential'", (2,), BENT).tolist()
             lens = Intrinsics(fx, fy, cx, cy, record["model"], (k1, k2, k3, k4), (p1, p2))
-            if pose.shape != (4, 4) or not torch.isfinite(pose).all():
-                raise ValueError("'pose' must be 4 x 4 finite numbers")
-            if not all(isinstance(n, int) and 1 <= n <= LARGEST for n in (width, height)):
-                raise ValueError(f"'size' must be 1 to {LARGEST} pixels, found {width!r} x {height!r}")
-        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"camera record is damaged: {error}") from None
         return Camera(pose, lens, (width, height))
 
@@ -243,6 +256,29 @@ def unfolded(lens: Intrinsics) -> float:
     k1, k2, k3, k4 = lens.radial
     folds = (1 + r2 * (3 * k1 + r2 * (5 * k2 + r2 * (7 * k3 + r2 * 9 * k4))) <= 0).nonzero()
     return float(r2[folds[0, 0]].sqrt()) if len(folds) else float(r2[-1].sqrt())
+
+
+def shown(lens: Intrinsics, size: tuple[int, int]) -> Tensor:
+    """(H, W) bool: the pixels of a picture of `size`, width and height, that some direction is seen in. A strong barrel
+    distortion folds the image back: what lies farther out than it reaches shows nothing, and its rays mean nothing."""
+    width, height = size
+    if not lens.distorted:
+        return torch.ones((), dtype=torch.bool).expand(height, width)
+    rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    focal, center = torch.tensor([lens.fx, lens.fy]), torch.tensor([lens.cx, lens.cy])
+    plane = ((torch.stack([columns, rows], -1).reshape(-1, 2) - center) / focal).double()
+    if lens.model == "fisheye":
+        radial = plane.new_tensor(lens.radial).expand(len(plane), 4)
+        local = fisheye_directions(plane, radial)
+        theta = torch.atan2(local[:, :2].norm(dim=-1), -local[:, 2])
+        powers = theta[:, None] ** (2 * torch.arange(1, 5))
+        off, far = theta * (1 + (powers * radial).sum(-1)) - plane.norm(dim=-1), theta
+    else:
+        coefficients = plane.new_tensor([*lens.radial, *lens.tangential]).expand(len(plane), 6)
+        point = undistort(plane, coefficients)
+        off, far = (distort(point, coefficients) - plane).norm(dim=-1), point.norm(dim=-1)
+    near = off.abs() * float(focal.max()) < ASTRAY  # NaN: False
+    return (near & (far <= unfolded(lens))).view(height, width)
 
 
 def look_at(eye: Tensor, target: Tensor, up: Tensor) -> Tensor:

@@ -16,7 +16,9 @@ from render.rays import RayBatch, Samples
 RESOLUTION = 128  # cells per axis of every cascade
 HIGHEST = 0.01  # threshold at most, optical thickness
 NEVER = -1.0  # value of a cell that stays empty whatever the field says
-EVERYWHERE_UPDATES = 16  # updates that ask all cells, before updates ask a sample of them
+UNASKED = -0.5  # value of a cell that nothing is known of yet: it counts as occupied
+EVERYWHERE_UPDATES = 16  # updates, at least, that ask cells in turn, before updates ask a sample of them
+MOST_ASKED = 1 << 19  # cells of an update that are asked in turn, and that are drawn: half a second of one processor
 
 
 def cascades_for(box: Tensor) -> int:
@@ -169,7 +171,7 @@ class OccupancyEstimate:
     def __init__(self, box: Tensor, step: float, allowed: Tensor, resolution: int = RESOLUTION) -> None:
         """`allowed` (K, G^3) bool: cells that may ever be occupied (seen by a camera, inside the silhouettes)."""
         self.step, self.resolution = step, resolution
-        self.values = torch.where(allowed, 0.0, NEVER)  # (K, G^3) float32
+        self.values = torch.where(allowed, UNASKED, NEVER)  # (K, G^3) float32
         self.occupied = allowed.clone()  # (K, G^3) bool; all that is allowed, until the first update
         self.allowed = allowed.flatten().nonzero()[:, 0]  # (A,) int64 into the flattened values
         self.updates = 0  # that have begun
@@ -185,10 +187,14 @@ class OccupancyEstimate:
         place = torch.stack([cell % g, cell // g % g, cell // (g * g)], -1) + jitter
         return (place / g - 0.5) * torch.exp2(cascade.float())[:, None] + 0.5
 
-    def begin(self) -> bool:
-        """Count an update; whether it is to ask all allowed cells, as the first ones do, or some of them."""
-        self.updates += 1
-        return self.updates <= EVERYWHERE_UPDATES
+    def begin(self) -> Tensor | None:
+        """Count an update. The cells that it is to ask: of the first ones all that are allowed, or where these are many
+        the next `MOST_ASKED` of them, finest cascade first; None once all were asked, and samples are to be drawn."""
+        parts = max(1, -(-len(self.allowed) // MOST_ASKED))
+        part, self.updates = self.updates % parts, self.updates + 1
+        if self.updates > max(EVERYWHERE_UPDATES, parts):
+            return None
+        return self.allowed[part * MOST_ASKED : (part + 1) * MOST_ASKED]
 
     @torch.no_grad()
     def update(
@@ -210,10 +216,11 @@ class OccupancyEstimate:
             with precision(part.device):
                 sigma = field.thickness(self.centers(part // count, part % count, jitter))
             highest = occupancy_cpu.THICKEST  # in place of infinity; NaN is nothing: a bad step must not outlive itself
-            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=highest)
+            thickness = (sigma * self.step).nan_to_num(nan=0.0, posinf=highest).clamp(min=0)
             flat.scatter_reduce_(0, part, thickness, "amax")  # a cell that was drawn twice takes the larger
-        mean = torch.where(live, self.values, 0.0).sum(dtype=torch.float64) / max(len(self.allowed), 1)
-        self.occupied.copy_(live & (self.values > mean.clamp(max=HIGHEST)))
+        known = self.values.clamp(min=0)
+        mean = known.sum(dtype=torch.float64) / max(len(self.allowed), 1)
+        self.occupied.copy_((known > mean.clamp(max=HIGHEST)) | (self.values == UNASKED))
         self.grid.bits.copy_(self.bits())
 
     def update_by_numba(
@@ -230,14 +237,15 @@ class OccupancyEstimate:
         occupancy_cpu.settle(self.values, self.resolution, allowed, HIGHEST, self.occupied, self.grid.bits)
 
     def uniform(self, generator: torch.Generator) -> Tensor:
-        """A quarter of the allowed cells, drawn with replacement."""
-        some, count = len(self.allowed) // 4 + 1, len(self.allowed)
+        """A quarter of the allowed cells, `MOST_ASKED` at most, drawn with replacement."""
+        count = len(self.allowed)
+        some = min(count // 4 + 1, MOST_ASKED)
         if not count:
             return self.allowed
         return self.allowed[torch.randint(count, (some,), generator=generator, device=self.allowed.device)]
 
     def chosen(self, generator: torch.Generator) -> Tensor:
-        """Cells for an update: a quarter of the allowed ones, and as many of the occupied, none twice."""
+        """Cells for an update: those of `uniform`, and as many of the occupied, none twice."""
         host = self.values.device.type == "cpu"
         uniform = self.uniform(generator)
         full = occupancy_cpu.listed(self.occupied) if host else self.occupied.view(-1).nonzero()[:, 0]

@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from fields.numbers import printable
 from render.command import announce, require_path, run
 from scenes.naming import require_named
-from scenes.options import Axis, ReadOptions
+from scenes.options import Axis, Poses, ReadOptions
 
 if TYPE_CHECKING:
     from render.model import LoadedModel
@@ -37,13 +38,16 @@ class Flags:
     split: Literal["test", "train"] = "test"
     """which photographs"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """folder for metrics.json, test_sheet.png and images; beside the model in eval/ where not given"""
+    """folder for metrics.json, test_sheet.png and images; beside the model where not given: eval, of NAME.safetensors
+    NAME_eval"""
     downscale: int = 1
     """divide the pictures' width and height by this"""
     max_resolution: int = 1920
     """longest side of the pictures in pixels"""
     skip_missing: bool = False
     """go on without pictures that are missing"""
+    poses: Poses = "auto"
+    """how poses are written; auto: as the format has it, refused where the pictures disagree; w2c: world to camera"""
     up: Axis = "auto"
     """axis of a mesh that is up; auto: as its format or the program that wrote it has it, else z"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -62,7 +66,7 @@ def evaluate(flags: Flags) -> None:
     require_path(flags.model)
     require_named(flags.data, "a data set or a mesh")
     announce(f"reading {flags.model}")
-    from fields.files import write_beside, write_json
+    from fields.files import sweep, write_beside, write_json
     from render.device import pick_device
     from render.model import open_model
     from render.pictures import encode_png
@@ -75,9 +79,11 @@ def evaluate(flags: Flags) -> None:
     model = open_model(flags.model, pick_device(flags.device))
     scene = load(flags.data or trained_on(model, flags), options(flags))
     views = carry_views(scene, model.transform, flags.split)
-    out = flags.out or flags.model.parent / "eval"
+    out = flags.out or choose_out(flags.model)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
+    for folder in (out, out / "images"):
+        sweep(folder)
     scores: list[Scored] = []
     background = scene.background
     with Progress(BarColumn(), TextColumn("scoring {task.completed} of {task.total} views"), console=console) as bar:
@@ -95,15 +101,20 @@ def evaluate(flags: Flags) -> None:
         return
     table = Table("view", "PSNR", "SSIM", title=str(result.protocol))
     for s in result.scores:
-        table.add_row(escape(s.name), f"{s.psnr:.2f}", f"{s.ssim:.4f}")
+        table.add_row(escape(printable(s.name)), f"{s.psnr:.2f}", f"{s.ssim:.4f}")
     table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}", style="bold")
     console.print(table)
     console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
 
 
+def choose_out(model: Path) -> Path:
+    """Beside the model; of models that share a folder each in its own."""
+    return model.parent / ("eval" if model.name == "model.safetensors" else f"{model.stem}_eval")
+
+
 def options(flags: Flags) -> ReadOptions:
     """How to read the pictures."""
-    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing, flags.up)
+    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing, flags.poses, flags.up)
 
 
 def trained_on(model: "LoadedModel", flags: Flags) -> str:
@@ -112,13 +123,16 @@ def trained_on(model: "LoadedModel", flags: Flags) -> str:
     for key in ("recipe", "data"):
         data = data.get(key) if isinstance(data, dict) else None
     if not isinstance(data, str) or not data.startswith("builtin"):
-        raise ValueError(f"{flags.model}: was trained on {data or 'unknown data'}, not the built-in scene: give DATA")
+        found = printable(str(data or "unknown data"), 100)
+        raise ValueError(f"{flags.model}: was trained on {found}, not the built-in scene: give DATA")
     return data
 
 
 def picture_name(name: str) -> str:
-    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names."""
-    return "_".join(part for part in PurePosixPath(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
+    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names. A
+    drive's colon is not: Windows would write into a stream of a file."""
+    parts = PurePosixPath(name).with_suffix("").parts
+    return "_".join(part.replace(":", "") for part in parts if part not in ("/", "..")) + ".png"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tyro
 
 from render.command import announce, run
 from scenes.naming import require_named
-from scenes.options import Axis, ReadOptions
+from scenes.options import Axis, Poses, ReadOptions
 
 EXAMPLES = """
   inspect-scene captures/chair              before training: pictures, cameras, what looks wrong
@@ -31,6 +31,8 @@ class Flags:
     """divide the pictures' width and height by this"""
     max_resolution: int = 1920
     """longest side of a picture in pixels; larger ones are shrunk"""
+    poses: Poses = "auto"
+    """how poses are written; auto: as the format has it, refused where the pictures disagree; w2c: world to camera"""
     up: Axis = "auto"
     """axis of a mesh that is up; auto: as its format or the program that wrote it has it, else z"""
     pictures: bool = False
@@ -46,7 +48,7 @@ def main() -> None:
 
 def inspect(flags: Flags) -> None:
     """Look, and tell."""
-    options = ReadOptions(flags.downscale, flags.max_resolution, skip_missing=True, up=flags.up)
+    options = ReadOptions(flags.downscale, flags.max_resolution, skip_missing=True, poses=flags.poses, up=flags.up)
     require_named(flags.data, "a model file, a data set or a mesh")
     announce(f"reading {flags.data}")
     from scenes import inspection

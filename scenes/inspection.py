@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fields import files
+from fields.numbers import printable
 from scenes import compass, contact_sheet, formats, frusta, model_summary
 from scenes.assemble import assemble
 from scenes.checks import EXPOSED, Examination, examine
@@ -20,10 +21,12 @@ from scenes.coverage import describe
 from scenes.options import ReadOptions
 from scenes.paths import expect
 from scenes.probe import SAMPLES, STEPS
+from scenes.results import OWNER, digest, locate, result_folder
 from scenes.scene import Fact, Scene
 from scenes.verdict import Verdict, judge
 
 SHOWN = 6  # sizes listed
+LONGEST = 2000  # characters of a line
 BUSY = 0.25  # share of the cores from which other work is told
 
 
@@ -44,8 +47,11 @@ def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool,
         return
     scene = assemble(reader.read(lies.path, options), options)
     report = examine(scene, lies.format, _command(data, options, scene.facts))
-    folder = out or Path("runs") / scene.name
+    folder = out or result_folder(data)
     cameras, sheet = folder / "cameras.png", folder / "contact_sheet.png"
+    files.sweep(folder)
+    if not out:
+        files.write_beside(folder / OWNER, digest(locate(data)).encode())
     _save(cameras, _cameras(scene, report))
     _save(sheet, contact_sheet.draw(scene, report.photographs))
     if as_json:
@@ -92,7 +98,9 @@ def _show_verdict(console: Console, verdict: Verdict) -> None:
     for reason in verdict.reasons:
         mark = "note" if reason.weight == "note" else "  - "
         advice = f" -> {reason.advice}" if reason.advice else ""
-        console.print(f"{mark}  {reason.text}{advice}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"{mark}  {printable(reason.text + advice, LONGEST)}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _save(path: Path, picture: Image.Image) -> None:
@@ -169,11 +177,11 @@ def _record(model: files.Model, path: Path) -> dict[str, Any]:
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    table = Table(title=title, show_header=False, box=None, title_justify="left", title_style="bold")
+    table = Table(title=printable(title), show_header=False, box=None, title_justify="left", title_style="bold")
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value.replace("[", r"\["))
+        table.add_row(name, printable(value, LONGEST).replace("[", r"\["))
     return table
 
 
@@ -186,6 +194,8 @@ def _command(data: str, options: ReadOptions, facts: Iterable[Fact]) -> str:
         words += ["--max-resolution", str(options.max_resolution)]
     if any(fact.kind == "missing" for fact in facts):
         words.append("--skip-missing")
+    if options.poses != "auto":
+        words += ["--poses", options.poses]
     if options.up != "auto":
         words.append(f"--up={options.up}")
     return shlex.join(words)

@@ -11,7 +11,7 @@ import numpy as np
 
 from render.camera import Camera
 from render.legends import Legend
-from scenes.options import Axis
+from scenes.options import Axis, Poses
 
 RunState = Literal["running", "paused", "scoring", "done", "failed"]
 WorldBox = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
@@ -71,6 +71,7 @@ class CompareWith:
 
     data: str
     downscale: int = 1
+    poses: Poses = "auto"  # as in ReadOptions
     up: Axis = "auto"  # of a mesh, as in ReadOptions
 
 
@@ -101,7 +102,7 @@ class ControlRun:
 
 @dataclass(frozen=True)
 class SaveModel:
-    """Write a pane's field as a model file."""
+    """Write a pane's field as a model file; under the next free name where there is one already."""
 
     pane: int
     path: str

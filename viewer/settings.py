@@ -37,7 +37,7 @@ class ViewSettings:
     web: bool = False
     """show it in a browser instead of a window"""
     host: str = "127.0.0.1"
-    """address that --web listens at; 0.0.0.0 lets other machines look, and steer"""
+    """address that --web listens at; 0.0.0.0 lets others look and steer, who have the printed address and its token"""
     port: int = 8080
     """port of --web"""
     settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)

@@ -49,7 +49,8 @@ def start(flags: ViewSettings) -> None:
 
         front = lambda session, again: app.run(session, title=make_title(flags), restart=again)  # noqa: E731
     commands = [to_command(one.kind, one.path, flags) for one in found]
-    commands += [CompareWith(flags.data, flags.settings.downscale, flags.settings.up)] if flags.data else []
+    read = flags.settings
+    commands += [CompareWith(flags.data, read.downscale, read.poses, read.up)] if flags.data else []
     run_together(flags, commands, front)
 
 

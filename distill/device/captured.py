@@ -91,10 +91,11 @@ class Captured:
             works = (lambda: self.moved(run), lambda: self.update(run, occupancy.drawn(source.generator)))
             self.replays = tuple(Replay(work, source.generator) for work in works)
         if due(run.index):
-            if occupancy.begin():
-                self.update(run, occupancy.allowed)
-            else:
+            cells = occupancy.begin()
+            if cells is None:
                 self.told = self.replays[1]() or self.told
+            else:
+                self.update(run, cells)
         self.factor.fill_(factor)
         source.pixels.prepare()
         self.told = self.replays[0]() or self.told

@@ -13,6 +13,7 @@ from torch import Tensor
 from fields.kernels.options_cpu import KERNEL
 
 THICKEST = 1e4  # stands for an infinite value
+UNASKED = np.float32(-0.5)  # see render/occupancy.py
 
 
 @njit(**KERNEL)
@@ -64,11 +65,12 @@ def sum_cells(values):
 
 @njit(**KERNEL)
 def mark_cells(values, threshold, occupied, bits):
-    """occupied (N,) becomes values (N,) > threshold, bits (N / 8,) the same, bit k of byte n being cell 8 n + k."""
+    """occupied (N,) becomes values (N,) > threshold or UNASKED, bits (N / 8,) the same, bit k of byte n being cell
+    8 n + k."""
     for n in range(len(bits)):
         byte = 0
         for k in range(8):
-            full = values[8 * n + k] > threshold
+            full = values[8 * n + k] > threshold or values[8 * n + k] == UNASKED
             occupied[8 * n + k] = full
             byte |= int(full) << k
         bits[n] = byte

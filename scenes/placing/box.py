@@ -1,7 +1,8 @@
 """Where the scene is: one similarity from input coordinates to scene units, and the box that holds what is drawn.
 
 The core, the unit cube, goes around the point that the cameras look at. Pictures with alpha show one object, and a
-visual hull finds its bounds. All other scenes have surroundings, so that their box is 2 to 16 cores wide.
+visual hull finds its bounds. All other scenes have surroundings, so that their box is 2 to 16 cores wide, and up to 128
+where instant-ngp's aabb_scale asks for it.
 """
 
 import math
@@ -14,18 +15,24 @@ from torch import Tensor
 
 from render.camera import Camera, CameraBank, Intrinsics, moved
 from render.rays import RayBatch
-from scenes.placing.hull import FAINT, hull
+from scenes.placing.hull import FAINT, Picture, contradicting, hull
 from scenes.scene import Fact
 
-SIDES = (1, 2, 4, 8, 16)  # widths of a box in cores
+SIDES = (1, 2, 4, 8, 16, 32, 64, 128)  # widths of a box in cores, as instant-ngp's aabb_scale may ask for
+WIDEST = 16  # where nobody asks
 SPREAD = 0.01  # least mean squared sine between view directions (5.7 degrees) for a common point to be trusted
 SEEING = 0.75  # share of cameras that must have the common point in their picture
 ROUNDS = 25  # of reweighted least squares
 PATIENCE = 1.5  # first guess of an object's region over what the cameras frame, so that nothing is cut off
 MARGIN = 0.02  # added around an object's hull on each side, as a share of its longest side
-FRAMING = (0.25, 0.0)  # shares that the hull is asked for, the second when the first cuts something off
+FRAMING = (0.9, 0.5, 0.25, 0.0)  # shares that the hull is asked for, the next when one cuts something off
 CAUGHT = 0.999  # share of the rays showing an object that must cross its box
+STRAY = 8.0  # times as far from the middle as three quarters of the cameras: such a camera says nothing of the scene
+LONE = 0.1  # share of the cameras that may be strays; the scene is so if there are more
 PROBES = 24  # rays per picture side for the shares in the facts
+FITTED = 16  # silhouettes, at most, of which it is asked whether they fit together
+WRONG = 0.2  # share of the silhouettes that may contradict the others
+HULL = "box: the object's visual hull, which all that the pictures show lies in"
 NO_HULL = "box: the silhouettes have no solid place in common (wrong poses?), so it is all they frame"
 
 Item = TypeVar("Item")
@@ -76,22 +83,43 @@ def place(shots: Sequence[Unplaced], *, transparent: bool, aabb_scale: float | N
     The core from cameras gives nearly the same there (scale 0.28 for its fox) and holds for any other scale too, so
     only the side of the box is taken from `aabb_scale`.
     """
+    shots, facts = without_strays(shots)
     poses = torch.stack([shot.pose for shot in shots])
     point = attention(poses[:, :3, 3], -poses[:, :3, 2])
     converge = point is not None and _seen_by(shots, poses, point) >= SEEING
     region = _framed(shots, poses, point, whole=transparent) if converge and point is not None else _around(poses)
-    facts = [region.fact]
+    facts.append(region.fact)
     if transparent:
         transform, box, found = _object(shots, region)
-        facts.append(found)
+        facts += found
     else:
         transform = similarity(region.center, region.half)
-        side, why = _side(poses, transform, aabb_scale) if converge else (16, "as the cameras do not look at one point")
+        side, why = _side(poses, transform, aabb_scale) if converge else (WIDEST, "as the cameras look at no one point")
         box = cube(side)
         facts.append(Fact("assumed", f"box: {side} times the core, {why}"))
     core, inside = ray_shares([shot.placed(transform) for shot in shots], box)
     facts.append(Fact("found", f"rays: {core:.1%} cross the core, {inside:.1%} the box"))
     return Placement(transform, box, tuple(facts))
+
+
+def hulled(facts: Sequence[Fact]) -> bool:
+    """Whether a placement's facts say that the silhouettes have a hull."""
+    return any(fact.text.startswith(HULL) for fact in facts)
+
+
+def without_strays(shots: Sequence[Unplaced]) -> tuple[Sequence[Unplaced], list[Fact]]:
+    """Those whose cameras stand where the others do, and a fact that names the rest."""
+    positions = torch.stack([shot.pose[:3, 3] for shot in shots])
+    away = (positions - positions.median(0).values).norm(dim=-1)
+    usual = float(away.quantile(0.75))
+    far = away > STRAY * usual
+    if not 0 < int(far.sum()) <= max(1.0, LONE * len(shots)) or usual == 0:
+        return shots, []
+    named = ", ".join(shot.name for shot, stray in zip(shots, far.tolist(), strict=True) if stray)
+    words = f"{float(away.max()) / usual:.0f} times as far away as the others: wrong poses? The box is found without"
+    return [shot for shot, stray in zip(shots, far.tolist(), strict=True) if not stray], [
+        Fact("assumed", f"cameras: {int(far.sum())} of {len(shots)} stand up to {words}: {named}")
+    ]
 
 
 def similarity(center: Tensor, half: float) -> Tensor:
@@ -180,22 +208,44 @@ def _around(poses: Tensor) -> Region:
     return Region((low + high) / 2, half or 1.0, Fact("assumed", fact))
 
 
-def _object(shots: Sequence[Unplaced], region: Region) -> tuple[Tensor, Tensor, Fact]:
-    """Transform, box and fact for pictures of one object with empty surroundings."""
+def _object(shots: Sequence[Unplaced], region: Region) -> tuple[Tensor, Tensor, list[Fact]]:
+    """Transform, box and facts for pictures of one object with empty surroundings."""
     first = similarity(region.center, region.half)
     pictures = [(shot.placed(first), shot.image, shot.valid) for shot in shots]
+    if found := _hulled(shots, pictures, first):
+        return *found, [Fact("found", HULL)]
+    wrong = contradicting(pictures)
+    if 0 < len(wrong) <= WRONG * len(shots):
+        kept = [i for i in range(len(shots)) if i not in wrong]
+        if found := _hulled([shots[i] for i in kept], [pictures[i] for i in kept], first):
+            named = ", ".join(shots[i].name for i in wrong)
+            words = f"box: {len(wrong)} of {len(shots)} silhouettes contradict the others (wrong poses?): {named}"
+            return *found, [Fact("assumed", words), Fact("found", f"{HULL} but in those")]
+    return first, cube(1), [Fact("assumed", NO_HULL)]
+
+
+def fit_together(shots: Sequence[Unplaced]) -> bool:
+    """Whether the cameras look at one point, and the silhouettes of some of them have a hull."""
+    some = shots[:: -(-len(shots) // FITTED)]
+    poses = torch.stack([shot.pose for shot in some])
+    point = attention(poses[:, :3, 3], -poses[:, :3, 2])
+    if point is None or _seen_by(some, poses, point) < SEEING:
+        return False
+    region = _framed(some, poses, point, whole=True)
+    first = similarity(region.center, region.half)
+    return _hulled(some, [(shot.placed(first), shot.image, shot.valid) for shot in some], first) is not None
+
+
+def _hulled(shots: Sequence[Unplaced], pictures: Sequence[Picture], first: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Transform and box of the tightest hull that no silhouette misses, of `pictures` in the units of `first`."""
     for share in FRAMING:
         bounds = hull(pictures, share)
         if bounds is None:
-            break
+            return None
         transform, box = _fitted(bounds.double(), first)
         if _caught(shots, transform, box) >= CAUGHT:
-            return (
-                transform,
-                box,
-                Fact("found", "box: the object's visual hull, which all that the pictures show lies in"),
-            )
-    return first, cube(1), Fact("assumed", NO_HULL)
+            return transform, box
+    return None
 
 
 def _fitted(bounds: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,11 +262,11 @@ def _side(poses: Tensor, transform: Tensor, aabb_scale: float | None) -> tuple[i
     positions = poses[:, :3, 3] @ transform[:3, :3].T + transform[:3, 3]
     reach = 2.2 * float((positions - 0.5).abs().max())  # a tenth of margin around the outermost camera
     if aabb_scale is None:
-        side = next((s for s in SIDES if s >= max(4, reach)), SIDES[-1])
+        side = next((s for s in SIDES if max(4, reach) <= s <= WIDEST), WIDEST)
         why = "which holds all cameras" if side >= reach else "the widest there is; some cameras stand outside it"
         return side, why
     side = min((s for s in SIDES if s >= aabb_scale), default=SIDES[-1])
-    why = "aabb_scale" if side == aabb_scale else f"for aabb_scale {aabb_scale:g} (wanted a power of two, 1 to 16)"
+    why = "aabb_scale" if side == aabb_scale else f"for aabb_scale {aabb_scale:g} (wanted a power of two, 1 to 128)"
     return side, why if side >= reach else f"{why}; some cameras stand outside it"
 
 

@@ -17,7 +17,8 @@ PICTURES = 128  # at most this many silhouettes carve
 
 
 def possible_cells(scene: Scene, cascades: int, resolution: int) -> Tensor:
-    """(K, G^3) bool, cell (i, j, k) at i + G (j + G k): true where something may be. G is a multiple of COARSE."""
+    """(K, G^3) bool, cell (i, j, k) at i + G (j + G k): true where something may be, and no finer cascade says so. G is
+    a multiple of COARSE."""
     step = -(-len(scene.train) // PICTURES)
     carving = scene.train[::step] if scene.transparent else ()
     silhouettes = [silhouette(v.camera, v.image, v.valid) for v in carving]
@@ -25,6 +26,8 @@ def possible_cells(scene: Scene, cascades: int, resolution: int) -> Tensor:
     for cascade in range(cascades):
         points, half = centers(2.0**cascade, COARSE)
         possible = ((points > scene.box[0] - half) & (points < scene.box[1] + half)).all(-1)
+        if cascade:  # the finer cascade says what there is in its cube
+            possible &= ((points - 0.5).abs() > 2.0**cascade / 4).any(-1)
         possible &= seen_by_any(cameras, 2.0**cascade)
         for camera, solid in silhouettes:
             index = possible.nonzero()[:, 0]

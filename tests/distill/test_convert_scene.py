@@ -429,7 +429,7 @@ def test_a_full_disk_leaves_a_whole_model(monkeypatch, teacher, tmp_path, capsys
         real(number)
 
     monkeypatch.setattr(files.os, "fsync", full)
-    assert convert(monkeypatch, teacher, "--to", "voxels", *QUICK, "--out", out) == 2
+    assert convert(monkeypatch, teacher, "--to", "voxels", *QUICK, "--out", out, "--overwrite") == 2
     assert capsys.readouterr().err.endswith("s.safetensors: No space left on device\n")
     assert out.read_bytes() == b"old" if after == 0 else load(out).header.architecture == "voxels"
     assert not list(tmp_path.glob(".*"))

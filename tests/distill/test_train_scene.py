@@ -17,6 +17,7 @@ from distill import train_scene
 from distill.learning import monitor as progress
 from fields import files
 from fields.files import load
+from fields.programs import program
 from viewer.settings import ViewSettings
 
 QUICK = ["builtin:48", "--preset", "tiny", "--batch", "4096"]
@@ -100,7 +101,7 @@ def test_the_frequency_is_chosen_told_and_kept_in_the_model(monkeypatch, tmp_pat
     assert told
     header = load(tmp_path / "model.safetensors").header
     assert header.config["bandwidth"] == float(told[1]) == header.provenance["recipe"]["bandwidth"]
-    assert run(monkeypatch, *words, "--frequency", 12.5) == 0
+    assert run(monkeypatch, *words, "--frequency", 12.5, "--overwrite") == 0
     assert load(tmp_path / "model.safetensors").header.config["bandwidth"] == 12.5
 
 
@@ -147,7 +148,7 @@ def test_full_disk_keeps_the_old_model(monkeypatch, tmp_path, capsys):
         real(number)
 
     monkeypatch.setattr(files.os, "fsync", full)
-    assert run(monkeypatch, *QUICK, "--steps", 3, "--out", tmp_path) == 2
+    assert run(monkeypatch, *QUICK, "--steps", 3, "--out", tmp_path, "--overwrite") == 2
     assert capsys.readouterr().err.endswith("model.safetensors: No space left on device\n")
     assert (tmp_path / "model.safetensors").read_bytes() == b"old"
     assert not list(tmp_path.glob(".model*"))
@@ -206,5 +207,25 @@ def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, tmp_path, wo
 
     monkeypatch.setattr(train_scene.os, "execv", execv)
     assert run(monkeypatch, *words) == 0
-    assert begun == [(sys.executable, [sys.executable, "-m", "viewer.view_scene", *passed])]
+    assert begun == [(sys.executable, program("viewer.view_scene", *passed))]
     assert tyro.cli(ViewSettings, args=passed).inputs == (data,)
+
+
+@pytest.mark.parametrize("name", ["viewer", "fields", "numpy", "runpy"])
+def test_a_file_in_the_working_folder_is_not_the_viewer(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text("")
+    command = program("distill.train_scene", "builtin:48", "--viewer")
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("view-scene: no display")
+
+
+def test_on_windows_the_viewer_is_waited_for(monkeypatch, tmp_path):
+    """There `execv` gives the shell back at once, and takes words with blanks apart."""
+    monkeypatch.setattr(train_scene.os, "name", "nt")
+    monkeypatch.setattr(train_scene.subprocess, "call", lambda words: 7 if words[-1] == "a b" else 0)
+    monkeypatch.setattr(train_scene.sys, "argv", ["train-scene", "--viewer", "--out", "a b"])
+    with pytest.raises(SystemExit) as caught:
+        train_scene.open_viewer("builtin", train_scene.sys.argv[1:])
+    assert caught.value.code == 7

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from render.camera import Camera, CameraBank, Intrinsics, distort, look_at, moved, project, undistort
+from render.camera import Camera, CameraBank, Intrinsics, distort, look_at, moved, project, shown, undistort
 
 UP = torch.tensor([0.0, 0.0, 1.0])
 PINHOLE = Intrinsics(60, 62, 30, 25)
@@ -154,6 +154,15 @@ DAMAGED = [
     ("radial", None),
     ("model", "orthographic"),
     ("tangential", [0, 0, 0]),
+    ("tangential", [1e300, 0]),
+    ("radial", [1e7, 0, 0, 0]),
+    ("focal", [1e-300, 1.0]),
+    ("focal", [1.0, 1e8]),
+    ("center", [1e6, 0]),
+    ("pose", torch.diag(torch.tensor([2.0, 2, 2, 1])).tolist()),
+    ("pose", [[1, 0, 0, 1e200], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
+    ("size", [True, 2]),
+    ("size", [60000, 60000]),
 ]
 
 
@@ -203,3 +212,28 @@ def test_moved_maps_what_a_camera_sees(generator):
     got, away = project(there, carried)
     torch.testing.assert_close(got, pixels, atol=1e-3, rtol=0)  # pixels; float32 coordinates around 7
     torch.testing.assert_close(away, depth * 0.3, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "lens",
+    [
+        Intrinsics(40, 40, 40, 30, "opencv", (-0.15, 0.0, 0.0, 0.0)),
+        Intrinsics(40, 42, 36, 33, "opencv", (-0.3, 0.08, -0.01, 0.0), (0.01, -0.02)),
+        Intrinsics(25, 25, 40, 30, "fisheye", (-0.12, 0.01, 0.0, 0.0)),
+        Intrinsics(12, 12, 40, 30, "fisheye"),
+        Intrinsics(60, 60, 40, 30, "opencv", (0.2, 0.1, 0.0, 0.0)),
+    ],
+)
+def test_a_pixel_is_shown_where_its_ray_comes_back_to_it(lens):
+    camera = Camera(torch.eye(4), lens, (80, 60))
+    rays = camera.rays()
+    pixels, _ = project(camera, rays.origins + 2 * rays.directions)
+    rows, columns = torch.meshgrid(torch.arange(60) + 0.5, torch.arange(80) + 0.5, indexing="ij")
+    off = (pixels - torch.stack([columns, rows], -1).reshape(-1, 2)).norm(dim=-1)
+    back = (off < 0.1).view(60, 80)  # NaN: False
+    assert int((shown(lens, (80, 60)) != back).sum()) <= 16  # float32 on the rim
+    assert bool(back.any())
+
+
+def test_a_pinhole_shows_every_pixel():
+    assert bool(shown(Intrinsics(4, 4, 40, 30), (80, 60)).all())

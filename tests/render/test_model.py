@@ -84,16 +84,18 @@ RECORD = camera().to_record()
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step": 0.0}, "renderer wants 0 < step < 1"),
-        ({"cone": 3.0}, "renderer wants"),
+        ({"step": 0.0}, "renderer wants 0.0001 <= step < 1"),
+        ({"step": 1e-17}, "renderer wants 0.0001 <= step < 1"),
+        ({"cone": 1e-300}, "renderer wants"),
+        ({"cone": 3.0}, "cone must be a number from 0 to 0.1, found 3"),
         ({"box": [[-3.0, 0, 0], [1.0, 1, 1]]}, "1 occupancy cascades do not fit its box"),
         ({"background": [1.0]}, "background must be 3 numbers"),
         ({"transform": [[0.0] * 4] * 4}, "transform is no similarity"),
         ({"train_cameras": [RECORD, {}]}, "camera record is damaged: 'pose'"),
-        ({"train_cameras": 3}, "'int' object is not iterable"),
-        ({"test_cameras": None}, "'NoneType' object is not iterable"),
+        ({"train_cameras": 3}, "train_cameras must be a list, found 3"),
+        ({"test_cameras": None}, "test_cameras must be a list, found null"),
         ({"test_cameras": ["pose"]}, "camera record is damaged"),
-        ({"test_cameras": [RECORD | {"size": [0, 0]}]}, "'size' must be 1 to 65536 pixels"),
+        ({"test_cameras": [RECORD | {"size": [0, 0]}]}, "'size' must be a whole number from 1 to 65536, found 0"),
     ],
 )
 def test_headers_that_cannot_be_drawn_are_refused(changes, message, tmp_path):

@@ -4,9 +4,11 @@ import pytest
 import torch
 from analytic import UNIT_BOX, Ball
 
+from render import occupancy
 from render.occupancy import (
     EVERYWHERE_UPDATES,
     NEVER,
+    UNASKED,
     OccupancyEstimate,
     OccupancyGrid,
     cascades_for,
@@ -27,8 +29,8 @@ def estimate(cascades=1, allowed=None, box=UNIT_BOX):
 
 def update(guess, field, generator, **how):
     """As training does where the host may wait."""
-    cells = guess.allowed if guess.begin() else guess.chosen(generator)
-    guess.update(field, generator, cells, **how)
+    cells = guess.begin()
+    guess.update(field, generator, guess.chosen(generator) if cells is None else cells, **how)
 
 
 def cell(i, j, k):
@@ -172,9 +174,9 @@ def test_later_updates_ask_a_quarter_and_as_many_of_the_occupied(generator):
     guess = estimate()
     guess.occupied[:] = False
     guess.occupied[0, :100] = True
-    assert all(guess.begin() for _ in range(EVERYWHERE_UPDATES))
-    assert torch.equal(guess.allowed, torch.arange(G**3))
-    assert not guess.begin()
+    for _ in range(EVERYWHERE_UPDATES):
+        assert torch.equal(guess.begin(), torch.arange(G**3))
+    assert guess.begin() is None
     chosen = guess.chosen(generator)
     assert len(chosen.unique()) == len(chosen)
     assert 0.15 * G**3 < len(chosen) < 0.25 * G**3 + 102  # drawn with repeats: 1 - exp(-1/4) of the cells and more
@@ -184,6 +186,24 @@ def test_later_updates_ask_a_quarter_and_as_many_of_the_occupied(generator):
     assert len(guess.chosen(generator)) < 0.5 * G**3 + 2
     guess.occupied[:] = False
     assert len(guess.chosen(generator)) > 0.15 * G**3
+
+
+@pytest.mark.parametrize("most", [1000, 200])
+def test_many_cells_are_asked_in_turn_and_stay_occupied_until_then(most, generator, monkeypatch):
+    monkeypatch.setattr(occupancy, "MOST_ASKED", most)
+    allowed = torch.rand(2, G**3, generator=generator) < 0.4
+    guess, asked, updates = estimate(2, allowed), [], 0
+    empty = Recorder(lambda x: torch.zeros(len(x)))
+    while (cells := guess.begin()) is not None:
+        assert len(cells) <= most
+        guess.update(empty, generator, cells)
+        asked, updates = [*asked, *cells.tolist()], updates + 1
+        flat = guess.occupied.view(-1)
+        left = set(guess.allowed.tolist()) - set(asked)
+        assert set(flat.nonzero()[:, 0].tolist()) == left
+    assert updates == max(EVERYWHERE_UPDATES, -(-len(guess.allowed) // most))
+    assert set(asked) == set(guess.allowed.tolist())
+    assert len(guess.uniform(generator)) == min(most, len(guess.allowed) // 4 + 1)
 
 
 def test_nothing_allowed_stays_nothing(generator):
@@ -242,7 +262,7 @@ def test_contains_agrees_with_the_cells_that_rays_walk(generator):
 def test_an_update_is_the_definition_and_stays_where_it_is(generator):
     """The largest of the decayed values and of what chunks of cells are asked, above the mean of allowed cells."""
     allowed = torch.rand(2, G**3, generator=generator) < 0.4
-    guess, want = estimate(2, allowed), torch.where(allowed, 0.0, NEVER)
+    guess, want = estimate(2, allowed), torch.where(allowed, UNASKED, NEVER)
     where = [t.data_ptr() for t in (guess.values, guess.occupied, guess.grid.bits)]
     first, second = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
     for rule in (lambda x: 100 * x[:, 0].abs(), lambda x: x[:, 1].abs() * 3):
@@ -301,4 +321,5 @@ def test_a_cell_that_is_asked_twice_takes_the_larger_value(generator):
     guess = estimate()
     answers = torch.tensor([5.0, 1.0, 2.0])
     guess.update(Recorder(lambda x: answers), generator, torch.tensor([7, 7, 9]))
-    torch.testing.assert_close(guess.values[0, [7, 9, 10]], torch.tensor([5.0, 2.0, 0.0]) * STEP)
+    torch.testing.assert_close(guess.values[0, [7, 9]], torch.tensor([5.0, 2.0]) * STEP)
+    assert float(guess.values[0, 10]) == UNASKED

@@ -18,11 +18,11 @@ TITLE = "chair - Polyfield"
 class Served:
     """A session that is served in a thread, for a page to look at."""
 
-    def __init__(self, link: GradientLink | None = None):
+    def __init__(self, link: GradientLink | None = None, host: str = "127.0.0.1", **more):
         self.link = link or GradientLink(cameras=cameras())
         self.session, self.done = Session(self.link), threading.Event()
         self.port = free_port()
-        arguments = {"port": self.port, "stop": self.done.is_set, "title": TITLE}
+        arguments = {"host": host, "port": self.port, "stop": self.done.is_set, "title": TITLE, **more}
         self.thread = threading.Thread(target=web.serve, args=(self.session,), kwargs=arguments)
         self.thread.start()
         while self.thread.is_alive() and not answers(self.port):

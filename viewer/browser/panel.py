@@ -5,16 +5,17 @@ other means is shown. All browsers share one panel.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeGuard, final
 
 import numpy as np
 
 import fields
+from fields.numbers import brief
 from render.looks import MODES
 from viewer.browser.status import FREE, format_status, format_title, format_view, list_new, select_points
 from viewer.front import actions, controls
@@ -31,6 +32,10 @@ NOTICE = 15.0  # seconds that a warning is shown for
 ENDED = "The viewer has ended."
 WAYS = {"previous": "previous_view", "next": "next_view", "home": "reset_view"}  # viewer.front.keys names them
 STEERING = ("pause", "resume", "step", "reset")
+PAUSE = 1.0  # seconds between clicks of one button that count
+SAVES = 100  # files that pages may have saved
+TYPED, NAMED = 1000, 100  # characters of a text that is typed, and of a file's name
+NO_NAME = set('/\\:*?"<>|')  # characters that name more than a file, on one system or another
 
 
 def is_always(state: State) -> bool:
@@ -77,13 +82,23 @@ class BoundWidget:
             self.widget.value = value
 
 
-def is_allowed(widget: Any, value: Any) -> bool:
-    """Whether a widget could have been set to this: pages may send anything."""
+def is_allowed(widget: Any, value: object) -> bool:
+    """Whether a person could have set a widget to this: pages may send anything."""
+    if not widget.visible:
+        return False
     if hasattr(widget, "options"):
-        return value in widget.options
+        return isinstance(value, str) and value in widget.options
     if hasattr(widget, "min"):
-        return isinstance(value, int | float) and widget.min <= value <= widget.max
-    return True
+        fits = isinstance(value, int) or not isinstance(widget.value, int)
+        return fits and is_number(value) and widget.min <= value <= widget.max
+    if isinstance(widget.value, bool):
+        return isinstance(value, bool)
+    return isinstance(value, str) and len(value) <= TYPED and value.isprintable()
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number: true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @final
@@ -106,10 +121,12 @@ class BrowserPanel:
         self.told: Notice | None = None  # the last notice that was looked at
         self.drawn: Curve | None = None  # the last one
         self.renewed = -math.inf
-        self.written: set[Path] = set()
+        self.saves = 0  # files that pages had saved
+        self.widgets: dict[str, Any] = {}  # that a person may set, by their uuid
+        self.warned: dict[str, float] = {}  # troubles that are popped up, and since when
         self.text = self.gui.add_markdown("")
         self.can_restart = restart is not None
-        self.again = self.button("Start the worker again", lambda _: restart() if restart else None)
+        self.again = self.button("Start the worker again", lambda _: self.start_again(restart))
         self.again.visible = False
         self.add_look()
         self.panes = self.gui.add_folder("Fields")
@@ -154,14 +171,17 @@ class BrowserPanel:
         """What learns, how it goes, and into what it is converted."""
         gui = self.gui
         with gui.add_folder("Learn"):
-            self.chosen = gui.add_dropdown("field", (NONE,), hint="which one is steered, converted and saved")
+            self.chosen = self.know(
+                gui.add_dropdown("field", (NONE,), hint="which one is steered, converted and saved")
+            )
             self.steering = gui.add_button_group("training", STEERING, visible=False)
             self.clicks(self.steering, self.steer)
-            self.to = gui.add_dropdown("into", tuple(fields.NAMES), hint="an architecture")
+            self.to = self.know(gui.add_dropdown("into", tuple(fields.NAMES), hint="an architecture"))
             self.button(
                 "Convert", lambda _: self.ask(lambda p: Convert(p, self.to.value, crop=self.state.display.crop))
             )
-            self.name = gui.add_text("file", f"model{SUFFIX}", hint="in the folder where view-scene was started")
+            hint = "in the folder where view-scene was started; a number is added where there is one already"
+            self.name = self.know(gui.add_text("file", f"model{SUFFIX}", hint=hint))
             self.button("Save", lambda _: self.save())
         self.progress = gui.add_folder("Progress", visible=False)
         with self.progress:
@@ -194,11 +214,21 @@ class BrowserPanel:
 
         async def updated(event: Any) -> None:
             value = bound.widget.value
-            if event.client_id is not None and is_allowed(bound.widget, value):
+            if event.client_id is not None:
                 self.post(lambda: self.set(bound, value))
 
-        bound.widget.on_update(updated)
+        self.know(bound.widget).on_update(updated)
         to.append(bound)
+
+    def know(self, widget: Any) -> Any:
+        """Have pages set a widget; they may set no others."""
+        self.widgets[widget._impl.uuid] = widget  # by which pages name it; viser says it nowhere else
+        return widget
+
+    def accepts(self, uuid: str, value: object) -> bool:
+        """Whether a page may set a widget, by its uuid, to a value. From any thread."""
+        widget = self.widgets.get(uuid)
+        return widget is not None and is_allowed(widget, value)
 
     def set(self, bound: BoundWidget, value: Any) -> None:
         """Take over what a person set."""
@@ -206,12 +236,14 @@ class BrowserPanel:
         self.session.change(bound.write(self.state, value))
 
     def button(self, label: str, do: Callable[[Any], None]) -> Any:
-        """A button; `do` gets the browser it was clicked in."""
-        button = self.gui.add_button(label)
+        """A button; `do` gets the browser it was clicked in. From one browser a click in every `PAUSE` counts."""
+        button, clicks = self.know(self.gui.add_button(label)), dict[int, float]()  # the last one of each browser
 
         async def clicked(event: Any) -> None:
-            client = event.client
-            self.post(lambda: do(client))
+            client, now = event.client, self.session.clock()
+            if now - clicks.get(client.client_id, -math.inf) >= PAUSE:
+                clicks[client.client_id] = now
+                self.post(lambda: do(client))
 
         button.on_click(clicked)
         return button
@@ -221,10 +253,9 @@ class BrowserPanel:
 
         async def clicked(_: Any) -> None:
             label = group.value
-            if label in group.options:
-                self.post(lambda: do(label))
+            self.post(lambda: do(label))
 
-        group.on_click(clicked)
+        self.know(group).on_click(clicked)
 
     def pane(self) -> Pane | None:
         """The field that the buttons are for."""
@@ -240,17 +271,25 @@ class BrowserPanel:
         """Pause, resume, step, reset."""
         self.ask(lambda pane: ControlRun(pane, action))
 
+    def start_again(self, restart: Callable[[], None] | None) -> None:
+        """Another worker, where there is none."""
+        if restart and self.state.worker == "gone":
+            restart()
+
     def save(self) -> None:
-        """Write the chosen field into the folder where the command was started, and over nothing of somebody else's."""
+        """Write the chosen field into the folder where the command was started. The worker writes over nothing, and
+        says what the file is called."""
         pane = self.pane()
         if pane is None:
             return
         try:
-            path = check_target(self.name.value, self.written)
+            path = check_target(self.name.value)
+            if self.saves >= SAVES:
+                raise ValueError(f"{SAVES} files were saved from here; start view-scene again to save more")
         except ValueError as error:
             self.session.change(apply_report(self.state, Notice(str(error), True)))
             return
-        self.written.add(path)
+        self.saves += 1
         self.session.send(SaveModel(pane.opened.pane, str(path)))
 
     def go(self, where: str) -> None:
@@ -286,6 +325,7 @@ class BrowserPanel:
         if listed == self.listed:
             return
         for row in self.rows:
+            del self.widgets[row.widget._impl.uuid]
             row.widget.remove()
         self.rows, before, self.listed = [], set(self.listed), listed
         for number, label in listed:
@@ -299,10 +339,13 @@ class BrowserPanel:
             self.chosen.value = new[-1]
 
     def warn(self, state: State) -> None:
-        """Pop up what went wrong since the last time."""
+        """Pop up what went wrong since the last time, and is not popped up already."""
         news, self.told = list_new(state.notices, self.told), state.notices[-1] if state.notices else None
+        now = self.session.clock()
+        self.warned = {text: since for text, since in self.warned.items() if now - since < NOTICE}
         for notice in news:
-            if notice.trouble:
+            if notice.trouble and notice.text not in self.warned:
+                self.warned[notice.text] = now
                 for client in self.server.get_clients().values():
                     client.add_notification("view-scene", notice.text, color="red", auto_close_seconds=NOTICE)
 
@@ -357,12 +400,10 @@ def look_through(state: State, label: str) -> State:
     return actions.look_through(Update(state, PanelState()), labels.index(label)).state
 
 
-def check_target(text: str, written: Collection[Path]) -> Path:
-    """The model file that a page may write: a bare name, and nothing that was there before. ValueError otherwise."""
+def check_target(text: str) -> Path:
+    """The model file that a page may name: without folders, and for no terminal or system to stumble over. ValueError
+    otherwise."""
     name = text.strip()
-    if not name or name != Path(name).name or "\\" in name or name.startswith("."):
-        raise ValueError(f"file {text!r}: wanted a name without folders")
-    path = Path.cwd() / (name if name.endswith(SUFFIX) else name + SUFFIX)
-    if path.exists() and path not in written:
-        raise ValueError(f"file {path.name}: there is one already; choose another name")
-    return path
+    if not name or name.startswith(".") or len(name) > NAMED or not name.isprintable() or NO_NAME & set(name):
+        raise ValueError(f"file {brief(text)}: wanted a name of at most {NAMED} characters, without folders")
+    return Path.cwd() / (name if name.endswith(SUFFIX) else name + SUFFIX)

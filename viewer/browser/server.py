@@ -10,19 +10,25 @@ import io
 import logging
 import math
 import operator
+import os
 import socket
+import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 from PIL import Image
 
+from render.command import one_line
 from viewer.browser import page, writing
+from viewer.browser.door import Door, guarded
 from viewer.browser.panel import ENDED, BrowserPanel
 from viewer.browser.status import list_new
 from viewer.front import compare, navigation
@@ -96,14 +102,19 @@ def require(host: str, port: int) -> None:
     require_free(host, port)
 
 
-def open_server(host: str, port: int, title: str = "Polyfield") -> Any:
-    """A viser server on exactly this port (0: any free one), its page so named. ValueError where that cannot be."""
-    require(host, port)
+def open_server(door: Door, port: int, title: str = "Polyfield") -> Any:
+    """A viser server behind a door, on exactly this port (0: any free one), its page so named. ValueError where that
+    cannot be."""
+    require(door.host, port)
     import viser
 
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a browser that hangs up early is no traceback
-    with redirect_stdout(io.StringIO()), page.named(viser, title):  # it has a banner of its own
-        server = viser.ViserServer(host=host, port=port, label="Polyfield", verbose=False)
+    warnings.filterwarnings("ignore", "Queued a .* on a closed connection")  # nor is one that has just gone a warning
+    with redirect_stdout(io.StringIO()), page.named(viser, title), guarded(door):  # it has a banner of its own
+        server = viser.ViserServer(host=door.host, port=port, label="Polyfield", verbose=False)
+    if not door.opened:
+        stop_server(server)
+        raise ValueError(f"--web cannot guard the server of viser {viser.__version__}: pip install viser==1.1.1")
     if port and server.get_port() != port:  # somebody was faster; viser then takes the next one
         stop_server(server)
         raise ValueError(say_taken(port))
@@ -118,7 +129,8 @@ def require_free(host: str, port: int) -> None:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name != "nt":  # where it would let two programs listen at once
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except (OSError, OverflowError) as error:
         busy = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
@@ -230,10 +242,17 @@ class SharedSession:
         self.show()
 
     def drain(self) -> None:
-        """Do all that was posted."""
+        """Do all that was posted so far; what comes meanwhile waits, however fast it comes."""
         self.woken.clear()
-        while self.events:
-            self.events.popleft()()
+        for _ in range(len(self.events)):
+            self.attempt(self.events.popleft())
+
+    def attempt(self, act: Callable[[], None]) -> None:
+        """Do what a page wants. Whatever goes wrong with that is told, and nothing ends."""
+        try:
+            act()
+        except Exception as error:  # the session outlives whatever a page asks for
+            self.tell(f"{type(error).__name__}: {one_line(error)}", trouble=True)
 
     def wait(self) -> None:
         """Sleep until something is posted, or until it is time to look at the worker."""
@@ -269,7 +288,7 @@ class SharedSession:
         for browser in self.browsers.values():
             if browser.eye is None or not are_alike(browser.eye, eye):
                 browser.eye, browser.placed = eye, self.session.clock()
-                send_camera(browser.client, eye)
+                self.attempt(partial(send_camera, browser.client, eye))
 
     def listen(self) -> None:
         """Have what was told since the last time seen on the picture for a moment; trouble pops up instead."""
@@ -325,9 +344,9 @@ class SharedSession:
         client.send_file_download(SCREENSHOT, data.getvalue(), save_immediately=True)
         self.tell(f"screenshot: {SCREENSHOT}, {image.shape[1]} x {image.shape[0]} pixels")
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, trouble: bool = False) -> None:
         """A line for the person, among those of the worker."""
-        self.session.change(apply_report(self.session.state, Notice(text)))
+        self.session.change(apply_report(self.session.state, Notice(text, trouble)))
 
     def end(self) -> None:
         """Say on all pages that this was all, while the worker is ending."""
@@ -347,11 +366,9 @@ def send_camera(client: Any, eye: Eye) -> None:
         client.camera.fov = eye.fov
 
 
-def name_host(host: str) -> str:
-    """How a browser on this machine names the host."""
-    if host in ("0.0.0.0", "::", ""):
-        return "localhost"
-    return f"[{host}]" if ":" in host else host
+def warn(text: str) -> None:
+    """A line on the terminal."""
+    print(f"view-scene: {text}", file=sys.stderr, flush=True)
 
 
 def serve(
@@ -366,12 +383,14 @@ def serve(
     """Serve a session to browsers until Ctrl-C, or until `stop()` says so.
 
     ValueError in one line where viser is missing or nothing can listen at that host and port. `title` is the page's,
-    `restart` starts a worker again that has gone.
+    `restart` starts a worker again that has gone. Only who comes as viewer/browser/door.py says is let in.
     """
-    server = open_server(host, port, title)
+    door = Door(host, warn)
+    server = open_server(door, port, title)
     try:
         site = SharedSession(server, session, restart)
-        print(f"view-scene: open http://{name_host(host)}:{server.get_port()} in a browser; Ctrl-C ends it", flush=True)
+        door.accepts = site.panel.accepts
+        print(f"view-scene: open {door.address(server.get_port())} in a browser; Ctrl-C ends it", flush=True)
         try:
             while not (stop and stop()):
                 site.tick()

@@ -160,6 +160,7 @@ class Controller:
 
     def send(self, command: Command) -> None:
         """Ask the worker, and remember what repeats it."""
+        command = files.choose_place(command, self.session.state)
         self.apply(files.note_command(self.update, command))
         self.session.send(command)
 

@@ -3,7 +3,7 @@
 import importlib
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from fields.files import write_beside
+from fields.files import find_free, write_beside
 from render.pictures import encode_png
 from scenes.paths import expect
 from viewer.front import command_lines, keyframes
+from viewer.front.session import State
 from viewer.front.updates import OpenPath, Update, WindowRequest, WriteCameraPath, WriteScreenshot
-from viewer.messages import Command, DrawFilm, OpenModel
+from viewer.messages import Command, Convert, DrawFilm, OpenModel
 
 HELPERS = ("zenity", "matedialog", "qarma", "kdialog")  # any one of them draws dialogs on Linux
 
@@ -41,7 +42,7 @@ def load_camera_path(update: Update, path: Path) -> Update:
     to_input = torch.tensor(update.state.panes[0].opened.to_input, dtype=torch.float64)
     file = keyframes.read(path, torch.linalg.inv(to_input))
     update = update.put(path=file.keys, kept=file.keys, fps=file.fps, film_size=file.size, path_file=str(path), text="")
-    return update.tell(f"{path}: {len(file.keys.keys)} keyframes, {file.keys.seconds:.1f} s")
+    return update.tell("; ".join((f"{path}: {len(file.keys.keys)} keyframes, {file.keys.seconds:.1f} s", *file.notes)))
 
 
 def fulfil(update: Update, request: WindowRequest, image: np.ndarray | None) -> Update:
@@ -78,6 +79,19 @@ def write_camera_path(update: Update, path: Path) -> Update:
     panel = update.panel
     keyframes.write(path, panel.path, panel.fps, panel.film_size, update.state.panes[0].opened.to_input)
     return update.put(kept=panel.path).tell(f"{path.absolute()}: {len(panel.path.keys)} keyframes")
+
+
+def choose_place(command: Command, state: State) -> Command:
+    """A command that writes, with a place where nothing is yet, so that the line that repeats it names it."""
+    match command:
+        case Convert(out=""):
+            pane = state.pane(command.pane)
+            return replace(command, out=str(find_free(Path(command.folder(pane.opened.name))))) if pane else command
+        case DrawFilm():
+            path = Path(command.path)
+            return replace(command, path=str(find_free(path, path.suffix)))
+        case _:
+            return command
 
 
 def note_command(update: Update, command: Command) -> Update:

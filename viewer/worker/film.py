@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from render.command import one_line
-from render.films import FILMS, write_film
+from render.films import FILMS, check_rate, write_film
+from render.units import MOST_FRAMES, MOST_PIXELS
 from viewer.messages import DrawFilm, FilmProgress
 
 AHEAD = 4  # frames that may wait for the encoder
@@ -94,5 +95,10 @@ def check_film(film: DrawFilm, path: Path) -> None:
         )
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; wanted a file name")
+    check_rate(path.suffix.lower(), film.fps)
     if not film.cameras:
         raise ValueError("a film wants at least one camera; add keyframes first")
+    if len(film.cameras) > MOST_FRAMES:
+        raise ValueError(f"{path}: {len(film.cameras)} frames; a film has at most {MOST_FRAMES}")
+    if max(max(camera.size) for camera in film.cameras) > MOST_PIXELS:
+        raise ValueError(f"{path}: a film's frames have at most {MOST_PIXELS} pixels along a side")

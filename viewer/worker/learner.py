@@ -28,6 +28,11 @@ class Learner:
         """Whether `advance` would do anything."""
         return self.life in ("running", "scoring")
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it runs and has done no step yet."""
+        return self.life == "running" and self.job.run.optimization.index == 0
+
     def advance(self) -> None:
         """One optimiser step, or one view scored. Whatever the run raises passes through; it is over then."""
         try:

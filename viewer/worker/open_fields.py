@@ -11,6 +11,7 @@ import torch
 from distill.conversion import job as conversion
 from distill.conversion.settings import ConversionSettings
 from distill.photographs import job as training
+from fields.files import find_free
 from render.model import LoadedModel, open_model
 from scenes.assemble import load
 from scenes.options import ReadOptions
@@ -23,6 +24,8 @@ from viewer.worker.open_field import OpenField
 from viewer.worker.views import WorldView, describe_views, list_model_views, list_scene_views
 
 EVERY = 0.1  # seconds between reports of how far reading is
+MOST = 16  # fields that are open at a time
+SUFFIX = ".safetensors"
 
 
 class OpenFields:
@@ -43,6 +46,7 @@ class OpenFields:
 
     def open(self, path: str) -> OpenField:
         """A model file in a new pane."""
+        self.require_room()
         model = open_model(Path(path), self.device)
         self.world = self.world or World(model.transform)
         pane = self.add(name_model(Path(path)), path, self.world, model=model)
@@ -53,6 +57,7 @@ class OpenFields:
 
     def learn(self, command: LearnFrom) -> OpenField:
         """A field that learns from photographs, in a new pane."""
+        self.require_room()
         scene = self.read(command.data, command.settings.pictures())
         job = training.begin(command.data, command.settings, self.tell, scene=scene)
         self.world = self.world or World(job.run.place.transform.double())
@@ -64,7 +69,7 @@ class OpenFields:
 
     def photographs(self, command: CompareWith) -> None:
         """A data set to compare with."""
-        scene = self.read(command.data, ReadOptions(command.downscale, up=command.up))
+        scene = self.read(command.data, ReadOptions(command.downscale, poses=command.poses, up=command.up))
         self.tell([fact.text for fact in scene.facts])
         self.world = self.world or World(scene.transform)
         self.show_views(list_scene_views(scene, torch.linalg.inv(find_carry(self.world, scene.transform))))
@@ -87,7 +92,8 @@ class OpenFields:
             self.report(Activity(""))
 
     def convert(self, command: Convert) -> OpenField:
-        """A field that learns from another one, in a new pane."""
+        """A field that learns from another one, in a new pane; into a folder or file of its own, which is told."""
+        self.require_room()
         teacher = self.pane(command.pane)
         path = teacher.path
         if teacher.learner:
@@ -95,6 +101,7 @@ class OpenFields:
             if teacher.learner.life != "done":
                 teacher.learning.save_model(Path(path))
         out = Path(command.folder(teacher.name))
+        out = find_free(out, SUFFIX if out.suffix == SUFFIX else "")
         crop = (self.in_input(command.crop),) if command.crop else ()
         kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
         settings = ConversionSettings(
@@ -102,10 +109,16 @@ class OpenFields:
             steps=command.steps, device=kind,
         )  # fmt: skip
         job = conversion.begin(path, settings, self.tell)
+        self.tell([f"{teacher.name}: is converted into {out}"])
         name = f"{teacher.name} as {job.run.recipe.architecture}"
         pane = self.add(name, path, teacher.world, learner=Learner(job))
         self.report(pane.describe())
         return pane
+
+    def require_room(self) -> None:
+        """ValueError where as many fields are open as may be."""
+        if len(self.panes) >= MOST:
+            raise ValueError(f"{MOST} fields are open, and no more are opened: close one")
 
     def add(
         self, name: str, path: str, world: World, *, model: LoadedModel | None = None, learner: Learner | None = None

@@ -13,7 +13,7 @@ import numba.np.ufunc.parallel
 import torch
 from torch import Tensor
 
-from fields.files import write_beside
+from fields.files import find_free, write_beside
 from fields.kernels.options_cpu import COMPILING
 from render.command import one_line
 from render.device import pick_device
@@ -282,16 +282,16 @@ class Worker:
             pane.learner.resume()
         elif command.action == "step":
             pane.learner.step()
-        else:
+        elif not pane.learner.fresh:
             pane.learner.work.close()
             pane.learner = Learner(pane.learner.job.again())
             self.frames.stale(pane.number)
         self.tell_progress(pane, due=True)
 
     def save(self, command: SaveModel) -> None:
-        """Write a pane's field as a model file."""
+        """Write a pane's field as a model file, under the next free name where there is one already."""
         pane, path = self.fields.pane(command.pane), Path(command.path)
-        path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+        path = find_free(path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX), SUFFIX)
         self.saving = True  # so that a worker that has to end waits for it
         try:
             if pane.learner:

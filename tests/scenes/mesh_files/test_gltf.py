@@ -1,4 +1,4 @@
-"""glTF: texture coordinates and transforms, all kinds of arrays, strips and fans, nodes, files that ask for much."""
+"""glTF: texture coordinates, their transforms, all kinds of arrays, strips, fans, nodes, files that ask for much."""
 
 import base64
 import io

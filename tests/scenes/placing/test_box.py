@@ -140,3 +140,50 @@ def test_cameras_that_do_not_converge_get_the_widest_box(kind):
 def test_the_facts_tell_the_share_of_rays():
     fit = place(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=None)
     assert any("% cross the core, 100.0% the box" in fact.text for fact in fit.facts)
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_one_camera_that_stands_far_away_says_nothing_of_the_box_and_is_named(opaque):
+    poses = drawn.ring(24, lowest=-2.0)
+    usual = place(shots(poses, opaque=opaque), transparent=not opaque, aabb_scale=None)
+    poses[5] = poses[5].clone()
+    poses[5][:3, 3] *= 200
+    fit = place(shots(poses, opaque=opaque), transparent=not opaque, aabb_scale=None)
+    assert float((inward(fit) - inward(usual)).abs().max()) < 0.1 * float(inward(usual)[1, 0] - inward(usual)[0, 0])
+    told = [fact for fact in fit.facts if "as far away as the others" in fact.text]
+    assert [fact.kind for fact in told] == ["assumed"]
+    assert told[0].text.endswith(": 5")
+
+
+def test_cameras_of_which_many_stand_apart_are_all_asked():
+    poses = [*drawn.ring(12), *drawn.ring(4, radius=60.0)]
+    fit = place(shots(poses), transparent=True, aabb_scale=None)
+    assert not any("as far away as" in fact.text for fact in fit.facts)
+
+
+def test_one_camera_that_looks_elsewhere_is_named_and_the_hull_found_without_it():
+    poses = drawn.ring(24, lowest=-2.0)
+    usual = place(shots(poses), transparent=True, aabb_scale=None)
+    every = shots(poses)
+    turned = every[7].pose.clone()
+    turned[:3] = every[19].pose[:3]  # seen from the other side, as it says
+    every[7] = Unplaced("7", turned, LENS, every[7].image.flip(1).roll(14, 0), every[7].valid)
+    fit = place(every, transparent=True, aabb_scale=None)
+    torch.testing.assert_close(inward(fit), inward(usual), atol=0.1, rtol=0)
+    assert any(fact.text.endswith("contradict the others (wrong poses?): 7") for fact in fit.facts)
+
+
+def test_what_few_cameras_can_carve_is_no_hull():
+    lens = Intrinsics(88, 88, 32, 32)
+    poses = drawn.ring(48, radius=4.0, lowest=-2.0)
+    fit = place(shots(poses, lens=lens), transparent=True, aabb_scale=None)
+    low, high = inward(fit)
+    volume = float((high - low).prod())
+    block = float((torch.tensor(drawn.HIGH) - torch.tensor(drawn.LOW)).prod())
+    assert block <= volume < 2.5 * block
+
+
+@pytest.mark.parametrize(("asked", "side"), [(1, 1), (3, 4), (32, 32), (100, 128), (128, 128)])
+def test_the_box_is_as_wide_as_aabb_scale_asks(asked, side):
+    fit = place(shots(drawn.ring(24), opaque=True), transparent=False, aabb_scale=asked)
+    torch.testing.assert_close(fit.box, cube(side))

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from render.camera import Camera, Intrinsics, look_at
+from render.occupancy import coarsen
 from scenes.placing.cells import COARSE, possible_cells
 from scenes.scene import Scene, View
 
@@ -72,6 +73,10 @@ def test_several_cascades_and_finer_cells_say_the_same(generator):
     solid = solid_points(low, high, generator)
     coarse = possible_cells(scene(views, WIDE, transparent=True), 3, G)
     for cascade in (1, 2):
+        inner = slice(G // 4, 3 * G // 4)
+        assert not bool(coarse[cascade].view(G, G, G)[inner, inner, inner].any())  # the finer cascade says it
+    coarse = coarsen(coarse, G)
+    for cascade in (1, 2):
         assert bool(places(coarse, solid, cascade).all())
     beside = torch.tensor([[1.3, 0.5, 0.5], [-0.3, -0.3, 0.5], [0.5, 0.5, 1.3]])
     for cascade in (1, 2):
@@ -104,7 +109,7 @@ def test_opaque_scenes_keep_all_that_some_pixel_sees(lens):
     """Also at the pictures' rims: a cell goes only when no picture shows any part of it."""
     eye = torch.tensor([0.5, -0.6, 0.5])
     views = [opaque(look_at(eye, torch.tensor([0.5 + s, 1.0, 0.5]), drawn.UP), lens) for s in (-0.2, 0.1)]
-    cells = possible_cells(scene(views, WIDE, transparent=False), 3, G)
+    cells = coarsen(possible_cells(scene(views, WIDE, transparent=False), 3, G), G)
     t = torch.linspace(0.05, 3.5, 200)[:, None, None]
     for one in views:
         rays = one.camera.rays()
@@ -118,7 +123,7 @@ def test_opaque_scenes_keep_all_that_some_pixel_sees(lens):
 def test_opaque_scenes_lose_what_no_camera_sees():
     lens = Intrinsics(60, 60, 32, 24)  # 28 degrees to either side
     view_along_y = opaque(look_at(torch.tensor([0.5, -0.6, 0.5]), torch.tensor([0.5, 1.0, 0.5]), drawn.UP), lens)
-    cells = possible_cells(scene([view_along_y], WIDE, transparent=False), 3, G)
+    cells = coarsen(possible_cells(scene([view_along_y], WIDE, transparent=False), 3, G), G)
     hidden = torch.tensor([[0.5, -1.2, 0.5], [2.2, 0.0, 0.5], [0.5, 0.2, 1.8], [-1.0, -0.5, 0.5]])
     assert not bool(places(cells, hidden, 2).any())
     assert not bool(places(cells, torch.tensor([[0.02, 0.02, 0.5], [0.98, 0.02, 0.5]]), 0).any())

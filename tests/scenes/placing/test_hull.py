@@ -1,8 +1,11 @@
+import math
+
 import drawn
 import pytest
 import torch
 
-from render.camera import Camera, Intrinsics
+from render.camera import Camera, Intrinsics, look_at
+from scenes.placing.box import crosses
 from scenes.placing.hull import hull
 
 SIZE = (160, 160)
@@ -44,3 +47,40 @@ def test_bounds_hold_the_block_and_little_more(lens):
 def test_empty_pictures_leave_nothing():
     views, _, _ = pictures(Intrinsics(240, 240, 80, 80), 8)
     assert hull([(camera, torch.zeros_like(image), valid) for camera, image, valid in views], 0.25) is None
+
+
+def seen_from_above(shown, count=12, height=4.0, radius=1.6):
+    """Views of what `shown` says of rays, from 68 degrees above; the unit cube is 3 input units wide."""
+    lens, valid, views = Intrinsics(200, 200, 80, 80), torch.ones(SIZE[1], SIZE[0], dtype=torch.bool), []
+    for i in range(count):
+        turn = 2 * math.pi * i / count
+        eye = torch.tensor([radius * math.cos(turn), radius * math.sin(turn), height])
+        pose = look_at(eye, torch.zeros(3), drawn.UP)
+        alpha = shown(Camera(pose, lens, SIZE).rays()).view(SIZE[1], SIZE[0], 1) * 255
+        moved = pose.clone()
+        moved[:3, 3] = moved[:3, 3] / 3 + 0.5
+        views.append((Camera(moved, lens, SIZE), alpha.to(torch.uint8).repeat(1, 1, 4), valid))
+    return views
+
+
+def test_the_tail_below_what_is_only_seen_from_above_is_cut_off():
+    block = torch.tensor([[-0.6, -0.6, -0.2], [0.6, 0.6, 0.2]])
+    bounds = hull(seen_from_above(lambda rays: crosses(rays, block)), 0.9)
+    assert bounds is not None
+    low, high = (bounds - 0.5) * 3
+    assert (low <= block[0]).all()
+    assert (high >= block[1]).all()
+    assert float(low[2]) > -1.1  # the silhouettes alone would let it reach down to where the unit cube ends, -1.5
+    assert float(high[2]) < 0.9
+
+
+def test_what_lies_in_a_hollow_is_not_cut_off():
+    def bowl(rays):  # the lower half of a sphere's skin: what is seen of it from above is its inside
+        half = (rays.origins * rays.directions).sum(-1)
+        root = half * half - (rays.origins.square().sum(-1) - 0.64)
+        far = -half + root.clamp(min=0).sqrt()
+        return (root > 0) & (rays.origins[:, 2] + far * rays.directions[:, 2] < 0)
+
+    bounds = hull(seen_from_above(bowl), 0.9)
+    assert bounds is not None
+    assert float((bounds[0, 2] - 0.5) * 3) < -0.8

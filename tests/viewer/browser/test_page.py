@@ -10,6 +10,7 @@ from gradient_link import GradientLink
 
 from viewer import start
 from viewer.browser import page, server
+from viewer.browser.door import Door
 from viewer.settings import ViewSettings
 
 LIKE = """<!doctype html><html><head><link
@@ -70,13 +71,24 @@ def test_a_viser_without_such_a_server_is_left_alone():
 def test_the_viser_that_is_installed_serves_the_name():
     """Where this fails pages are called Viser again: `viewer.browser.page` knows its server or its page no more."""
     pytest.importorskip("viser", reason="viser is not installed")
-    opened = server.open_server("127.0.0.1", 0, "chair - Polyfield")
+    opened = server.open_server(Door("127.0.0.1", pytest.fail), 0, "chair - Polyfield")
     try:
         found = read(f"http://127.0.0.1:{opened.get_port()}/")
     finally:
         server.stop_server(opened)
     assert "<title>chair - Polyfield</title>" in found and found.count("<title>") == 1
     assert found.count('rel="icon"') == 1 and "Viser client" not in found
+
+
+def test_a_viser_that_opens_its_server_otherwise_is_not_served(monkeypatch):
+    """Where it were, any web site could steer it."""
+    viser = pytest.importorskip("viser", reason="viser is not installed")
+    ended: list[bool] = []
+    other = SimpleNamespace(get_port=lambda: 8123, stop=lambda: ended.append(True))
+    monkeypatch.setattr(viser, "ViserServer", lambda **how: other)
+    with pytest.raises(ValueError, match=r"^--web cannot guard the server of viser [0-9.]+: pip install"):
+        server.open_server(Door("127.0.0.1", pytest.fail), 0)
+    assert ended
 
 
 def test_view_scene_calls_the_page_as_it_would_the_window(monkeypatch):

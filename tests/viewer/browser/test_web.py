@@ -1,7 +1,9 @@
 """The browser: camera conventions, what pages may do, and the page itself in headless Chromium."""
 
+import asyncio
 import io
 import math
+import re
 import socket
 import sys
 import threading
@@ -19,11 +21,12 @@ from render import quaternions
 from render.camera import project
 from viewer.browser import panel as web_panel
 from viewer.browser import server as web
+from viewer.browser.door import Door
 from viewer.browser.server import BrowserCamera
 from viewer.front import compare, navigation
 from viewer.front.navigation import Eye
 from viewer.front.session import Session
-from viewer.messages import Activity, Notice, SaveModel, WorkerStarted
+from viewer.messages import Activity, FieldClosed, Notice, SaveModel, WorkerStarted
 
 NORTH = BrowserCamera(
     (1.0, -2.0, 3.0), (math.sqrt(0.5), -math.sqrt(0.5), 0.0, 0.0), (1.0, 0.0, 3.0), (0.0, 0.0, 1.0), 0.8, (8, 6)
@@ -113,10 +116,6 @@ def test_without_viser_the_command_that_installs_it_is_told(monkeypatch):
         web.serve(Session(GradientLink()))
 
 
-def test_how_a_browser_names_the_host():
-    assert [web.name_host(host) for host in ("127.0.0.1", "0.0.0.0", "::1")] == ["127.0.0.1", "localhost", "[::1]"]
-
-
 # ---- a server without a browser
 
 
@@ -144,7 +143,7 @@ class Recorder:
 @pytest.fixture
 def site():
     pytest.importorskip("viser", reason="viser is not installed")
-    server = web.open_server("127.0.0.1", 0)
+    server = web.open_server(Door("127.0.0.1", pytest.fail), 0)
     link = GradientLink(cameras=cameras())
     yield web.SharedSession(server, Session(link, clock=lambda: 0.0))
     web.stop_server(server)
@@ -285,12 +284,94 @@ def test_saving_goes_to_the_worker_and_refusals_are_told(site, tmp_path, monkeyp
     assert site.session.state.notices[-1].trouble and len(site.session.link.asked) == 1
 
 
+def find(site: web.SharedSession, label: str):
+    """A widget by its label."""
+    return next(widget for widget in site.panel.widgets.values() if widget.label == label)
+
+
 def test_widgets_take_only_what_they_offer(site):
     site.tick()
-    mode = next(b.widget for b in site.panel.bound if b.widget.label == "mode")
-    exposure = next(b.widget for b in site.panel.bound if b.widget.label == "exposure")
-    assert web_panel.is_allowed(mode, "depth") and not web_panel.is_allowed(mode, "nothing")
-    assert web_panel.is_allowed(exposure, 1.0) and not any(map(web_panel.is_allowed, [exposure] * 2, [99.0, math.nan]))
+    offered = {
+        "mode": ["depth"], "exposure": [1.0, -8, 0.33], "samples": [1, 4096], "0: chair (hashgrid)": [True, False],
+        "file": ["a b", "", "ä"], "training": ["pause"], "Save": [True], "through": ["1: r_1 (train)"],
+    }  # fmt: skip
+    wrong = {
+        "mode": ["nothing", 0, None, ["depth"]], "exposure": [99.0, math.nan, "1", True, None], "samples": [0, 2.0,
+        4097],
+        "0: chair (hashgrid)": [1, "yes"], "file": ["a" * 1001, "a\n", 3], "training": ["explode"], "Save": ["x", 1],
+        "through": ["9: gone"], "divider": [0.5], "Start the worker again": [True],
+    }  # fmt: skip
+    site.panel.steering.visible = True
+    for values, expected in ((offered, True), (wrong, False)):
+        for label, tried in values.items():
+            assert [web_panel.is_allowed(find(site, label), value) for value in tried] == [expected] * len(tried)
+
+
+def test_widgets_that_are_gone_are_known_no_more(site):
+    site.tick()
+    gone = find(site, "0: chair (hashgrid)")._impl.uuid
+    assert site.panel.accepts(gone, True) and not site.panel.accepts("nobody", True)
+    site.session.link.waiting.append(FieldClosed(0))
+    site.tick()
+    assert not site.panel.accepts(gone, True)
+
+
+def test_whatever_a_page_asks_for_is_told_where_it_fails_and_ends_nothing(site):
+    site.tick()
+    join(site, 1)
+    done = []
+    site.post(lambda: [][0])
+    site.post(lambda: done.append(1))
+    site.browsers[1].client.atomic = lambda: [][1]  # a camera that cannot be sent
+    site.session.change(replace(site.session.state, eye=replace(site.session.state.eye, fov=0.5)))
+    site.tick()
+    site.tick()
+    troubles = [notice.text for notice in site.session.state.notices if notice.trouble]
+    assert done == [1] and troubles == ["IndexError: list index out of range"] * 2
+
+
+def test_what_comes_while_something_is_done_waits_for_the_next_look(site):
+    site.tick()
+    done = []
+
+    def again():
+        done.append(1)
+        site.post(again)
+
+    site.post(again)
+    site.tick()
+    assert done == [1]
+
+
+def test_a_worker_is_started_again_only_where_there_is_none(site):
+    site.tick()
+    started = []
+    site.panel.start_again(lambda: started.append(1))
+    assert not started
+    site.session.link.alive = False
+    site.tick()
+    site.panel.start_again(lambda: started.append(1))
+    assert started
+
+
+def test_a_click_counts_once_in_a_while_from_each_page(site):
+    site.tick()
+    done, now = [], [0.0]
+    site.session.clock = lambda: now[0]
+    button = site.panel.button("again", lambda client: done.append(client.client_id))
+    for now[0], number in ((0.0, 1), (0.5, 1), (0.6, 2), (0.9, 1), (1.0, 1), (1.5, 2)):
+        asyncio.run(button._impl.update_cb[0](SimpleNamespace(client=SimpleNamespace(client_id=number))))
+    site.drain()
+    assert done == [1, 2, 1]
+
+
+def test_pages_save_so_many_files_and_no_more(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(web_panel, "SAVES", 2)
+    site.tick()
+    for _ in range(3):
+        site.panel.save()
+    assert len(site.session.link.asked) == 2 and "2 files were saved" in site.session.state.notices[-1].text
 
 
 def test_the_curves_of_a_run_are_plotted(site):
@@ -343,6 +424,13 @@ def test_every_trouble_pops_up_also_with_something_told_after_it(site):
     site.tick()
     site.tick()
     assert popped == [("no such file", "red"), ("the disk is full", "red")]
+    site.session.link.waiting += [Notice("no such file", True)] * 5
+    site.tick()
+    assert len(popped) == 2  # while it is popped up
+    site.session.clock = lambda: web_panel.NOTICE
+    site.session.link.waiting.append(Notice("no such file", True))
+    site.tick()
+    assert len(popped) == 3
 
 
 def test_a_screenshot_is_told_and_shows_no_texts(site):
@@ -411,3 +499,11 @@ def test_the_address_is_told_in_one_line_and_stop_ends_it(capsys):
     said = capsys.readouterr().out
     assert said == f"view-scene: open http://127.0.0.1:{port} in a browser; Ctrl-C ends it\n"
     assert not answers(port)
+
+
+def test_where_others_may_come_the_address_holds_a_token(capsys):
+    pytest.importorskip("viser", reason="viser is not installed")
+    port = free_port()
+    web.serve(Session(GradientLink()), host="0.0.0.0", port=port, stop=lambda: True)
+    said = capsys.readouterr().out
+    assert re.fullmatch(rf"view-scene: open http://localhost:{port}/\?token=[\w-]{{22,}} in a browser; .+\n", said)

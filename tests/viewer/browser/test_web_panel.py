@@ -46,16 +46,30 @@ def test_curves_are_thinned_and_leave_out_what_is_no_number():
     assert all(len(column) == 0 for column in web_status.select_points(Curve()))
 
 
-def test_pages_write_bare_names_and_over_nothing_of_others(tmp_path, monkeypatch):
+def test_pages_write_bare_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert web_panel.check_target("chair", set()) == tmp_path / "chair.safetensors"
-    for text in ("", "../chair", "/chair", "a/b", "a\\b", "..", ".hidden"):
-        with pytest.raises(ValueError, match="wanted a name without folders"):
-            web_panel.check_target(text, set())
-    (tmp_path / "chair.safetensors").touch()
-    with pytest.raises(ValueError, match=r"^file chair\.safetensors: there is one already"):
-        web_panel.check_target("chair.safetensors", set())
-    assert web_panel.check_target("chair", {tmp_path / "chair.safetensors"})
+    assert web_panel.check_target(" chair ") == web_panel.check_target("chair.safetensors")
+    assert web_panel.check_target("chair") == tmp_path / "chair.safetensors"
+    longest = "ä" * web_panel.NAMED
+    for text in (
+        "",
+        "../chair",
+        "/chair",
+        "a/b",
+        "a\\b",
+        "..",
+        ".hidden",
+        "C:a",
+        "a\0",
+        "a\x1b[2J",
+        "a\u202e",
+        longest + "a",
+    ):
+        with pytest.raises(
+            ValueError, match=r"^file '[ -~ä]*': wanted a name of at most 100 characters, without folders$"
+        ):
+            web_panel.check_target(text)
+    assert web_panel.check_target(longest).stem == longest
 
 
 def test_a_view_is_chosen_by_its_entry_and_left_again():
@@ -128,10 +142,10 @@ def test_a_widget_hides_where_it_is_of_no_use():
     )
 
 
-def test_what_a_person_sets_is_written_and_what_a_page_makes_up_is_not():
+def test_what_a_person_sets_is_written_and_what_we_set_is_not():
     events: deque = deque()
     session, slider = Session(GradientLink()), bound("exposure")
-    panel = SimpleNamespace(post=events.append, session=session, state=session.state)
+    panel = SimpleNamespace(post=events.append, session=session, state=session.state, know=lambda widget: widget)
     panel.set = lambda *pair: web_panel.BrowserPanel.set(panel, *pair)
     web_panel.BrowserPanel.attach(panel, slider, [])
 
@@ -139,7 +153,6 @@ def test_what_a_person_sets_is_written_and_what_a_page_makes_up_is_not():
         slider.widget.value = value
         asyncio.run(slider.widget.call(SimpleNamespace(client_id=client)))
 
-    send(99.0, 1)  # out of range
     send(1.0, None)  # set by us
     assert not events
     send(2.0, 1)

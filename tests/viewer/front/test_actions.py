@@ -206,6 +206,19 @@ def test_lines_repeat_what_was_done(update, tmp_path, monkeypatch):
     assert repeat(Convert(0, "mlp"), state).startswith("# save chair first")
 
 
+def test_what_is_written_gets_a_place_where_nothing_is(update, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    state, film = update.state, DrawFilm(0, "film.mp4", (), 24.0)
+    assert files.choose_place(Convert(0, "mlp"), state) == Convert(0, "mlp", out="runs/chair_mlp")
+    assert files.choose_place(film, state) == film
+    (tmp_path / "runs" / "chair_mlp").mkdir(parents=True)
+    (tmp_path / "film.mp4").touch()
+    assert files.choose_place(Convert(0, "mlp"), state).out == "runs/chair_mlp_2"
+    assert files.choose_place(film, state).path == "film_2.mp4"
+    for command in (Convert(0, "mlp", out="a"), Convert(7, "mlp"), SaveModel(0, "film.mp4")):
+        assert files.choose_place(command, state) == command
+
+
 def test_nothing_changes_where_nothing_is_changed(update):
     assert update.display(exposure=0.0) is update
     assert update.put(text="") is update

@@ -14,6 +14,7 @@ from post import Post
 
 from distill.photographs.settings import Settings
 from fields.files import load
+from render.camera import Camera, Intrinsics
 from viewer.messages import (
     Activity,
     CloseField,
@@ -42,7 +43,7 @@ from viewer.messages import (
     WorkerStarted,
 )
 from viewer.worker import frames as frames_module
-from viewer.worker import pacing
+from viewer.worker import open_fields, pacing
 from viewer.worker import worker as worker_module
 from viewer.worker.worker import Worker
 
@@ -69,6 +70,10 @@ def model(tmp_path):
 
 def settings(tmp_path, **changes):
     return Settings(out=tmp_path / "run", preset="tiny", steps=6, batch=1024, **changes)
+
+
+def wide(pixels: int) -> Camera:
+    return Camera(torch.eye(4), Intrinsics(8, 8, 4, 4), (pixels, 8))
 
 
 def do(worker, *commands):
@@ -381,6 +386,62 @@ def test_a_field_is_saved_wherever_it_comes_from(worker, model, tmp_path, data):
     assert load(tmp_path / "two.safetensors").header.architecture == "hashgrid"
 
 
+def test_nothing_is_saved_over_what_is_there(worker, model, tmp_path, data):
+    worker, post = worker
+    (tmp_path / "mine.safetensors").write_bytes(b"mine")
+    do(worker, OpenModel(str(model)), LearnFrom(data, settings(tmp_path)), ControlRun(1, "pause"))
+    for pane in (0, 1, 0):
+        do(worker, SaveModel(pane, str(tmp_path / "mine")))
+    assert post.troubles() == []
+    names = [f"mine{number}.safetensors" for number in ("", "_2", "_3", "_4")]
+    assert [n for n in names if f"wrote {tmp_path / n}" in [r.text for r in post.of(Notice)]] == names[1:]
+    assert (tmp_path / names[0]).read_bytes() == b"mine"
+    same = [(tmp_path / name).read_bytes() == model.read_bytes() for name in names[1:]]
+    assert same == [True, False, True]
+
+
+def test_every_conversion_has_a_folder_of_its_own_and_says_which(worker, model, tmp_path, monkeypatch):
+    worker, post = worker
+    monkeypatch.chdir(tmp_path)
+    first = tmp_path / "runs" / "block_vm"
+    first.mkdir(parents=True)
+    (first / "log.jsonl").write_text("mine")
+    do(worker, OpenModel(str(model)), Convert(0, "vm", "tiny", steps=1))
+    until(worker, lambda: worker.fields.panes[1].learner.life == "done")
+    do(worker, Convert(0, "vm", "tiny", steps=1), Convert(0, "vm", "tiny", steps=1))
+    assert post.troubles() == [] and sorted(path.name for path in first.iterdir()) == ["log.jsonl"]
+    assert (first / "log.jsonl").read_text() == "mine"
+    for number in (2, 3, 4):
+        assert f"block: is converted into runs/block_vm_{number}" in [report.text for report in post.of(Notice)]
+        assert (tmp_path / "runs" / f"block_vm_{number}").is_dir()
+    (tmp_path / "file.safetensors").touch()
+    do(worker, Convert(0, "vm", "tiny", steps=1, out="file.safetensors"))
+    assert "block: is converted into file_2.safetensors" in [report.text for report in post.of(Notice)]
+
+
+def test_no_more_fields_are_opened_than_may_be(worker, model, data, tmp_path, monkeypatch):
+    worker, post = worker
+    monkeypatch.setattr(open_fields, "MOST", 2)
+    do(worker, OpenModel(str(model)), OpenModel(str(model)))
+    assert post.troubles() == []
+    out = str(tmp_path / "vm")
+    do(worker, OpenModel(str(model)), LearnFrom(data, settings(tmp_path)), Convert(0, "vm", "tiny", out=out))
+    assert post.troubles() == ["2 fields are open, and no more are opened: close one"] * 3
+    assert len(worker.fields.panes) == 2 and not (tmp_path / "vm").exists() and not (tmp_path / "run").exists()
+    do(worker, CloseField(0), OpenModel(str(model)))
+    assert sorted(worker.fields.panes) == [1, 2]
+
+
+def test_a_run_that_has_not_begun_is_not_begun_again(worker, data, tmp_path):
+    worker, post = worker
+    do(worker, LearnFrom(data, settings(tmp_path)))
+    learner = worker.fields.panes[0].learner
+    do(worker, *[ControlRun(0, "reset")] * 3)
+    assert worker.fields.panes[0].learner is learner
+    do(worker, ControlRun(0, "pause"), ControlRun(0, "reset"))
+    assert worker.fields.panes[0].learner is not learner and post.last(RunProgress).life == "running"
+
+
 def test_what_was_learnt_is_saved_when_the_pane_is_closed(worker, tmp_path, data):
     worker, post = worker
     do(worker, LearnFrom(data, settings(tmp_path)))
@@ -417,6 +478,9 @@ def test_what_was_learnt_is_saved_when_the_front_end_goes(worker, tmp_path, data
         (ScoreViews(0), "no photographs"),
         (DrawFilm(0, "a.txt", (), 24.0), "a.txt"),
         (DrawFilm(0, "a.mp4", (), 24.0), "at least one camera"),
+        (DrawFilm(0, "a.gif", (), 60.0), "a .gif counts hundredths of a second"),
+        (DrawFilm(0, "a.mp4", (wide(16_385),), 24.0), "at most 16384 pixels along a side"),
+        (DrawFilm(0, "a.mp4", (wide(8),) * 100_001, 24.0), "a film has at most 100000"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_else_stops(worker, model, command, said):

@@ -53,7 +53,7 @@ def test_is_fisheye():
 
 
 def test_a_frames_own_focal_length_replaces_the_documents():
-    entry = merged({"fl_x": 100, "fl_y": 100, "k1": 0.5}, {"camera_angle_x": 0.6})
+    entry = merged({"fl_x": 100, "fl_y": 100, "k1": 0.5}, {"camera_angle_x": 0.6}, "t.json")
     assert entry == {"camera_angle_x": 0.6, "k1": 0.5}
 
 
@@ -61,8 +61,14 @@ def test_a_frames_own_focal_length_replaces_the_documents():
     ("keys", "message"),
     [
         ({}, "no field of view; wanted one of fl_x"),
-        ({"fl_x": 0}, "fl_x must be > 0 pixels, found 0"),
-        ({"fl_x": 5, "fl_y": -3}, "fl_y must be > 0 pixels, found -3"),
+        ({"fl_x": 0}, r"'fl_x' must be a number from 0.001 to 1e\+07, found 0"),
+        ({"fl_x": 1e-300}, r"'fl_x' must be a number from 0.001 to 1e\+07, found 1e-300"),
+        ({"fl_x": 10**400}, r"'fl_x' must be a number from 0.001 to 1e\+07, found 1000"),
+        ({"fl_x": 5, "fl_y": -3}, r"'fl_y' must be a number from 0.001 to 1e\+07, found -3"),
+        ({"fl_x": 5, "cx": 1e9}, "'cx' must be a number from -655360 to 655360, found 1000000000.0"),
+        ({"fl_x": 5, "k1": 1e300}, r"'k1' must be a number from -1e\+06 to 1e\+06, found 1e\+300"),
+        ({"fl_x": 5, "p2": 1e300}, r"'p2' must be a number from -1e\+06 to 1e\+06, found 1e\+300"),
+        ({"camera_angle_x": 1e-300}, "must lie between 0 and 180 degrees"),
         ({"fl_x": "wide"}, "'fl_x' must be a number from .* found 'wide'"),
         ({"fl_x": True}, "'fl_x' must be a number from"),
         ({"fl_x": float("nan")}, "'fl_x' must be a number from .* found NaN"),
@@ -71,7 +77,7 @@ def test_a_frames_own_focal_length_replaces_the_documents():
         ({"fl_x": 5, "camera_model": "EQUIRECTANGULAR"}, "unknown camera_model 'EQUIRECTANGULAR'; wanted one of"),
         ({"fl_x": 5, "camera_model": "FULL_OPENCV", "k5": 0.1}, "FULL_OPENCV with k5 cannot be read"),
         ({"fl_x": 5, "ftheta_p0": 1}, "'ftheta_p0' is a lens that cannot be read"),
-        ({"fl_x": 5, "w": 0, "h": 8}, "w and h must be at least 1 pixel"),
+        ({"fl_x": 5, "w": 0, "h": 8}, "'w' must be a number from 1 to 65536, found 0"),
         ({"fl_x": 5, "is_fisheye": True, "p1": 0.1}, "a fisheye lens takes no p1 p2"),
     ],
 )
