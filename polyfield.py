@@ -155,7 +155,7 @@ def convert(model: Model, to: str, *, out: str | PathLike[str] | None = None, **
     with tempfile.TemporaryDirectory() as folder:  # the teacher is read whole before the first step
         path = Path(folder) / "memory.safetensors"
         model.save(path)
-        return Learning(begin_conversion(str(path), flags, quiet, write=out is not None))
+        return Learning(begin_conversion(str(path), flags, quiet, write=out is not None, name="memory"))
 
 
 def quiet(facts: Iterable[object]) -> None:

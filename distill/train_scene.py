@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -80,7 +81,12 @@ def open_viewer(data: str, arguments: list[str]) -> None:
     """Become `view-scene`, which takes the same flags. Nothing here may import the viewer."""
     named = [] if data in arguments else [data]  # view-scene opens nothing where nothing is named
     rest = [a for a in arguments if a not in ("--viewer", "--json")]
-    os.execv(sys.executable, [sys.executable, "-m", "viewer.view_scene", *named, *rest])
+    from fields.programs import program
+
+    words = program("viewer.view_scene", *named, *rest)
+    if os.name == "nt":  # there the shell would go on at once, and words with blanks would come apart
+        sys.exit(subprocess.call(words))
+    os.execv(words[0], words)
 
 
 if __name__ == "__main__":

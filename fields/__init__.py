@@ -10,6 +10,8 @@ from types import ModuleType
 from fields import compiled, memory, waiting
 
 compiled.keep()
+compiled.keep_triton()
+compiled.spare_torch()
 memory.keep()
 # Spinning gains a tenth on an idle machine, but where another program keeps one of two cores busy it makes a training
 # step ten times slower (docs/design.md).

@@ -4,16 +4,22 @@ Numba looks whether the file of a kernel has changed, but not those whose functi
 one would run with the old machine code of another. The folder therefore has a name made of what all of them say.
 """
 
-import atexit
 import hashlib
+import itertools
+import multiprocessing
 import os
+import re
 import shutil
 import sys
-import tempfile
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
+
+from fields import cache_folders
 
 KEPT = 4  # such folders, the latest used
 LEAST = 64 << 20  # bytes that must be free: the kernels of a run take 5 to 17 MB, those of all tests 32
+NAME = re.compile(r"polyfield-[0-9a-f]{16}")  # of such a folder
 HOUSE = Path(__file__).parents[1]
 KERNELS = (
     "fields/**/*.py",
@@ -31,38 +37,72 @@ def fingerprint() -> str:
 
 def keep() -> None:
     """Have Numba keep compiled kernels there: below $NUMBA_CACHE_DIR, or in the user's cache folder; where these cannot
-    be written or are full, in a folder that goes with the process."""
-    base = os.environ.get("NUMBA_CACHE_DIR")
-    if base and Path(base).name.startswith("polyfield-"):  # a parent process has been here
-        base = str(Path(base).parent)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "polyfield" / "kernels"
-    folder = Path(base or cache) / fingerprint()
-    if usable(folder):
-        tidy(folder)
-    else:  # beside its source Numba would find what an older one was compiled to
-        private = tempfile.mkdtemp(prefix="kernels-")
-        atexit.register(shutil.rmtree, private, ignore_errors=True)
-        folder = Path(private) / fingerprint()
-        folder.mkdir()
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    be written or are full, in the spare one; else nowhere. A person at a terminal is told so."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given and NAME.fullmatch(Path(given).name):  # a parent process has been here
+        given = str(Path(given).parent)
+    spare = (folder / "kernels" for folder in cache_folders.candidates())
+    folder, refused = choose(itertools.chain([Path(given)] if given else [], spare))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder or "")
     if "numba" in sys.modules:  # it has read its environment
-        sys.modules["numba"].config.CACHE_DIR = str(folder)
+        sys.modules["numba"].config.CACHE_DIR = str(folder or "")
+    if folder:
+        tidy(folder)
+    warnings.filterwarnings("ignore", "Could not obtain multiprocessing lock")  # without /dev/shm; we fork nothing
+    if refused:
+        where = f"kept in {folder.parent}" if folder else "not kept, and made anew by every run"
+        say(f"compiled kernels are {where}: {' and '.join(refused)}; NUMBA_CACHE_DIR names another folder")
 
 
-def usable(folder: Path) -> bool:
-    """Whether kernels can be written there; makes it where it is missing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= LEAST
-    except OSError:
-        return False
+def choose(bases: Iterable[Path]) -> tuple[Path | None, list[str]]:
+    """The folder for kernels below the first of them that takes it; and why those before did not."""
+    name, refused = fingerprint(), list[str]()
+    for base in bases:
+        reason = cache_folders.trouble(base / name, LEAST)
+        if not reason:
+            return base / name, refused
+        refused.append(f"{base} {reason}")
+    return None, refused
+
+
+def kept() -> bool:
+    """Whether kernels are kept at all. With `cache=True` and no folder Numba would take machine code that lies beside
+    the sources, which may be of older ones, or raise."""
+    return bool(os.environ.get("NUMBA_CACHE_DIR"))
+
+
+def say(line: str) -> None:
+    """For a person at a terminal, once: not in the processes that this one starts."""
+    if sys.stderr and sys.stderr.isatty() and multiprocessing.parent_process() is None:
+        sys.stderr.write(f"{line}\n")
+
+
+def keep_triton() -> None:
+    """Name Triton a folder where it could not write its own, in the home folder, or would take "~" for one."""
+    if os.environ.get("TRITON_CACHE_DIR"):
+        return
+    home = os.environ.get("TRITON_HOME") or cache_folders.find_home()
+    own = Path(home, ".triton", "cache") if home else None
+    if own and os.access(next(folder for folder in (own, *own.parents) if folder.exists()), os.W_OK):
+        return
+    for folder in cache_folders.candidates():
+        if not cache_folders.trouble(folder / "triton", LEAST):
+            os.environ["TRITON_CACHE_DIR"] = str(folder / "triton")
+            return
+
+
+def spare_torch() -> None:
+    """PyTorch wants a folder for what it compiles, which is nothing of ours: where none can be written, any."""
+    if not cache_folders.find_temporary():
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(HOUSE))
 
 
 def tidy(folder: Path) -> None:
     """Remove the oldest of this folder and its like, this one being the latest used."""
     try:
         os.utime(folder)
-        for old in sorted(folder.parent.glob("polyfield-*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        ours = [path for path in folder.parent.iterdir() if NAME.fullmatch(path.name)]
+        for old in sorted(ours, key=lambda path: path.stat().st_mtime)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
     except OSError:  # another process tidies at the same time
         return

@@ -9,8 +9,11 @@ that is all there is to say, so that earlier versions open the file. In version 
 Sizes are checked against the header before anything is allocated; files are written beside and renamed.
 """
 
+import contextlib
 import json
 import os
+import re
+import shutil
 import tempfile
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -25,6 +28,7 @@ from torch import Tensor
 import fields
 from fields.base import Volume
 from fields.field import Field
+from fields.processes import may_own
 from fields.shape import Shape
 from fields.space import Space
 
@@ -34,6 +38,8 @@ LARGEST_HEADER = 16 << 20  # bytes
 LARGEST_FILE = 16 << 30  # bytes
 USUAL = {"half": False, "contraction": "none", "span": None}  # what the JSON leaves out
 HALF_END = 65504.0  # largest float16
+NAMED = 40  # letters of a file's name in that of its part
+PART = re.compile(r"\..+\.\w{8}\.(\d{1,10})\.part")  # as `part_name` has it, the middle from tempfile
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -102,20 +108,46 @@ class Model:
 
 
 def write_beside(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: into a neighbour, then renamed over `path`. OSError leaves the old file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Write a file whole or not at all: into a neighbour, then renamed over `path`. OSError, which names `path`, leaves
+    the old file."""
     try:
+        write_part(path, content)
+    except FileNotFoundError:  # somebody removes the folder meanwhile
+        write_part(path, content)
+
+
+def write_part(path: Path, content: bytes) -> None:
+    """`write_beside` in one attempt."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, **part_name(path))
+        part = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~umask())
-        Path(name).replace(path)
+        part.chmod(0o666 & ~umask())
+        part.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        Path(name).unlink(missing_ok=True)
+        if part:
+            part.unlink(missing_ok=True)
+
+
+def part_name(path: Path) -> dict[str, str]:
+    """Prefix and suffix, for `tempfile`, of what becomes a file once it is whole: of which, and by what process."""
+    return {"prefix": f".{path.name[:NAMED]}.", "suffix": f".{os.getpid()}.part"}
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder. What cannot be removed stays."""
+    for part in folder.glob(".*.part"):
+        owner = PART.fullmatch(part.name)
+        with contextlib.suppress(OSError):
+            if owner and not may_own(int(owner[1]), part.stat().st_mtime):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def find_free(path: Path, ending: str = "") -> Path:

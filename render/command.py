@@ -1,4 +1,4 @@
-"""How every command begins and ends: flags from a frozen dataclass, exit status 0, 2 or 130, one line on stderr.
+"""How every command begins and ends: flags from a frozen dataclass, exit status, one line on stderr.
 
 Nothing heavy is imported here nor by the files that flags stand in: what a person mistyped is answered before PyTorch
 is there. The work of a command imports what it needs when it begins.
@@ -10,12 +10,16 @@ import importlib.metadata
 import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import tyro
+
+from render.streams import outlets
 
 Config = TypeVar("Config")
 
@@ -24,24 +28,61 @@ def run(config: type[Config], main: Callable[[Config], None], examples: str = ""
     """Parse the command line into `config` and call `main`. Never returns. `examples` end the help.
 
     A ValueError (SceneError and ModelError among them) or OSError is the caller's mistake: its text on one line,
-    exit status 2. Ctrl-C is 130; `main` has saved what it had by then. POLYFIELD_TRACEBACK=1 shows the traceback.
+    exit status 2. Ctrl-C is 130, SIGTERM and SIGHUP 143 and 129; `main` has saved what it had by then. A reader of
+    standard output that has left is 141, after the work. POLYFIELD_TRACEBACK=1 shows the traceback.
     """
     name = os.path.basename(sys.argv[0]) or "polyfield"  # noqa: PTH119
+    with outlets() as out:
+        with raised():
+            status = attempt(name, lambda: main(parse(config, name, examples)))
+        out.flush()
+        if status == 0 and out.error:
+            status = 141 if isinstance(out.error, BrokenPipeError) else 2
+            if status == 2:
+                sys.stderr.write(f"{name}: standard output: {out.error.strerror}\n")
+        sys.stderr.flush()
+    sys.exit(status)
+
+
+def attempt(name: str, work: Callable[[], None]) -> int:
+    """Exit status of work; what went wrong is told on one line."""
     try:
-        flags = parse(config, name, examples)
-        main(flags)
-        sys.stdout.flush()  # here, so that a reader who has left is noticed below
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: interrupted\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        os._exit(141)
+        work()
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args else signal.SIGINT
+        how = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+        sys.stderr.write(f"{name}: {how}\n")
+        return 128 + number
     except (ValueError, OSError) as error:
         if os.environ.get("POLYFIELD_TRACEBACK") == "1":
             raise
         sys.stderr.write(f"{name}: {one_line(error)}\n")
-        sys.exit(2)
-    sys.exit(0)
+        return 2
+    return 0
+
+
+@contextlib.contextmanager
+def raised() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP are raised as Ctrl-C is, with their number, so that all is cleared away and saved as
+    after that; but for those that who started us has ignored, as `nohup` does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    mine = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def stop(number: int, _: object) -> None:
+    """What a signal does."""
+    raise KeyboardInterrupt(number)
 
 
 def parse(config: type[Config], name: str, examples: str) -> Config:

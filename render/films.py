@@ -4,9 +4,11 @@ import errno
 import io
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fields.files import write_beside
+from fields.files import part_name, write_beside
 from render import path_files, paths
 from render.camera import Camera
 from render.legends import Legend, draw_legend
@@ -28,6 +30,12 @@ from render.renderer import Frame, Pixels, shaped
 FILMS = (".mp4", ".gif")
 FULL = 1 << 20  # bytes that are free, below which a disk is full
 LOOKS, SHORT = 5, 64  # frames of a film, and pixels of their shorter side, that say how far away things are
+MOST_GIF = 50  # frames a second
+COLORS = (  # what ffmpeg is told of them
+    "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,"
+    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv",
+    "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
+)  # fmt: skip
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -149,66 +157,98 @@ def choose_cameras(route: Route, model: LoadedModel, path: Path, kind: str) -> t
         if not number.isascii() or not number.isdigit() or int(number[:9]) >= len(cameras):
             raise ValueError(f"--camera {route.camera}: wanted {name}:0 to {name}:{len(cameras) - 1}")
         camera = cameras[int(number)]
-        return [camera.resized(*scale_size(camera.size, route.size, kind))], route.fps
+        return [camera.resized(*scale_size(camera.size, route.size))], route.fps
     if name not in ("orbit", "spiral"):
         file = Path(route.camera)
         if not file.is_file():
             raise ValueError(f"--camera {route.camera}: wanted orbit, spiral, train:N, test:N or an existing JSON file")
         loaded = path_files.load(file, model.transform)
-        return [c.resized(*scale_size(c.size, route.size, kind)) for c in loaded.cameras], loaded.fps
+        return [c.resized(*scale_size(c.size, route.size)) for c in loaded.cameras], loaded.fps
     if not known:
         raise ValueError(f"{path}: holds no cameras, so that there is no {name}; give a camera path in JSON")
-    size = scale_size(known[0].size, route.size, kind)
+    size = scale_size(known[0].size, route.size)
     frames = route.frames or (60 if kind in FILMS else 1)
     make = paths.orbit if name == "orbit" else paths.spiral
     return make(known, torch.tensor(model.header.box), frames, size), route.fps
 
 
-def scale_size(size: tuple[int, int], shorter: int, kind: str) -> tuple[int, int]:
-    """A picture's size with its shorter side as wanted (0: unchanged); both even for .mp4, whose codec needs it."""
+def scale_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """A picture's size with its shorter side as wanted (0: unchanged)."""
     factor = shorter / min(size) if shorter else 1.0
-    unit = 2 if kind == ".mp4" else 1
-    width, height = (max(1, round(n * factor / unit)) * unit for n in size)
+    width, height = (max(1, round(n * factor)) for n in size)
     return width, height
+
+
+def check_rate(kind: str, fps: float) -> None:
+    """ValueError where a film of this kind cannot show so many frames a second."""
+    if kind == ".gif" and fps > MOST_GIF:
+        raise ValueError(
+            f"{fps:g} frames per second: a .gif counts hundredths of a second, and browsers show for ten of them what "
+            f"should stay for less than two; wanted at most {MOST_GIF}, or an .mp4"
+        )
 
 
 def write_npy(path: Path, frames: list[Tensor]) -> None:
     """One frame as it is, several stacked."""
     array = frames[0].numpy() if len(frames) == 1 else np.stack([f.numpy() for f in frames])
-    handle, name = tempfile.mkstemp(suffix=".npy")
-    os.close(handle)
-    try:
-        np.save(name, array)
-        write_beside(path, Path(name).read_bytes())
-    finally:
-        Path(name).unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.save(content, array)
+    write_beside(path, content.getvalue())
 
 
 def write_film(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
     """Pictures (H, W, 3) in [0, 1]. ValueError or OSError where that cannot be; nothing of it stays then."""
+    kind = path.suffix.lower()
+    check_rate(kind, fps)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() == ".gif":
-        content, frames = io.BytesIO(), [Image.fromarray(bytes_of(picture)) for picture in pictures]
-        if not frames:
-            raise ValueError(f"{path}: a film wants at least one frame")
-        frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=1000 / fps, loop=0)
-        write_beside(path, content.getvalue())
+    if kind == ".gif":
+        write_beside(path, encode_gif(path, [Image.fromarray(bytes_of(picture)) for picture in pictures], fps))
     else:
         encode(path, pictures, fps)
 
 
+def encode_gif(path: Path, frames: list[Image.Image], fps: float) -> bytes:
+    """A GIF that repeats. ValueError without frames, and for one that stays too long."""
+    if not frames:
+        raise ValueError(f"{path}: a film wants at least one frame")
+    content, times = io.BytesIO(), [10 * time for time in gif_times(len(frames), fps)]
+    try:
+        frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+    except (OverflowError, struct.error):  # equal frames are stored as one
+        raise ValueError(f"{path}: a picture stays longer than 655 s, the most in a .gif; use .mp4") from None
+    return content.getvalue()
+
+
+def gif_times(count: int, fps: float) -> list[int]:
+    """How many hundredths of a second each frame is shown. All before a frame together are rounded, so that it never
+    comes more than half of one early or late, however long the film."""
+    ends = [round(100 * n / fps) for n in range(count + 1)]
+    return [end - begin for begin, end in pairwise(ends)]
+
+
 def encode(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
     """Frame by frame into a hidden folder beside, from where the film moves when it is whole. A folder, because an
-    encoder that is being stopped may still make its file after we have removed it."""
-    how = {"fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2, "format": "FFMPEG"}
-    with tempfile.TemporaryDirectory(prefix=".film-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+    encoder that is being stopped may still make its file after we have removed it.
+
+    Colours are those of BT.709 in the limited range, as players take what is not said otherwise, and said to be. With
+    them at half resolution, which all players can show, H.264 has even sides only: pictures stay as they are, and the
+    last column or row of an odd side comes twice.
+    """
+    how = {"fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 1, "output_params": [*COLORS]}
+    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True, **part_name(path)) as folder:
         beside = Path(folder) / path.name
         try:
-            with imageio.get_writer(beside, **how) as writer:
+            with imageio.get_writer(beside, "FFMPEG", **how) as writer:
                 for image in pictures:
-                    writer.append_data(bytes_of(image))  # pyright: ignore[reportAttributeAccessIssue]
+                    writer.append_data(evened(bytes_of(image)))  # pyright: ignore[reportAttributeAccessIssue]
         except OSError as error:  # the encoder has ended, and its whole command line is told
             if shutil.disk_usage(folder).free < FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
             raise ValueError(f"{path}: the encoder failed: {str(error).partition('FFMPEG')[0].strip()}") from None
         beside.replace(path)
+
+
+def evened(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) with even sides: an odd one's last column or row comes twice."""
+    height, width = picture.shape[:2]
+    return np.pad(picture, [(0, height % 2), (0, width % 2), (0, 0)], "edge") if height % 2 or width % 2 else picture

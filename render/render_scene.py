@@ -68,9 +68,9 @@ def render(flags: Flags) -> None:
     kind = check_out(flags)
     require_path(flags.model)
     announce(f"reading {flags.model}")
-    from fields.files import write_beside
+    from fields.files import sweep, write_beside
     from render.device import pick_device
-    from render.films import Drawing, Route, choose_cameras, draw_frames, write_film, write_npy
+    from render.films import Drawing, Route, check_rate, choose_cameras, draw_frames, write_film, write_npy
     from render.looks import MODES
     from render.model import open_model
     from render.pictures import encode_png
@@ -78,11 +78,13 @@ def render(flags: Flags) -> None:
     model = open_model(flags.model, pick_device(flags.device))
     route = Route(flags.camera, flags.frames, flags.size, flags.fps)
     cameras, fps = choose_cameras(route, model, flags.model, kind)
+    check_rate(kind, fps)
     if kind == ".png" and len(cameras) > 1:
         raise ValueError(f"{flags.out}: {len(cameras)} frames do not fit one .png; use .mp4 or .gif, or --frames 1")
     frames = draw_frames(
         model, cameras, Drawing(MODES[flags.mode], flags.depth, flags.background, legend=not flags.bare)
     )
+    sweep(flags.out.parent)
     with Progress(console=Console(stderr=True)) as bar:
         shown = bar.track(frames, len(cameras), description="drawing")
         if kind == ".npy":
@@ -93,7 +95,9 @@ def render(flags: Flags) -> None:
         else:
             write_film(flags.out, (still.picture for still in shown), fps)
     count, (width, height) = len(cameras), cameras[0].size
-    sys.stderr.write(f"{flags.out}: {count} frame{'s' * (count > 1)}, {width} x {height} pixels\n")
+    odd = kind == ".mp4" and (width % 2 or height % 2)
+    film = f", in a film of {width + width % 2} x {height + height % 2}, as .mp4 has even sides" if odd else ""
+    sys.stderr.write(f"{flags.out}: {count} frame{'s' * (count > 1)}, {width} x {height} pixels{film}\n")
 
 
 def check_out(flags: Flags) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,15 +11,16 @@ from render.camera import Intrinsics, shown
 from scenes import formats, paths
 from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
+from scenes.pictures.headers import Stored, alike, choose_turned
+from scenes.pictures.images import Source
 from scenes.placing.box import Placement, Unplaced, hulled, place
 from scenes.placing.conventions import describe, suspect, turned
 from scenes.posed import Posed, Reading, take_out_scale
 from scenes.progress import tell
 from scenes.scene import Fact, Scene, View
+from scenes.splits import divide, list_briefly
 
 EMPTY_SHARE = 0.001  # share of pixels with alpha 0 from which a picture counts as cut out
-ASPECT = 0.01  # how far a picture's width / height may be off the stated one
-LISTED = 5  # missing files named in a message
 
 
 def load(data: str, options: ReadOptions) -> Scene:
@@ -31,18 +33,18 @@ def assemble(reading: Reading, options: ReadOptions) -> Scene:
     """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
     pictures, missing = leave_out_missing(reading, options)
     pictures, read_as = turn_poses(pictures, options)
-    train, test, split = divide(pictures)
-    if not train:
-        raise SceneError(f"{reading.source}: expected train pictures, found only test ones")
-    shots, transparent, found = fetch(reading, (*train, *test), options)
-    first = shots[: len(train)]
+    shots, transparent, found = fetch(reading, pictures, options)
+    train, test, split = divide(reading, list(zip(shots, pictures, strict=True)))
     tell("finding the box of the scene")
-    placement = reading.placement or find_place(first, reading, options, transparent=transparent)
-    views = [View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots]
+    placement = reading.placement or find_place(train, reading, options, transparent=transparent)
+
+    def views(shots: Sequence[Unplaced]) -> tuple[View, ...]:
+        return tuple(View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots)
+
     return Scene(
         name=reading.name,
-        train=tuple(views[: len(train)]),
-        test=tuple(views[len(train) :]),
+        train=views(train),
+        test=views(test),
         box=placement.box,
         transform=placement.transform,
         background=(1.0, 1.0, 1.0) if transparent else (0.0, 0.0, 0.0),
@@ -100,8 +102,7 @@ def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Pos
     if len(here) == len(every):
         return here, []
     names = [one.name for one, found in zip(every, there, strict=True) if not found]
-    listed = ", ".join(names[:LISTED]) + (" ..." if len(names) > LISTED else "")
-    told = f"{len(names)} of {len(every)} pictures are missing: {listed}"
+    told = f"{len(names)} of {len(every)} pictures are missing: {list_briefly(names)}"
     if not here:
         raise SceneError(f"{reading.source}: expected pictures beside it, found none; {told}")
     if not options.skip_missing:
@@ -109,31 +110,20 @@ def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Pos
     return here, [Fact("missing", f"missing: {told}; they are skipped", len(names))]
 
 
-def divide(every: Sequence[Posed]) -> tuple[list[Posed], list[Posed], list[Fact]]:
-    """Pictures to train and to test, and the fact. Of those that may be either, sorted by name, 0, 8, 16, ... are for
-    test; a lone one trains."""
-    train, test, either = ([one for one in every if one.split == split] for split in ("train", "test", "either"))
-    if not either:
-        return train, test, []
-    if len(either) == 1:
-        return [*train, *either], test, [Fact("found", "split: a single picture, nothing is left for test")]
-    ordered = sorted(either, key=lambda one: one.name)
-    held = ordered[::8]
-    fact = f"split: every 8th picture by file name is for test ({len(held)} of {len(ordered)})"
-    return [*train, *(one for i, one in enumerate(ordered) if i % 8)], [*test, *held], [Fact("assumed", fact)]
-
-
 def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tuple[list[Unplaced], bool, list[Fact]]:
     """Loaded pictures, whether they are cut out (transparent), and facts."""
     files = [one.picture for one in every]
-    stored = images.sizes(files)
+    heads = images.headers(files)
+    by_exif, facts = choose_turned(heads, [one.size for one in every])
+    stored = [head.upright if turn else head.size for head, turn in zip(heads, by_exif, strict=True)]
     lenses = [fit_lens(one, size, reading) for one, size in zip(every, stored, strict=True)]
-    pictures = images.read(files, options)
+    depth, told = judge_depth(files, heads)
+    pictures = images.read(files, options, by_exif, depth)
     loaded = [(picture.shape[1], picture.shape[0]) for picture in pictures]
     fitted = [
         lens.resized(new[0] / old[0], new[1] / old[1]) for lens, old, new in zip(lenses, stored, loaded, strict=True)
     ]
-    valid, facts = masks.valid(files, [one.mask for one in every], loaded)
+    valid, found = masks.valid(files, [one.mask for one in every], loaded)
     valid, folded = leave_out_folded(fitted, loaded, valid)
     pictures, valid, transparent, alpha = judge_alpha(pictures, valid)
     shots = [
@@ -143,13 +133,33 @@ def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tup
     if stored != loaded:
         shrunk = f"pictures: {describe_sizes(stored)} in the files, loaded at {describe_sizes(loaded)}"
         facts.insert(0, Fact("found", shrunk))
-    return shots, transparent, [*facts, *folded, *unused(every), alpha]
+    return shots, transparent, [*facts, *told, *off_centre(every), *found, *folded, *unused(every), alpha]
+
+
+def judge_depth(files: Sequence[Source], heads: Sequence[Stored]) -> tuple[int, list[Fact]]:
+    """Bits of a value in the files that have room for 16, and the fact where those are fewer."""
+    wide = [file for file, head in zip(files, heads, strict=True) if head.wide and isinstance(file, Path)]
+    depth, largest = images.depth_used(wide) if wide else (16, 0)
+    said = f"pictures: {len(wide)} files of 16 bits hold no value above {largest}, so they are read as {depth} bits"
+    return depth, [Fact("assumed", said)] if depth < 16 else []
+
+
+def off_centre(every: Sequence[Posed]) -> list[Fact]:
+    """Lenses whose principal point lies outside of the picture that they are stated for, as in few crops."""
+    odd = [
+        one for one in every if not (0 <= one.intrinsics.cx <= one.size[0] and 0 <= one.intrinsics.cy <= one.size[1])
+    ]
+    if not odd:
+        return []
+    lens, (width, height) = odd[0].intrinsics, odd[0].size
+    said = f"lens: the principal point ({lens.cx:g}, {lens.cy:g}) lies outside the {width} x {height} pixels it is for"
+    return [Fact("doubtful", f"{said}, in {len(odd)} of {len(every)} pictures; check cx and cy, w and h")]
 
 
 def fit_lens(one: Posed, size: tuple[int, int], reading: Reading) -> Intrinsics:
     """The lens in pixels of the file, whose `size` may differ from the stated one. SceneError for another shape."""
     width, height = one.size
-    if abs(width / height * size[1] / size[0] - 1) > ASPECT:
+    if not alike(size, one.size):
         raise SceneError(
             f"{reading.source}: {one.name}: expected a picture shaped {width} x {height}, found {size[0]} x {size[1]}"
         )

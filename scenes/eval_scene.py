@@ -37,7 +37,8 @@ class Flags:
     split: Literal["test", "train"] = "test"
     """which photographs"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """folder for metrics.json, test_sheet.png and images; beside the model in eval/ where not given"""
+    """folder for metrics.json, test_sheet.png and images; beside the model where not given: eval, of NAME.safetensors
+    NAME_eval"""
     downscale: int = 1
     """divide the pictures' width and height by this"""
     max_resolution: int = 1920
@@ -60,7 +61,7 @@ def evaluate(flags: Flags) -> None:
     require_path(flags.model)
     require_named(flags.data, "a data set or a mesh")
     announce(f"reading {flags.model}")
-    from fields.files import write_beside, write_json
+    from fields.files import sweep, write_beside, write_json
     from render.device import pick_device
     from render.model import open_model
     from render.pictures import encode_png
@@ -73,9 +74,11 @@ def evaluate(flags: Flags) -> None:
     model = open_model(flags.model, pick_device(flags.device))
     scene = load(flags.data or trained_on(model, flags), options(flags))
     views = carry_views(scene, model.transform, flags.split)
-    out = flags.out or flags.model.parent / "eval"
+    out = flags.out or choose_out(flags.model)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; --out wants a folder")
+    for folder in (out, out / "images"):
+        sweep(folder)
     scores: list[Scored] = []
     background = scene.background
     with Progress(BarColumn(), TextColumn("scoring {task.completed} of {task.total} views"), console=console) as bar:
@@ -99,6 +102,11 @@ def evaluate(flags: Flags) -> None:
     console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
 
 
+def choose_out(model: Path) -> Path:
+    """Beside the model; of models that share a folder each in its own."""
+    return model.parent / ("eval" if model.name == "model.safetensors" else f"{model.stem}_eval")
+
+
 def options(flags: Flags) -> ReadOptions:
     """How to read the pictures."""
     return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing)
@@ -115,8 +123,10 @@ def trained_on(model: "LoadedModel", flags: Flags) -> str:
 
 
 def picture_name(name: str) -> str:
-    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names."""
-    return "_".join(part for part in PurePosixPath(name).with_suffix("").parts if part not in ("/", "..")) + ".png"
+    """The file of a view's rendering. Folders are part of it: pictures of two folders may share their file names. A
+    drive's colon is not: Windows would write into a stream of a file."""
+    parts = PurePosixPath(name).with_suffix("").parts
+    return "_".join(part.replace(":", "") for part in parts if part not in ("/", "..")) + ".png"
 
 
 if __name__ == "__main__":

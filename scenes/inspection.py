@@ -20,6 +20,7 @@ from scenes.coverage import describe
 from scenes.options import ReadOptions
 from scenes.paths import expect
 from scenes.probe import SAMPLES, STEPS
+from scenes.results import OWNER, digest, locate, result_folder
 from scenes.scene import Scene
 from scenes.verdict import Verdict, judge
 
@@ -38,8 +39,11 @@ def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool)
         raise ValueError(f"--out {out}: expected a folder, found a file")
     scene = assemble(formats.module(lies.format).read(lies.path, options), options)
     report = examine(scene, lies.format, _command(data, options, scene))
-    folder = out or Path("runs") / scene.name
+    folder = out or result_folder(data)
     cameras, sheet = folder / "cameras.png", folder / "contact_sheet.png"
+    files.sweep(folder)
+    if not out:
+        files.write_beside(folder / OWNER, digest(locate(data)).encode())
     _save(cameras, _cameras(scene, report))
     _save(sheet, contact_sheet.draw(scene, report.photographs))
     if as_json:

@@ -1,6 +1,8 @@
 """What a path is before anything is read of it: written as people and file managers write it, and there or not. Nothing
 heavy is imported: it is asked before PyTorch is there."""
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from render.command import missing
@@ -11,7 +13,12 @@ from scenes.options import SceneError
 def strip(text: str) -> str:
     """A path without what shells and file managers put around it."""
     text = text.strip().strip("'\"").removeprefix("file://")
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    if re.match(r"/[A-Za-z]:[\\/]", text):  # a drive of Windows in such an address
+        text = text[1:]
+    if text.startswith("~"):
+        with suppress(RuntimeError):  # of a user whom the system does not know
+            return str(Path(text).expanduser())
+    return text
 
 
 def absent(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from fields import files
 from render.command import missing
 from scenes import formats
+from scenes.foreign import EMPTY, UNKNOWN, describe_file, describe_folder
 from scenes.formats.json_frames.document import parse
 from scenes.naming import strip
 from scenes.options import SceneError
@@ -14,7 +15,6 @@ from scenes.options import SceneError
 Kind = Literal["model", "scene", "camera path", "nothing"]
 
 MODEL = ".safetensors"
-PHOTOGRAPHS = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Found:
     path: str  # as it was given, but for ~, quotes and file://
     format: str = ""  # of a scene: a file name of scenes/formats
     reason: str = ""  # why it is nothing, one line that names the path
+    known: bool = False  # whether the reason says what it is, and what to do
 
 
 def look(text: str) -> Found:
@@ -33,13 +34,16 @@ def look(text: str) -> Found:
     path = Path(name)
     if not name:
         return Found("nothing", name, reason="no path was given")
-    if path.suffix == MODEL and path.is_file():
+    if path.suffix.lower() == MODEL and path.is_file():
         return Found("model", name)
+    if path.suffix.lower() == ".ply" and (told := describe_file(path)):
+        return Found("nothing", name, reason=f"{name}: {told}", known=True)
     if format := formats.find(name):
         return Found("scene", name, format)
     if path.suffix.lower() == ".json" and path.is_file():
         return look_at_json(path)
-    return Found("nothing", name, reason=f"{name}: {explain(path)}")
+    reason, known = explain(path)
+    return Found("nothing", name, reason=f"{name}: {reason}", known=known)
 
 
 def expect(text: str, *kinds: Kind) -> Found:
@@ -55,7 +59,7 @@ def expect(text: str, *kinds: Kind) -> Found:
     words = {"model": "a model file", "scene": scenes, "camera path": "a camera path"}
     wanted = " or ".join(words[kind] for kind in kinds)
     if found.kind == "nothing":
-        raise SceneError(f"{found.reason}; wanted {wanted}")
+        raise SceneError(found.reason if found.known else f"{found.reason}; wanted {wanted}")
     article = words[found.kind] if found.kind != "scene" else "a data set"
     raise SceneError(f"{found.path}: is {article}; wanted {wanted}")
 
@@ -68,23 +72,18 @@ def look_at_json(path: Path) -> Found:
         return Found("nothing", str(path), reason=str(error))
     if "keyframes" in record or "camera_path" in record:
         return Found("camera path", str(path))
+    if told := describe_file(path):
+        return Found("nothing", str(path), reason=f"{path}: {told}", known=True)
     reason = f"{path}: has no 'frames' as a data set, no 'keyframes' and no 'camera_path' as a camera path"
     return Found("nothing", str(path), reason=reason)
 
 
-def explain(path: Path) -> str:
-    """Why nothing can be made of a path."""
+def explain(path: Path) -> tuple[str, bool]:
+    """Why nothing can be made of a path, and whether that says what it is and what to do."""
     if reason := missing(path):
-        return reason
+        return reason, False
     if path.is_file():
-        return "not a data set and not a model"
-    names = [p for p in path.rglob("*") if p.is_file()]
-    if not names:
-        return "folder is empty"
-    pictures = sum(p.suffix.lower() in PHOTOGRAPHS for p in names)
-    if pictures:
-        return (
-            f"{pictures} pictures but no camera poses "
-            "(COLMAP and instant-ngp's colmap2nerf.py, or nerfstudio's ns-process-data, make a transforms.json)"
-        )
-    return "folder holds no data set that is known"
+        told = describe_file(path)
+        return told or "not a data set and not a model", bool(told)
+    told = describe_folder(path)
+    return told, told not in (EMPTY, UNKNOWN)

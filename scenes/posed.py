@@ -30,7 +30,7 @@ class Posed:
     intrinsics: Intrinsics  # in pixels of a picture of `size`
     size: tuple[int, int]  # width and height that the lens is stated for; the picture may be larger or smaller
     split: Literal["train", "test", "either"] = "either"
-    mask: Path | None = None  # a picture of what is ignored; which colour that is, is found
+    mask: Path | None = None  # a picture whose black pixels are ignored
     time: float | None = None  # moment, in the input's unit
     depth: Path | None = None  # a picture of distances
 
@@ -42,9 +42,10 @@ class Reading:
     name: str  # of the scene
     source: str  # the file that messages name
     pictures: tuple[Posed, ...]
-    facts: tuple[Fact, ...]  # what the reader found and assumed
+    facts: tuple[Fact, ...]  # what the reader found and assumed, but for the split
     placement: Placement | None = None  # where the scene is, if that is known; else cameras and pictures tell
     aabb_scale: float | None = None  # instant-ngp's wish for the side of the box, in cores
+    split: str = ""  # what the input says about train and test, in words; empty: nothing
 
 
 def take_out_scale(poses: Sequence[Tensor], where: Sequence[str]) -> tuple[list[Tensor], list[Fact]]:

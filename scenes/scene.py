@@ -13,7 +13,8 @@ from render.camera import Camera, moved
 class Fact:
     """Something about a data set that a person should know."""
 
-    kind: Literal["found", "assumed", "ignored", "missing"]  # assumed: not said by the input, and may be wrong
+    kind: Literal["found", "assumed", "ignored", "missing", "doubtful"]  # assumed: not said by the input, and may be
+    # wrong; doubtful: said by the input, and probably wrong, so that the verdict names it
     text: str  # one line
     pictures: int = 0  # how many, where some are missing
 

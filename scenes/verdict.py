@@ -79,6 +79,8 @@ def _amount(report: Examination) -> Iterable[Reason]:
         if fact.kind == "missing":
             weight = "limits" if fact.pictures > MISSED * (fact.pictures + views) else "note"
             yield Reason(weight, fact.text, "put them back, or go on with --skip-missing")
+        if fact.kind == "doubtful":
+            yield Reason("limits", fact.text, "")
 
 
 def _sides(report: Examination) -> Iterable[Reason]:

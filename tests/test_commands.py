@@ -12,10 +12,12 @@ import pytest
 import tyro
 
 import fields
+import polyfield_commands
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-COMMANDS = {name: where.partition(":")[0] for name, where in PROJECT["scripts"].items()}
+FOUND = {name: next(ROOT.glob(f"*/{name.replace('-', '_')}.py")) for name in PROJECT["scripts"]}
+COMMANDS = {name: f"{path.parent.name}.{path.stem}" for name, path in FOUND.items()}
 HEAVY = {"torch", "numba", "numpy", "PIL", "imageio", "safetensors", "pyglet", "trimesh", "matplotlib"}
 REQUIRED = {"convert-scene": ("MODEL",), "eval-scene": ("MODEL",), "inspect-scene": ("DATA|MODEL",),
             "render-scene": ("MODEL", "OUT")}  # fmt: skip
@@ -83,6 +85,54 @@ def test_every_example_of_the_help_is_understood(name):
         command = re.split(r" {2,}| > ", line.strip())[0].split()  # what is said about it stands behind two spaces
         assert command[0] == name
         tyro.cli(config, args=command[1:], console_outputs=False)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_its_script_starts_the_command(name, monkeypatch):
+    started = []
+    monkeypatch.setattr(polyfield_commands, "start", started.append)
+    module, _, function = PROJECT["scripts"][name].partition(":")
+    getattr(importlib.import_module(module), function)()
+    assert started == [COMMANDS[name]]
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Watch())
+sys.argv = ["/somewhere/{name}", *{words!r}]
+import polyfield_commands
+polyfield_commands.{function}()
+"""
+
+
+@pytest.mark.parametrize("module", ["fields", "tyro", "torch"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_while_it_is_imported_is_one_line(name, module, tmp_path):
+    (tmp_path / "m.safetensors").write_bytes(b"")
+    words = ["m.safetensors", *(("out.png",) if name == "render-scene" else ()), *more(name)]
+    words = [] if name in ("bench-scene", "train-scene", "view-scene") else words
+    text = INTERRUPTED.format(module=module, name=name, words=words, function=name.replace("-", "_"))
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, f"{name}: interrupted\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_on_a_console_of_few_letters(name, encoding, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", f"{encoding}:strict")
+    status, out, error = ask(name, "--help")
+    assert (status, error) == (0, "")
+    assert out.isascii() and "\\u" not in out and "\\x" not in out
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -9,6 +9,7 @@ import numpy as np
 from numba import get_num_threads, njit, prange
 
 from distill.bench.timing import COPIED
+from fields.compiled import kept
 from fields.kernels.vector_cpu import load_some, plus_scaled, store
 
 DEPTH = 128  # of the products whose rate is taken: all of it lies in L1
@@ -71,7 +72,7 @@ def measure_products(lanes: tuple[float, ...], threads: int, repeats: int) -> fl
     return round(2 * 6 * wide * DEPTH * PRODUCTS * threads / spent)
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=kept())
 def multiply(left, right, sums, lanes, times):  # noqa: ANN001, ANN201
     """Each thread: left^T (6, DEPTH) times right (DEPTH, two registers), added up `times` times in twelve registers,
     and the sum of these in its row of sums."""
@@ -93,14 +94,14 @@ def multiply(left, right, sums, lanes, times):  # noqa: ANN001, ANN201
         store(sums, np.uintp(thread), low, a)
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=kept())
 def copy_all(source, target):  # noqa: ANN001, ANN201
     """All threads: target becomes source."""
     for n in prange(len(source)):
         target[n] = source[n]
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=kept())
 def read_rows(table, rows, sums):  # noqa: ANN001, ANN201
     """Each thread: the sum of its rows of the table's first ROWS, four numbers each."""
     for thread in prange(len(rows)):
@@ -110,7 +111,7 @@ def read_rows(table, rows, sums):  # noqa: ANN001, ANN201
         sums[thread, 0], sums[thread, 1], sums[thread, 2], sums[thread, 3] = a, b, c, d
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=kept())
 def add_rows(tables, rows):  # noqa: ANN001, ANN201
     """Each thread: one to every number of its rows of a table of its own."""
     size = len(tables) // len(rows)

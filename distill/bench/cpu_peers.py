@@ -3,7 +3,6 @@ same pictures, the same seconds, one after the other in turn, each in a process 
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from distill.bench.judge import PeerFigures, judge_pictures
 from distill.bench.process import run_command
 from distill.bench.results import Failure, condense, tabulate, write_number
 from distill.bench.splats import draw_splats, read_splats
+from fields.programs import program
 from render.metrics import Protocol
 from scenes.assemble import load
 from scenes.options import ReadOptions
@@ -164,8 +164,8 @@ def train_opensplat(program: Path, scene: Scene, seconds: float, folder: Path) -
 def train_tensorf(checkout: Path, plan: CpuPlan, seconds: float, folder: Path) -> PeerFigures | Failure:
     """Its model in a process of its own, see distill/bench/tensorf.py."""
     told = tensorf.TensorfPlan(str(checkout.resolve()), plan.data, plan.downscale, seconds, str(folder / "model.th"))
-    command = [sys.executable, "-m", "distill.bench.tensorf", json.dumps(asdict(told))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = program("distill.bench.tensorf", json.dumps(asdict(told)))
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         return Failure((done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1][:300])
     return PeerFigures(**json.loads(done.stdout.splitlines()[-1]))

@@ -24,6 +24,7 @@ from distill.bench.timing import forget_peak, measure_copy, read_peak, synchroni
 from distill.learning.fit import Schedule
 from distill.learning.run import Run
 from distill.photographs.settings import PRESET
+from fields.programs import program
 from render.command import one_line
 from render.metrics import psnr
 from scenes.scene import Scene
@@ -131,7 +132,7 @@ def start_cold(plan: GpuPlan, device: torch.device) -> ColdStart:
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "distill.bench.gpu_report", "first_steps", json.dumps(asdict(plan))],
+            program("distill.bench.gpu_report", "first_steps", json.dumps(asdict(plan))),
             env=os.environ | {"TRITON_CACHE_DIR": folder}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         spent = time.perf_counter() - begin

@@ -23,6 +23,7 @@ from distill.bench.gpu import GpuPlan, last_line
 from distill.bench.results import Recorded
 from distill.bench.timing import Machine, describe_machine
 from fields.files import write_json
+from fields.programs import program
 from render.command import one_line
 
 
@@ -153,8 +154,8 @@ def run_part(name: str, plan: GpuPlan) -> dict[str, Any]:
 
 def start_process(name: str, plan: GpuPlan, limit: float) -> subprocess.CompletedProcess[str]:
     """`main` in a process, at most `limit` seconds long."""
-    command = [sys.executable, "-m", "distill.bench.gpu_report", name, json.dumps(asdict(plan))]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    words = program("distill.bench.gpu_report", name, json.dumps(asdict(plan)))
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=limit)
 
 
 def main() -> None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
 from distill.bench.results import Failure
+from distill.learning.memory import in_bytes
 from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.pictures import encode_png
 from scenes.evaluate import over_background
@@ -100,12 +102,22 @@ def train_splats(program: Path, scene: Scene, seconds: float, folder: Path) -> T
     ) as process:  # fmt: skip
         assert process.stdout is not None
         written, steps, spent, last = follow_steps(process.stdout, seconds)
-        os.kill(process.pid, signal.SIGKILL)  # not process.kill: that may wait for it, and then nobody tells its memory
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        peak = end_process(process)
     if not written:
         return Failure(f"wrote no splats within {seconds:g} s: {last}")
-    return Trained(folder / written, steps, round(spent, 2), usage.ru_maxrss * 1024)
+    return Trained(folder / written, steps, round(spent, 2), peak)
+
+
+def end_process(process: subprocess.Popen) -> int:
+    """Kill it; the most bytes that it has held."""
+    if os.name == "nt":
+        peak = psutil.Process(process.pid).memory_info().peak_wset  # pyright: ignore[reportAttributeAccessIssue]
+        process.kill()
+        return peak
+    os.kill(process.pid, signal.SIGKILL)  # not process.kill: that may wait for it, and then nobody tells its memory
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return in_bytes(usage.ru_maxrss)
 
 
 def follow_steps(printed: Iterable[str], seconds: float) -> tuple[Path | None, int, float, str]:

@@ -1,9 +1,9 @@
 """A command in a process of its own: what it measured, or why it failed."""
 
 import json
+import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from distill.bench.results import Failure
 from distill.learning.metrics import Metrics
+from fields.programs import program
 
 
 def run_command(module: str, words: list[str], log: Path, seconds: float, console: Console) -> Metrics | Failure:
     """The metrics that a command printed as JSON; or its last line where it failed."""
     log.unlink(missing_ok=True)  # of an earlier run
-    command = [sys.executable, "-m", module, *words, "--json"]
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        program(module, *words, "--json", "--overwrite"),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         process_group=0,  # else the terminal's Ctrl-C comes to it too, and the second one ends it without saving
     ) as process:  # fmt: skip
         try:
             printed, told = follow_log(process, log, seconds, console)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+            if os.name == "posix":  # on Windows there are no such groups, and Ctrl-C has come to it
+                process.send_signal(signal.SIGINT)
             process.wait()
             raise
     if process.returncode:

@@ -8,6 +8,7 @@ import torch
 from numba import get_num_threads, njit, prange
 from torch import Tensor
 
+from fields.compiled import kept
 from fields.encodings import COEFFICIENTS, spherical_harmonics
 from render.camera import Camera, project
 from render.quaternions import to_matrices
@@ -88,7 +89,7 @@ def cover_pixels(splats: Splats, camera: Camera) -> Tensor:
     return torch.stack([spread[:, 0, 0] + BLUR, spread[:, 0, 1], spread[:, 1, 1] + BLUR], -1)
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=kept())
 def blend_splats(splats, background, bands, picture):  # noqa: ANN001, ANN201
     """Splats (M, 9), nearest first: centre x, y, covariance xx, xy, yy in pixels, RGB, opacity. Each task blends all
     of them into its band of the picture's rows."""

@@ -1,7 +1,6 @@
 """The parts of a training step on the CPU, taken from outside: the methods that a step calls are timed while it runs,
 and nothing in the training code knows of it."""
 
-import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 
 from distill.bench.ceilings import Ceilings
 from distill.bench.field import count_products
+from distill.learning.memory import faults
 from distill.learning.optimizer import Optimizer
 from distill.learning.run import Run
 from distill.photographs.source import due
@@ -146,9 +146,7 @@ class Watch:
     def note(self) -> None:
         """A step has ended."""
         self.turn("rest")
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        faults = usage.ru_minflt + usage.ru_majflt
-        self.moments.append(Moment(dict(self.spent), dict(self.busy), time.process_time(), faults, self.marched))
+        self.moments.append(Moment(dict(self.spent), dict(self.busy), time.process_time(), faults(), self.marched))
 
     def timed(self, call: Callable[..., Any], part: str, after: str) -> Callable[..., Any]:
         """The call, which belongs to a part; behind it another runs."""

@@ -1,7 +1,6 @@
 """How long work takes: medians of repeats, on the device's own clock where it has one; and what the device can copy."""
 
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import llvmlite.binding
 import numba
 import torch
 
+from distill.learning.memory import peak
 from render.precision import precision
 
 COPIED = {"cpu": 1 << 27, "cuda": 1 << 30}  # bytes: well past the caches
@@ -110,4 +110,4 @@ def read_peak(device: torch.device) -> int:
     """Most memory taken: by tensors since `forget_peak` on CUDA, by the whole process since its start on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak()

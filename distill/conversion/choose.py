@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import fields
@@ -129,7 +129,7 @@ def likeness(table: MeasuredTable, teacher: Header) -> tuple[bool, bool]:
     """Whether a table was measured on the scene that a teacher was trained on, and on pictures of the same size."""
     recipe = teacher.provenance.get("recipe", {})
     name, _, downscale = table.data.partition(" --downscale ")
-    scene = Path(str(recipe.get("data", ""))).name.partition(":")[0] == name.partition(":")[0]
+    scene = PureWindowsPath(str(recipe.get("data", ""))).name.partition(":")[0] == name.partition(":")[0]
     return scene, scene and str(recipe.get("downscale", 1)) == (downscale or "1")
 
 

@@ -31,6 +31,7 @@ from render.device import pick_device
 from render.model import LoadedModel, open_model
 from scenes.assemble import load
 from scenes.paths import expect
+from scenes.results import locate
 from scenes.scene import Scene, carry_views
 
 OVERHEAD = 100_000  # bytes of a model file besides its weights, before there is one
@@ -47,39 +48,44 @@ class Instruction:
     active: tuple[str, ...]  # levels of distill/conversion/active.py that are on
 
 
-def begin(source: str, settings: ConversionSettings, tell: Tell, *, write: bool = True) -> Job:
+def begin(source: str, settings: ConversionSettings, tell: Tell, *, write: bool = True, name: str = "") -> Job:
     """Find out who teaches, choose what it becomes, and make the run, before its first step or where its checkpoint
     left it. ValueError, ModelError or SceneError where that cannot be; nothing is written then, and never without
-    `write`."""
+    `write`. `name` is what the results call a teacher that is not the person's file."""
     settings.check()
     device = pick_device(settings.device)
     found = expect(source, "model", "scene")
-    begun = from_pictures if found.kind == "scene" else from_model
-    job = begun(found.path, settings, device, tell, write=write)
-    job.ready(tell, resume=settings.resume)
+    if found.kind == "scene":
+        job = from_pictures(found.path, settings, device, tell, write=write)
+    else:
+        job = from_model(Path(found.path), name or found.path, settings, device, tell, write=write)
+    job.ready(tell, resume=settings.resume, overwrite=settings.overwrite)
     return job
 
 
-def from_model(source: str, settings: ConversionSettings, device: torch.device, tell: Tell, *, write: bool) -> Job:
-    """Progressive volume distillation."""
-    path, edits = Path(source), settings.edits()
+def from_model(
+    path: Path, name: str, settings: ConversionSettings, device: torch.device, tell: Tell, *, write: bool
+) -> Job:
+    """Progressive volume distillation; what is said of the teacher calls it by its name."""
+    edits, said = settings.edits(), Path(name)
     model = open_model(path, device)
-    require_something(model, path)
+    require_something(model, said)
     teacher, rest = edited(model, edits), overhead(path, model.header)
-    choice = choose(settings.wanted(), model.header, rest, device.type, edited=bool(edits), path=path)
+    choice = choose(settings.wanted(), model.header, rest, device.type, edited=bool(edits), path=said)
     tell(choice.why)
     shape = replace(choice.shape, head=settings.head)
     memory.check(shape, choice.preset, device)
-    files = Files.at(settings.out or Path("runs") / f"{path.stem}_{shape.name}") if write else None
+    files = Files.of(str(path), settings.out, shape.name) if write else None
     if files and files.model.exists() and files.model.samefile(path):
         raise ValueError(f"{path}: is the teacher itself; --out wants another file")
-    against = Compared(teacher, source, path.stat().st_size, held_out(settings, teacher))
+    against = Compared(teacher, name, path.stat().st_size, held_out(settings, teacher))
     schedule = Schedule(settings.most_steps(STEPS[device.type]), settings.max_seconds)
     active = tuple(level for level in LEVELS if level in settings.active)
     recipe = Recipe(
         *origin(model.header.provenance), shape.name, choice.preset, settings.seed, schedule.steps,
         settings.batch or BATCH[device.type], device.type,
-        Instruction(source, digest(path), str(edits), settings.phases, active), settings.head,
+        Instruction(name, digest(path), str(edits), settings.phases, active), settings.head,
+        seconds=settings.max_seconds,
     )  # fmt: skip
     make = functools.partial(prepare, teacher, recipe, shape, half=settings.half)
     job = Job(make, functools.partial(finish, against), schedule, files, settings.save_every)
@@ -134,14 +140,14 @@ def from_pictures(source: str, settings: ConversionSettings, device: torch.devic
     tell(choice.why)
     shape = replace(choice.shape, head=settings.head)
     memory.check(shape, choice.preset, device)
-    out = settings.out or Path("runs") / f"{Path(source).stem.replace(':', '_')}_{shape.name}"
     schedule = Schedule(settings.most_steps(PICTURE_STEPS[kind]), settings.max_seconds)
     recipe = Recipe(
         source, settings.downscale, shape.name, choice.preset, settings.seed, schedule.steps,
         settings.batch or PICTURE_BATCH[kind], kind, PhotographsRecipe(STRIDE[kind]), settings.head,
+        locate(source), settings.max_seconds,
     )  # fmt: skip
     make = functools.partial(prepare_training, scene, recipe, device, half=settings.half)
-    files = Files.at(out) if write else None
+    files = Files.of(source, settings.out, shape.name) if write else None
     return Job(make, functools.partial(finish_training, scene), schedule, files, settings.save_every)
 
 

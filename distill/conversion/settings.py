@@ -86,6 +86,8 @@ class ConversionSettings:
     """where to compute"""
     resume: bool = False
     """continue the conversion whose checkpoint lies at OUT"""
+    overwrite: bool = False
+    """write over what another run, of another teacher or flags, has left at OUT"""
     save_every: float = 60.0
     """seconds between checkpoints"""
 

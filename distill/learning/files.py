@@ -1,20 +1,25 @@
 """Where a run writes, and what it writes on its way: a log, previews, checkpoints."""
 
+import contextlib
 import json
 import math
+import os
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from distill.learning.fit import Step
+from distill.learning.lock import locked
 from distill.learning.metrics import Metrics
-from distill.learning.run import Run
-from fields.files import round_to_half, write_beside, write_json
+from distill.learning.run import Recipe, Run, read_checkpoint
+from fields.files import ModelError, read_header, round_to_half, sweep, write_beside, write_json
 from render.paths import surrounding
 from render.pictures import encode_png
 from scenes.evaluate import Scored
+from scenes.results import OWNER, digest, locate, result_folder
 from scenes.sheet import NAMES, save_sheet
 
 PREVIEW = 240  # pixels, longest side
@@ -35,12 +40,13 @@ class Files:
     preview: Path
     sheet: Path
     checkpoint: Path
+    owner: str = ""  # whose results they are, where the folder was chosen for them
 
     @staticmethod
-    def within(folder: Path) -> "Files":
+    def within(folder: Path, owner: str = "") -> "Files":
         """All in a folder of the run's own."""
         names = "model.safetensors", "metrics.json", "log.jsonl", "preview.png", "test_sheet.png"
-        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")))
+        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")), owner)
 
     @staticmethod
     def beside(model: Path) -> "Files":
@@ -59,12 +65,76 @@ class Files:
             raise ValueError(f"{out}: is a file; --out wants a folder, or a path that ends in {SUFFIX}")
         return Files.within(out)
 
+    @staticmethod
+    def of(source: str, out: Path | None, kind: str = "") -> "Files":
+        """Where it was said, or in the folder that is the data's, mesh's or model's own. ValueError where that is the
+        data itself."""
+        where = locate(source)
+        if out is None:
+            return Files.within(result_folder(source, kind), digest(where))
+        if Path(where).is_dir() and os.path.realpath(out) == where:
+            raise ValueError(f"{out}: is what is read; --out wants another place for the results")
+        return Files.at(out)
+
     def prepare(self) -> None:
         """Make the folder and see that it can be written to, before the work and after all that may be wrong with the
-        input."""
-        probe = self.model.with_name(".writable")
-        write_beside(probe, b"")
-        probe.unlink()
+        input; clear away what a run left that was killed. ValueError where another run writes there."""
+        with self.alone():
+            sweep(self.model.parent)
+            if self.owner:
+                write_beside(self.model.with_name(OWNER), self.owner.encode())
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Inside, nobody else writes them."""
+        return locked(self.model.with_name(f".{self.model.stem}.lock"), self.model)
+
+
+def find_other(recipe: Recipe, files: Files) -> str:
+    """Which of the files is another run's, and by what; empty where none is."""
+    for path, compare in ((files.model, compare_model), (files.checkpoint, compare_checkpoint)):
+        try:
+            difference = compare(recipe, path) if path.exists() else ""
+        except ModelError:
+            return f"{path}: is nothing that this run wrote"
+        if difference:
+            return f"{path}: is of another run, with {difference}"
+    return ""
+
+
+def compare_model(recipe: Recipe, path: Path) -> str:
+    """What a model says of the run that wrote it that is not equal. ModelError where it is none."""
+    said = read_header(path).provenance
+    said = said if isinstance(said, dict) else {}
+    record, seconds = said.get("recipe"), said.get("max_seconds", math.inf)
+    difference = recipe.difference(record if isinstance(record, dict) else {}, said.get("location"))
+    if difference or seconds == recipe.seconds:
+        return difference
+    return f"--max-seconds {seconds}, this run has {recipe.seconds:g}"
+
+
+def compare_checkpoint(recipe: Recipe, path: Path) -> str:
+    """What a checkpoint says of its run that is not equal. ModelError where it is none."""
+    record, _ = read_checkpoint(path)
+    return recipe.difference(record, record.get("location"))
+
+    def rehearse(self, run: Run) -> None:
+        """See that what is written at the end can be, before the work: that no name is too long or a folder's, and that
+        the model opens again. ValueError or OSError where it is not so."""
+        for path in (self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint):
+            if path.is_dir():
+                raise ValueError(f"{path}: is a folder, where a file is to be written")
+            alike = path.with_name("." + path.name[1:])
+            if not (path.exists() or alike.exists()):
+                write_beside(alike, b"")
+                alike.unlink()
+        probe = self.model.with_name(".model" + SUFFIX)
+        try:
+            run.save_model(probe)
+            read_header(probe)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
+        finally:
+            probe.unlink(missing_ok=True)
 
 
 class Pace:
@@ -106,19 +176,32 @@ class Records:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.log.close()
+        with contextlib.suppress(OSError):  # was raised where it was written
+            self.log.close()
 
     def saw(self, step: Step, pace: Pace) -> None:
-        """Take note of one step."""
+        """Take note of one step. OSError, which names the file, where that cannot be written."""
         if pace.fresh:
-            self.log.write(json.dumps(line(step, pace)) + "\n")
-            self.log.flush()
+            self.note(json.dumps(line(step, pace)))
         if time.monotonic() - self.drawn > min(PREVIEW_EVERY, self.every):
             write_beside(self.files.preview, preview(self.run))
             self.drawn = time.monotonic()
         if time.monotonic() - self.saved > self.every:
             self.run.save_checkpoint(self.files.checkpoint)
             self.saved = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """A line more in the log, which begins anew where somebody has removed it."""
+        path = self.files.log
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.log.close()
+                self.log = path.open("a", encoding="utf-8")
+            self.log.write(text + "\n")
+            self.log.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def line(step: Step, pace: Pace) -> dict[str, object]:

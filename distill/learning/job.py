@@ -1,12 +1,14 @@
 """Job: a run from begin to finish as one stream, whoever watches it: a command under a bar, a window between frames."""
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from distill.learning.files import Files, Pace, Records
+from distill.learning.files import Files, Pace, Records, find_other
 from distill.learning.fit import Schedule, Step
 from distill.learning.metrics import Metrics
 from distill.learning.run import Run
@@ -79,18 +81,22 @@ class Job:
         log, previews and checkpoints are written. Closed early, it leaves no file open."""
         self.pace = Pace(self.run.optimization.seconds)
         memory.hold()
-        with Records(self.run, self.files, self.every) if self.files else contextlib.nullcontext() as records:
-            for step in self.run.steps(self.schedule):
-                self.pace.saw(step)
-                if records:
-                    records.saw(step, self.pace)
-                yield step
-        memory.give_back()
-        yield Finished((yield from self.finish(self.run, self.files)), self.files)
+        with self.files.alone() if self.files else contextlib.nullcontext():
+            with Records(self.run, self.files, self.every) if self.files else contextlib.nullcontext() as records:
+                for step in self.run.steps(self.schedule):
+                    self.pace.saw(step)
+                    if records:
+                        records.saw(step, self.pace)
+                    yield step
+            memory.give_back()
+            yield Finished((yield from self.finish(self.run, self.files)), self.files)
 
-    def ready(self, tell: Tell, *, resume: bool) -> None:
+    def ready(self, tell: Tell, *, resume: bool, overwrite: bool = False) -> None:
         """Continue from the checkpoint among the files, where that is wanted, and see that they can be written.
-        ModelError where the checkpoint is another run's or damaged."""
+        ModelError where the checkpoint is another run's or damaged; ValueError where another run's results would be
+        lost and nobody said `overwrite`, or where one writes them now."""
+        if self.files and not resume and not overwrite and (other := find_other(self.run.recipe, self.files)):
+            raise ValueError(f"{other}; --overwrite writes over it, --out names another place")
         if resume and not self.files:
             raise ValueError("a run that writes nothing has no checkpoint to continue from")
         if resume and self.files:
@@ -98,6 +104,7 @@ class Job:
             tell([f"continues at step {self.run.optimization.index}"])
         if self.files:
             self.files.prepare()
+            self.files.rehearse(self.run)
 
     def unreached(self) -> list[str]:
         """Phases that the steps never came to."""
@@ -108,6 +115,19 @@ class Job:
         if self.files:
             self.run.save_checkpoint(self.files.checkpoint)
             self.run.save_model(self.files.model)
+
+    def rescue(self) -> Files:
+        """Keep all that was learnt so far among temporary files, where it cannot be kept where it was wanted. OSError
+        where it cannot there either."""
+        folder = Path(tempfile.mkdtemp(prefix="polyfield-"))
+        files = Files.within(folder)
+        try:
+            self.run.save_checkpoint(files.checkpoint)
+            self.run.save_model(files.model)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return files
 
     def again(self) -> "Job":
         """The same job from its first step."""

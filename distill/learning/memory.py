@@ -1,5 +1,7 @@
 """What training a preset takes in memory, told before it begins."""
 
+import os
+import sys
 from dataclasses import dataclass
 
 import psutil
@@ -86,6 +88,30 @@ def free(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
+
+
+def peak() -> int:
+    """Most bytes that this process has held."""
+    if os.name == "nt":
+        return psutil.Process().memory_info().peak_wset  # pyright: ignore[reportAttributeAccessIssue]
+    import resource  # which Windows has not
+
+    return in_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def in_bytes(maxrss: int) -> int:
+    """Bytes of a `ru_maxrss`, which counts kilobytes, but for macOS."""
+    return maxrss if sys.platform == "darwin" else maxrss * 1024
+
+
+def faults() -> int:
+    """How often this process had to be given memory that it touched."""
+    if os.name == "nt":
+        return psutil.Process().memory_info().num_page_faults  # pyright: ignore[reportAttributeAccessIssue]
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_minflt + usage.ru_majflt
 
 
 def check(shape: Shape, preset: str, device: torch.device, batch: int = BATCH) -> None:

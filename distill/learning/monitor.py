@@ -1,9 +1,8 @@
-"""What a person sees of a job: a bar; and that neither Ctrl-C nor SIGTERM loses anything."""
+"""What a person sees of a job: a bar; and that neither a signal nor a full disk loses anything."""
 
 import contextlib
 import math
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -16,16 +15,21 @@ from distill.learning.fit import Step
 from distill.learning.job import Finished, Item, Job, Tell
 from distill.learning.metrics import table
 from fields.kernels.options_cpu import COMPILING
+from render.command import one_line
 
 GLANCE, LINE = 0.5, 10.0  # seconds between looks at what is done, on a terminal and elsewhere
 FIRST = 0.02  # of a run, before which nobody knows how long it takes
 
 
 def watch(job: Job, console: Console) -> Finished:
-    """Run a job to its end under a bar, and show what it gave. Ctrl-C and SIGTERM finish the step, save, and raise."""
-    with contextlib.closing(job.stream()) as items:
-        learn(job, items, console)
-        end = score(items, console)
+    """Run a job to its end under a bar, and show what it gave. Ctrl-C, SIGTERM and SIGHUP finish the step, save, and
+    raise. Where results cannot be written where they were wanted, OSError says where else they are."""
+    try:
+        with contextlib.closing(job.stream()) as items:
+            learn(job, items, console)
+            end = score(job, items, console)
+    except OSError as error:
+        raise type(error)(f"{one_line(error)}{rescued(job)}") from error
     console.print(table(end.metrics))
     if end.files:
         text = f"model {end.files.model}\nsheet {end.files.sheet}"
@@ -43,27 +47,46 @@ def learn(job: Job, items: Iterator[Item], console: Console) -> None:
             bar.saw(item)
             if pressed:
                 break
-    if pressed:
-        if isinstance(item, Step):  # else the model is written already
+        if pressed:
             job.save()
-            console.print(f"saved {job.model}; continue with --resume", highlight=False, markup=False, soft_wrap=True)
-        if signal.SIGTERM in pressed:
-            sys.exit(128 + signal.SIGTERM)
-        raise KeyboardInterrupt
+    if pressed:
+        tell_saved(job, console)
+        raise KeyboardInterrupt(pressed[0])
     if names := job.unreached():
         text = f"never reached: {', '.join(names)}; the time was over before"
         console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
-def score(items: Iterator[Item], console: Console) -> Finished:
-    """All views, and how it ended."""
-    with Status(console, "scoring ...") as shown:
-        for item in items:
-            if isinstance(item, Finished):
-                return item
-            assert not isinstance(item, Step)
-            shown.say(f"{item.what}: {item.done} of {item.views} views", item.done / max(item.views, 1))
+def score(job: Job, items: Iterator[Item], console: Console) -> Finished:
+    """All views, and how it ended. What was learnt is saved where a signal comes between."""
+    try:
+        with Status(console, "scoring ...") as shown:
+            for item in items:
+                if isinstance(item, Finished):
+                    return item
+                assert not isinstance(item, Step)
+                shown.say(f"{item.what}: {item.done} of {item.views} views", item.done / max(item.views, 1))
+    except KeyboardInterrupt:
+        job.save()
+        tell_saved(job, console)
+        raise
     raise RuntimeError("a job ended without saying how")
+
+
+def tell_saved(job: Job, console: Console) -> None:
+    """For a person who has ended a run."""
+    console.print(f"saved {job.model}; continue with --resume", highlight=False, markup=False, soft_wrap=True)
+
+
+def rescued(job: Job) -> str:
+    """Where all that was learnt is kept in place of the files that cannot be written, for the end of a line."""
+    if not job.run.optimization.index:
+        return ""
+    try:
+        folder = job.rescue().model.parent
+    except OSError:
+        return ""
+    return f"; what was learnt is in {folder}: --out {folder} --resume goes on"
 
 
 def told(console: Console) -> Tell:
@@ -78,15 +101,19 @@ def told(console: Console) -> Tell:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Inside, Ctrl-C and SIGTERM are only noted, in the list; a second one stops at once."""
+    """Inside, signals that end a command are only noted, in the list; a second one stops at once. Those that are
+    ignored, as `nohup` has it, stay so."""
     pressed: list[int] = []
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    previous = {n: handler for n in numbers if (handler := signal.getsignal(n)) != signal.SIG_IGN}
 
     def note(number: int, _: object) -> None:
         pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in previous:
+            signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, note)
     try:
         yield pressed
     finally:

@@ -4,8 +4,8 @@ import base64
 import dataclasses
 import functools
 import json
+import math
 import platform
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from distill.learning import memory
 from distill.learning.fit import Optimization, Phase, Schedule, Step, fit
 from distill.learning.learnables import Learnables
 from distill.learning.metrics import Effort, Metrics
@@ -32,9 +33,12 @@ from render.model import LoadedModel
 from render.occupancy import OccupancyGrid
 from render.precision import precision
 from render.renderer import Frame, Renderer
+from scenes.results import digest, locate
 
 CHUNK = 1 << 17  # points asked at once
 CHECKPOINT_KEY = "polyfield_checkpoint"
+# entries of a recipe that are not compared as text: where they lie, or a digest, says more
+KNOWN = "data", "teacher"
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,38 @@ class Recipe:
     device: str  # its type
     source: Any  # a frozen dataclass of JSON values: what must be equal of the source besides
     head: str = ""  # a file name of fields/heads; empty: the architecture's own
+    location: str = ""  # of the data, as scenes/results.py has it; empty where other entries say what it is
+    seconds: float = math.inf  # of training at most; another one may continue it
 
     def record(self) -> dict[str, Any]:
         """JSON values, those of the source among them."""
         record = asdict(self)
+        del record["location"], record["seconds"]
         return record | record.pop("source")
+
+    def origin(self) -> dict[str, Any]:
+        """What a model says of it: nothing of this machine."""
+        more = {"max_seconds": self.seconds} if math.isfinite(self.seconds) else {}
+        return {"recipe": self.record(), **({"location": digest(self.location)} if self.location else {}), **more}
+
+    def difference(self, record: dict[str, Any], where: object) -> str:
+        """What another run's record says that is not equal, in words; empty where all is. `where` is the location of
+        its data or the digest of that; None where it does not say."""
+        if not self.has_data(record.get("data"), where):
+            return f"data {record.get('data')!r}, this run has {self.location or self.data!r}"
+        for name, value in json.loads(json.dumps(self.record())).items():
+            if name not in KNOWN and record.get(name) != value:
+                return f"{name} {record.get(name)!r}, this run has {value!r}"
+        return ""
+
+    def has_data(self, text: object, where: object) -> bool:
+        """Whether that is our data. It still is where it has moved: is called as before, and nothing lies there now."""
+        if not self.location:
+            return text == self.data
+        if not isinstance(where, str):
+            return isinstance(text, str) and locate(text) == self.location
+        moved = text == self.data and Path(where).is_absolute() and not Path(where).exists()
+        return moved or where in (self.location, digest(self.location))
 
 
 @final
@@ -161,23 +192,17 @@ class Run:
     def save_checkpoint(self, path: Path) -> None:
         """Everything that an exact continuation needs."""
         tensors = {**self.optimization.state(torch.device("cpu")), **self.source.state()}
-        record = {CHECKPOINT_KEY: json.dumps(self.shape.record() | self.recipe.record())}
+        told = self.shape.record() | self.recipe.record() | {"location": self.recipe.location}
+        record = {CHECKPOINT_KEY: json.dumps(told)}
         write_beside(path, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, record))
 
     def load_checkpoint(self, path: Path) -> None:
         """Continue from a checkpoint of the same recipe. ModelError where there is none of it, or a damaged one."""
         if not path.is_file():
             raise ModelError(f"{path}: no checkpoint to continue from; --out names a run's folder")
-        try:
-            with safetensors.safe_open(str(path), framework="pt") as file:
-                record = json.loads((file.metadata() or {}).get(CHECKPOINT_KEY, "{}"))
-                tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-            raise ModelError(f"{path}: damaged checkpoint: {error}") from None
-        wanted = json.loads(json.dumps(self.recipe.record()))
-        for name, value in wanted.items():
-            if record.get(name) != value:
-                raise ModelError(f"{path}: checkpoint has {name} {record.get(name)!r}, this run has {value!r}")
+        record, tensors = read_checkpoint(path)
+        if difference := self.recipe.difference(record, record.get("location")):
+            raise ModelError(f"{path}: checkpoint has {difference}")
         try:
             network = Shape.from_record(record).network(self.field.space.dims, None)
             self.field.architecture = network.to(self.device)
@@ -211,7 +236,7 @@ class Run:
         """Where the model comes from."""
         packages = {name: version(name) for name in ("polyfield", "torch", "numba", "numpy")}
         return {
-            "recipe": self.recipe.record(),
+            **self.recipe.origin(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {"python": platform.python_version(), **packages},
@@ -223,7 +248,7 @@ class Run:
     def effort(self) -> Effort:
         """What the run took, for its metrics."""
         device, took = self.device, self.optimization
-        cuda, peak = device.type == "cuda", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        cuda = device.type == "cuda"
         return Effort(
             seconds=round(took.seconds, 2),
             steps=took.index,
@@ -231,7 +256,7 @@ class Run:
             samples_per_second=round(took.samples / max(took.seconds, 1e-9)),
             parameters=self.field.parameter_count(),
             model_bytes=0,
-            peak_memory_bytes=torch.cuda.max_memory_allocated() if cuda else peak,
+            peak_memory_bytes=torch.cuda.max_memory_allocated() if cuda else memory.peak(),
             device=torch.cuda.get_device_name() if cuda else f"cpu, {torch.get_num_threads()} threads",
             architecture=self.recipe.architecture,
             preset=self.recipe.preset,
@@ -250,6 +275,16 @@ class Run:
         """What the file would open as; it shares the field, which goes on learning."""
         place, header = self.place, self.header(metrics, thumbnail)
         return LoadedModel(self.field, self.source.grid, self.renderer, header, place.train, place.test)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a checkpoint says of its run, and all of that run's state. ModelError where it is none."""
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            record = json.loads((file.metadata() or {}).get(CHECKPOINT_KEY, "{}"))
+            return record, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path}: damaged checkpoint: {error}") from None
 
 
 def call_all(works: list[Callable[[], None]]) -> None:

@@ -4,7 +4,6 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -31,6 +30,7 @@ from render.occupancy import RESOLUTION, OccupancyEstimate, cascades_for
 from render.renderer import Renderer
 from scenes.assemble import load
 from scenes.placing.cells import possible_cells
+from scenes.results import locate
 from scenes.scene import Scene
 
 CONE = 1 / 256  # growth of steps with distance, for scenes that exceed the unit cube
@@ -59,7 +59,7 @@ def begin(
     batch = settings.batch or BATCH[kind]
     memory.check(shape, chosen, device, batch)
     fixed = given_bandwidth(settings, shape)
-    files = Files.at(settings.out or Path("runs") / (Path(data).stem.replace(":", "_") or "scene")) if write else None
+    files = Files.of(data, settings.out) if write else None
     scene = scene or load(data, settings.pictures())
     photographs = sum(view.image.numel() for view in scene.train)
     tell([*(fact.text for fact in scene.facts), *memory.lines(shape, device, batch, photographs)])
@@ -67,11 +67,11 @@ def begin(
     schedule = Schedule(settings.most_steps(kind), settings.max_seconds)
     recipe = Recipe(
         data, settings.downscale, settings.arch, chosen, settings.seed, schedule.steps, batch, kind,
-        PhotographsRecipe(STRIDE[kind], bandwidth), settings.head,
+        PhotographsRecipe(STRIDE[kind], bandwidth), settings.head, locate(data), settings.max_seconds,
     )  # fmt: skip
     make = functools.partial(prepare, scene, recipe, device, half=half)
     job = Job(make, functools.partial(finish, scene), schedule, files, settings.save_every)
-    job.ready(tell, resume=settings.resume)
+    job.ready(tell, resume=settings.resume, overwrite=settings.overwrite)
     return job
 
 

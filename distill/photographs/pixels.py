@@ -14,6 +14,7 @@ from numba.typed.typedlist import List
 from torch import Tensor
 
 from distill.learning.memory import free, images_fit
+from fields.compiled import kept
 from render.camera import Camera, CameraBank, Intrinsics
 from render.rays import RayBatch, rows
 from scenes.scene import View
@@ -118,7 +119,7 @@ def key(camera: Camera) -> tuple[Intrinsics, tuple[int, int]]:
     return camera.intrinsics, camera.size
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=kept())
 def gather(images, masks, view, pixel, colors):  # noqa: ANN001, ANN201
     """Copy pixel[r] of image view[r], counted row by row, to colors[r], and whether it is valid behind it. A mask of
     one pixel stands for its whole image."""

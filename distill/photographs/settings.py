@@ -51,6 +51,8 @@ class Settings:
     """forbid operations that do not repeat bit for bit"""
     resume: bool = False
     """continue the run whose checkpoint lies in OUT"""
+    overwrite: bool = False
+    """write over what another run, of other data or flags, has left in OUT"""
     save_every: float = 60.0
     """seconds between checkpoints"""
 

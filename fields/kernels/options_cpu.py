@@ -10,7 +10,9 @@ import time
 
 from numba.core import event
 
-KERNEL = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # called from Python
+from fields.compiled import kept
+
+KERNEL = {"nogil": True, "cache": kept(), "error_model": "numpy", "no_cfunc_wrapper": True}  # called from Python
 INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by compiled ones alone
 
 # Called for every ray or every strip of points: without counting references. Numba counts who holds an array, one

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fields.compiled import kept
 from scenes.drawn.paint import RAINBOW, pattern
 from scenes.drawn.shapes import (
     AXES,
@@ -214,7 +215,7 @@ def compile_strip(stamp: int):  # noqa: ANN201
     """The compiled entry. Numba's cache knows a kernel by its file and by what it closes over: `stamp`, a hash of
     all sources, renews it when shapes or paint change. Not `parallel`, which takes a second longer to compile."""
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @njit(nogil=True, cache=kept(), error_model="numpy")
     def strip(g, lights, camera, top, out):  # noqa: ANN001
         """Rows of a picture from row `top` on, into out (h, W, 4) uint8.
 

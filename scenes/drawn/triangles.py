@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from fields.compiled import kept
+
 BINS = 16  # of the surface area heuristic
 FEW, MANY = 2, 8  # a node of at most FEW triangles is a leaf, one of more than MANY never where it can be split
 DEEP = 48  # levels after which nodes are halved by number, so that the walk's stack is bounded
@@ -22,7 +24,7 @@ STACK = 128  # nodes that wait: DEEP levels, then at most 63 halvings, and a few
 COST = 1.5  # of a visit to two boxes, in tests of a triangle
 PAD = 1e-9  # boxes grow by this share of the longest side: far more than rounding, far less than a pixel
 TINY = 1e-300  # stands in for a direction's zero, whose inverse would be no number
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": True}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": kept()}
 jit = njit(**OPTIONS)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from scenes.formats.json_frames.document import parse
 from scenes.formats.json_frames.frames import aabb_scale, read_frames
 from scenes.options import ReadOptions
-from scenes.posed import Reading
+from scenes.posed import Posed, Reading
 from scenes.scene import Fact
 
 TAKES = "a folder with transforms_train.json"
@@ -25,20 +25,33 @@ def read(data: str, options: ReadOptions) -> Reading:
     """
     path = Path(data) / FILE.format("train")
     content = parse(path)
-    pictures, scaled = read_frames(path, content)
+    pictures, found = read_frames(path, content)
     facts = [Fact("found", f"format: NeRF-Synthetic, {path.name} with {len(pictures)} frames")]
-    held = next((p for part in ("test", "val") if (p := Path(data) / FILE.format(part)).is_file()), None)
-    if held:
-        test, also = read_frames(held, parse(held))
-        told = f"split: trained on {path.name} alone, tested on {held.name} ({len(test)} frames)"
-        facts.append(Fact("found", told))
-        scaled = scaled or also
-        pictures = (
-            *(replace(one, split="train") for one in pictures),
-            *(replace(one, split="test") for one in test),
-        )
-    else:
+    split = ""
+    for held in (p for part in ("test", "val") if (p := Path(data) / FILE.format(part)).is_file()):
+        test, also, reason = read_held(held)
+        if not reason:
+            split = f"trained on {path.name} alone, tested on {held.name}"
+            pictures = (
+                *(replace(one, split="train") for one in pictures),
+                *(replace(one, split="test") for one in test),
+            )
+            found = list(dict.fromkeys([*found, *also]))
+            break
+        facts.append(Fact("assumed", f"split: {held.name} is left out: {reason}"))
+    if not split and len(facts) == 1:
         facts.append(Fact("assumed", "split: there is no test or val file"))
-    return Reading(
-        path.resolve().parent.name, str(path), pictures, (*facts, *scaled), aabb_scale=aabb_scale(path, content)
-    )
+    scale = aabb_scale(path, content)
+    return Reading(path.resolve().parent.name, str(path), pictures, (*facts, *found), aabb_scale=scale, split=split)
+
+
+def read_held(path: Path) -> tuple[tuple[Posed, ...], list[Fact], str]:
+    """The frames of a test or val file, facts, and why they cannot be used, as BlenderNeRF leaves it where it rendered
+    no test pictures; empty: they can. SceneError for a file that is damaged."""
+    content = parse(path)
+    if content.get("frames") == []:
+        return (), [], "it has no frames"
+    test, facts = read_frames(path, content)
+    if not any(isinstance(one.picture, Path) and one.picture.is_file() for one in test):
+        return (), [], f"of its {len(test)} pictures none is there"
+    return test, facts, ""

@@ -1,13 +1,12 @@
 """The built-in scene, drawn by our own code: `builtin` or `builtin:SIZE`. Nothing is downloaded.
 
-A still life on a transparent background, 2.6 input units wide, with cameras all around it. The pictures are kept in the
-user's cache folder, so that they are drawn once.
+A still life on a transparent background, 2.6 input units wide, with cameras all around it. The pictures are kept in a
+cache folder, so that they are drawn once.
 """
 
 import functools
 import hashlib
 import math
-import os
 import tempfile
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields import cache_folders
 from render.camera import Camera, moved
 from scenes.drawn import still_life, tracer
 from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_around
@@ -146,30 +146,25 @@ def tabulate(camera: Camera) -> np.ndarray:
 
 
 def cached(cameras: list[Camera], size: int) -> np.ndarray:
-    """Pictures (M, size, size, 4) of cameras, from the cache folder where they lie there whole, else drawn."""
+    """Pictures (M, size, size, 4) of cameras, from a cache folder where they lie there whole, else drawn."""
     seal = hashlib.sha256(tracer.sources())
     seal.update(repr((VERSION, SAMPLES, size)).encode())
     seal.update(np.stack([tabulate(camera) for camera in cameras]).tobytes())
-    path = cache_folder() / f"builtin-{size}-{seal.hexdigest()[:16]}.npz"
-    # What is missing or damaged is drawn anew, and written over.
-    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            pictures = archive["pictures"]
-        if pictures.dtype == np.uint8 and pictures.shape == (len(cameras), size, size, 4):
-            return pictures
+    name = f"builtin-{size}-{seal.hexdigest()[:16]}.npz"
+    for folder in cache_folders.candidates():
+        # What is missing or damaged is drawn anew, and written over.
+        with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            with (folder / name).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                pictures = archive["pictures"]
+            if pictures.dtype == np.uint8 and pictures.shape == (len(cameras), size, size, 4):
+                return pictures
     pictures = draw_all(cameras, SAMPLES)
-    store(path, pictures)
+    any(store(folder / name, pictures) for folder in cache_folders.candidates())
     return pictures
 
 
-def cache_folder() -> Path:
-    """Where drawn pictures are kept: $XDG_CACHE_HOME/polyfield, or .cache/polyfield in the home folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "polyfield"
-
-
-def store(path: Path, pictures: np.ndarray) -> None:
-    """Write beside and rename. A folder that cannot be written costs only the time to draw again."""
+def store(path: Path, pictures: np.ndarray) -> bool:
+    """Write beside and rename. Whether it could: a folder that cannot be written costs only the time to draw again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
@@ -181,4 +176,5 @@ def store(path: Path, pictures: np.ndarray) -> None:
                 Path(file.name).unlink(missing_ok=True)
                 raise
     except OSError:
-        return
+        return False
+    return True

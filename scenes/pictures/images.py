@@ -12,66 +12,97 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 from torch import Tensor
 
+from scenes.foreign import describe_file
 from scenes.options import ReadOptions, SceneError
+from scenes.pictures.headers import TURNS, WIDE, Stored, header
 from scenes.progress import told
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", ".webp")
 WORKERS = 4  # decoding threads; each holds one full-size picture
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what Pillow raises
-WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's modes of 16-bit grey
+COLOURED = 32  # difference between channels, of 255, from which a mask is no grey one
+DEPTHS = (8, 10, 12)  # bits that cameras and programs store in files of 16
 
 Source = Path | Tensor  # a file, or pixels (H, W, 4) uint8 as they stay
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def sizes(pictures: Sequence[Source]) -> list[tuple[int, int]]:
-    """Width and height of each in pixels, of files from the headers alone. SceneError for what is no picture."""
+def headers(pictures: Sequence[Source]) -> list[Stored]:
+    """What each says before its pixels. SceneError for what is no picture."""
 
-    def one(picture: Source) -> tuple[int, int]:
+    def one(picture: Source) -> Stored:
         if isinstance(picture, Tensor):
-            return picture.shape[1], picture.shape[0]
-        return _opened(picture, lambda image: image.size)
+            return Stored((picture.shape[1], picture.shape[0]))
+        return _opened(picture, header)
 
     return _each(one, pictures)
 
 
-def read(pictures: Sequence[Source], options: ReadOptions) -> list[Tensor]:
-    """Each as (H, W, 4) uint8, sRGB as stored, straight alpha; a file is shrunk to `loaded_size`.
+def read(
+    pictures: Sequence[Source], options: ReadOptions, turned: Sequence[bool] | None = None, depth: int = 16
+) -> list[Tensor]:
+    """Each as (H, W, 4) uint8, sRGB, straight alpha; a file is shrunk to `loaded_size`.
 
-    Grey, palette, 16-bit and CMYK pictures become RGBA; alpha is 255 where a file has none. The EXIF rotation is not
-    applied: camera poses are solved on pixels as stored. SceneError for a damaged or oversized file.
+    Grey, palette, 16-bit and CMYK pictures become RGBA; alpha is 255 where a file has none. `turned` says which are
+    turned as EXIF has it; `depth` is how many bits files of 16 hold. SceneError for a damaged or oversized file.
     """
 
-    def one(picture: Source) -> Tensor:
+    def one(item: tuple[Source, bool]) -> Tensor:
+        picture, turn = item
         if isinstance(picture, Tensor):
             return picture
-        pixels = torch.from_numpy(_decode(picture, _rgba))
+        values = _rgba(picture, depth)
+        if turn:
+            values = TURNS[_opened(picture, header).orientation](values)
+        pixels = torch.from_numpy(np.ascontiguousarray(values))
         return shrink(pixels, loaded_size((pixels.shape[1], pixels.shape[0]), options))
 
-    return _each(one, pictures, "reading pictures")
+    return _each(one, list(zip(pictures, turned or [False] * len(pictures), strict=True)), "reading pictures")
+
+
+def depth_used(pictures: Sequence[Path]) -> tuple[int, int]:
+    """Bits that these files of 16 bits a channel hold, 8, 10, 12 or 16, and their largest value. SceneError for a
+    damaged one."""
+    largest = 0
+    for picture in pictures:
+        largest = max(largest, int(_wide(picture).max()))
+        if largest >> DEPTHS[-1]:
+            return 16, largest
+    return next(bits for bits in DEPTHS if not largest >> bits), largest
 
 
 def read_masks(masks: Sequence[tuple[Path, tuple[int, int]]], *, nonzero: bool) -> list[Tensor]:
     """Each (file, size) as (H, W) float32 in [0, 1]: the share of the pixel's area that is white, at that size.
 
-    White is any value above 0 where `nonzero`; otherwise 128 or more, or 1 in a file that holds only 0 and 1.
-    SceneError for a damaged file or one shaped unlike `size`.
+    See `is_white` for what white is. SceneError for a damaged file or one shaped unlike `size`.
     """
 
     def one(mask: tuple[Path, tuple[int, int]]) -> Tensor:
         path, size = mask
-        grey = torch.from_numpy(_decode(path, _grey))
-        height, width = grey.shape
+        white = torch.from_numpy(_decode(path, lambda image: is_white(image, nonzero=nonzero)))
+        height, width = white.shape
         if abs(width / height * size[1] / size[0] - 1) > 0.02:
             raise SceneError(f"{path}: expected a mask shaped {size[0]} x {size[1]}, found {width} x {height}")
-        level = 0 if nonzero or int(grey.max()) <= 1 else 127
-        return area((grey > level).float()[..., None], size)[..., 0]
+        return area(white.float()[..., None], size)[..., 0]
 
     return _each(one, masks, "reading masks")
+
+
+def is_white(image: Image.Image, *, nonzero: bool) -> np.ndarray:
+    """(H, W) bool: which pixels of a mask are white. With `nonzero` all but black; so it is too in a mask of colours,
+    which are labels, and in one that is nowhere bright: 1, or 255 of 65535. Else those in the upper half of the range.
+    """
+    values = np.asarray(image if image.mode in (*WIDE, "F") else image.convert("RGB"))
+    colours = values.reshape(*values.shape[:2], -1)  # (H, W, 1 or 3)
+    brightest = colours.max(-1)
+    lossy = image.format in ("JPEG", "MPO", "WEBP")  # black and grey are not exact in these
+    labels = not lossy and int((brightest - colours.min(-1)).max()) > COLOURED
+    full = 65535 if image.mode in WIDE and brightest.max() > 255 else 255
+    dim = brightest.max() <= 1 if lossy else 2 * int(brightest.max()) <= full
+    return brightest > (0 if nonzero or labels or dim else full // 2)
 
 
 def loaded_size(size: tuple[int, int], options: ReadOptions) -> tuple[int, int]:
@@ -162,22 +193,48 @@ def _opened(path: Path, use: Callable[[Image.Image], Result]) -> Result:
     except FileNotFoundError:
         raise SceneError(f"{path}: no such picture") from None
     except DAMAGE as error:
+        if kind := describe_file(path):
+            raise SceneError(f"{path}: {kind}") from None
         found = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
-        raise SceneError(f"{path}: not a picture: expected PNG or JPEG, found {found} ({error})") from None
+        raise SceneError(f"{path}: not a picture: expected PNG, JPEG, WebP or TIFF, found {found} ({error})") from None
 
 
-def _rgba(image: Image.Image) -> np.ndarray:
-    """(H, W, 4) uint8."""
+def _rgba(path: Path, depth: int) -> np.ndarray:
+    """(H, W, 4) uint8 of a file; of one with 16 bits a channel the upper 8 of `depth`."""
+    if depth == 16 or not _opened(path, header).wide:
+        return _decode(path, _eight_bits)
+    values = (_wide(path) >> (depth - 8)).clip(0, 255).astype(np.uint8)
+    if values.shape[-1] == 1:
+        values = values.repeat(3, -1)
+    opaque = np.full_like(values[..., :1], 255)
+    return values if values.shape[-1] == 4 else np.concatenate([values, opaque], -1)
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """(H, W, 4) uint8; 16-bit values keep their upper byte."""
     if image.mode in WIDE:
-        grey = _grey(image)
+        grey = (_grey(image) >> 8).astype(np.uint8)
         return np.stack([grey, grey, grey, np.full_like(grey, 255)], -1)
     if image.mode == "F":
         raise ValueError("floating-point pixels")
     return np.array(image.convert("RGBA"))
 
 
+def _wide(path: Path) -> np.ndarray:
+    """(H, W, 1, 3 or 4) int64 of a file with 16 bits a channel, 0 to 65535."""
+
+    def half(image: Image.Image) -> np.ndarray:
+        return _grey(image)[..., None] if image.mode in WIDE else np.array(image).astype(np.int64) << 8
+
+    def lower(image: Image.Image) -> np.ndarray:
+        assert isinstance(image, ImageFile.ImageFile)
+        image.tile = [tile._replace(args=str(tile.args).replace("16B", "16L")) for tile in image.tile]
+        return np.array(image).astype(np.int64)
+
+    upper = _decode(path, half)
+    return upper if upper.shape[-1] == 1 else upper + _decode(path, lower)
+
+
 def _grey(image: Image.Image) -> np.ndarray:
-    """(H, W) uint8; 16-bit values keep their upper byte, as Pillow does for colour."""
-    if image.mode in WIDE:
-        return (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
-    return np.array((image.convert("RGBA") if image.mode == "P" else image).convert("L"))
+    """(H, W) int64 of 16-bit grey."""
+    return np.asarray(image).astype(np.int64).clip(0, 65535)

@@ -23,7 +23,7 @@ def in_this_process(monkeypatch):
     def run_command(module, words, *_):
         printed, told = io.StringIO(), io.StringIO()
         with monkeypatch.context() as patch, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
-            patch.setattr(sys, "argv", [module, *words, "--json"])
+            patch.setattr(sys, "argv", [module, *words, "--json", "--overwrite"])
             with pytest.raises(SystemExit) as end:
                 importlib.import_module(module).main()
         if end.value.code:

@@ -17,6 +17,7 @@ from distill import train_scene
 from distill.learning import monitor as progress
 from fields import files
 from fields.files import load
+from fields.programs import program
 from viewer.settings import ViewSettings
 
 QUICK = ["builtin:48", "--preset", "tiny", "--batch", "4096"]
@@ -206,5 +207,25 @@ def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, tmp_path, wo
 
     monkeypatch.setattr(train_scene.os, "execv", execv)
     assert run(monkeypatch, *words) == 0
-    assert begun == [(sys.executable, [sys.executable, "-m", "viewer.view_scene", *passed])]
+    assert begun == [(sys.executable, program("viewer.view_scene", *passed))]
     assert tyro.cli(ViewSettings, args=passed).inputs == (data,)
+
+
+@pytest.mark.parametrize("name", ["viewer", "fields", "numpy", "runpy"])
+def test_a_file_in_the_working_folder_is_not_the_viewer(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text("")
+    command = program("distill.train_scene", "builtin:48", "--viewer")
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("view-scene: no display")
+
+
+def test_on_windows_the_viewer_is_waited_for(monkeypatch, tmp_path):
+    """There `execv` gives the shell back at once, and takes words with blanks apart."""
+    monkeypatch.setattr(train_scene.os, "name", "nt")
+    monkeypatch.setattr(train_scene.subprocess, "call", lambda words: 7 if words[-1] == "a b" else 0)
+    monkeypatch.setattr(train_scene.sys, "argv", ["train-scene", "--viewer", "--out", "a b"])
+    with pytest.raises(SystemExit) as caught:
+        train_scene.open_viewer("builtin", train_scene.sys.argv[1:])
+    assert caught.value.code == 7

@@ -27,7 +27,7 @@ from PIL import Image
 
 from render import render_scene
 from render.camera import Camera, look_at
-from render.films import Drawing, Route, Still, choose_cameras, draw_frames, scale_size, write_film
+from render.films import Drawing, Route, Still, choose_cameras, draw_frames, evened, scale_size, write_film
 from render.kernels.march import cross_box
 from render.looks import MODES
 from render.model import open_model
@@ -196,6 +196,48 @@ def test_gif_has_its_frames_and_time(model, tmp_path):
         assert film.info["loop"] == 0
 
 
+def shown(path):
+    """How many milliseconds each frame of a GIF is shown."""
+    with Image.open(path) as film:
+        return [film.seek(n) or film.info["duration"] for n in range(film.n_frames)]
+
+
+@pytest.mark.parametrize(
+    ("fps", "count", "whole"), [(24, 24, 1000), (30, 60, 2000), (50, 5, 100), (29.97, 30, 1000), (0.1, 2, 20000)]
+)
+def test_a_gif_is_as_long_as_asked(fps, count, whole, tmp_path):
+    grey = torch.linspace(0, 1, count)
+    write_film(tmp_path / "a.gif", iter(g.expand(4, 4, 3) for g in grey), fps)
+    times = shown(tmp_path / "a.gif")
+    assert len(times) == count
+    assert sum(times) == whole
+    assert max(times) - min(times) <= 10
+
+
+def test_a_gif_is_as_long_as_asked_where_frames_are_alike(tmp_path):
+    """They are stored as one."""
+    write_film(tmp_path / "a.gif", iter([torch.zeros(4, 4, 3)] * 24), 24)
+    assert sum(shown(tmp_path / "a.gif")) == 1000
+    with pytest.raises(ValueError, match=r"a\.gif: a picture stays longer than 655 s"):
+        write_film(tmp_path / "a.gif", iter([torch.zeros(4, 4, 3)] * 70), 0.1)
+    assert sum(shown(tmp_path / "a.gif")) == 1000
+
+
+def test_a_gif_of_more_than_50_frames_a_second_is_refused_before_anything_is_drawn(
+    model, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("render.films.draw_frame", lambda *_: pytest.fail("drawn"))
+    said = "60 frames per second: a .gif counts hundredths of a second"
+    assert command(monkeypatch, model, tmp_path / "a.gif", "--frames", 4, "--fps", 60) == 2
+    assert said in capsys.readouterr().err
+    pose = look_at(torch.tensor([1.0, 3.0, 2.5]), torch.zeros(3), torch.tensor([0.0, 0.0, 1.0])).tolist()
+    frames = [{"time": t, "fov": 40, "pose": pose} for t in (0.0, 0.5)]
+    (tmp_path / "p.json").write_text(json.dumps({"fps": 60, "size": [20, 16], "keyframes": frames}))
+    assert command(monkeypatch, model, tmp_path / "a.gif", "--camera", tmp_path / "p.json") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "a.gif").exists()
+
+
 def film(path):
     """Frames (T, H, W, 3) of a film and what ffmpeg says of it."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
@@ -216,22 +258,77 @@ def test_mp4_has_its_frames_colours_and_rate(model, tmp_path):
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["a.mp4", "m.safetensors"]
 
 
-def test_a_film_of_an_odd_size_gets_even_sides(tmp_path, capfd):
+PATCHES = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (200, 120, 40), (40, 160, 220)]
+
+
+def as_bt709(path, size):
+    """RGB (7, 3) in the middle of seven stripes of a film's first frame, by the equations of ITU-R BT.709-6 for luma
+    and colour differences of 8 bits in the limited range, whatever the file says of itself."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-frames:v", "1"]
+    raw = subprocess.run(
+        [*command, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"], capture_output=True, check=True
+    ).stdout
+    width, height = size
+    planes = np.split(np.frombuffer(raw, np.uint8), [width * height, width * height * 5 // 4])
+    columns = (np.arange(7) * 2 + 1) * width // 14
+    luma = (planes[0].reshape(height, width)[height // 2, columns] - 16.0) / 219
+    blue, red = ((p.reshape(height // 2, width // 2)[height // 4, columns // 2] - 128.0) / 224 for p in planes[1:])
+    r, b = luma + 1.5748 * red, luma + 1.8556 * blue
+    return np.stack([r, (luma - 0.2126 * r - 0.0722 * b) / 0.7152, b], -1) * 255
+
+
+def test_colours_of_an_mp4_are_those_of_bt709_and_said_to_be(tmp_path):
+    stripes = torch.tensor(PATCHES)[torch.arange(1280) * 7 // 1280] / 255
+    write_film(tmp_path / "a.mp4", iter([stripes.expand(720, 1280, 3)] * 3), 24)
+    got = as_bt709(tmp_path / "a.mp4", (1280, 720))
+    assert np.abs(got - PATCHES).max() < 3  # of 255: both are rounded, and the codec is lossy
+    frames, text = film(tmp_path / "a.mp4")
+    assert "yuv420p(tv, bt709, progressive)" in text
+    assert np.abs(frames[0, 360, (np.arange(7) * 2 + 1) * 1280 // 14].astype(int) - PATCHES).max() < 4
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content[content.index(b"colrnclx") + 8 :][:7] == bytes(
+        [0, 1, 0, 1, 0, 1, 0]
+    )  # for players that ask the file
+
+
+@pytest.mark.parametrize("fps", [10, 23.976, 60])
+def test_an_mp4_is_as_long_as_asked(fps, tmp_path):
+    write_film(tmp_path / "a.mp4", iter([torch.zeros(16, 16, 3)] * 30), fps)
+    _, text = film(tmp_path / "a.mp4")
+    hours, minutes, seconds = re.findall(r"Duration: (\d+):(\d+):([\d.]+)", text)[0]
+    assert (hours, minutes) == ("00", "00")
+    assert float(seconds) == pytest.approx(30 / fps, abs=0.011)
+
+
+def test_a_film_of_an_odd_size_shows_the_pictures_as_they_are(tmp_path, monkeypatch, capfd):
+    """H.264 has even sides: the last row and column come twice."""
     path = block_file(tmp_path / "m.safetensors", [camera((33, 25))])
-    render(Flags(path, tmp_path / "a.mp4", frames=2))
+    assert command(monkeypatch, path, tmp_path / "a.mp4", "--frames", 2) == 0
+    said = capfd.readouterr().err
+    assert "a.mp4: 2 frames, 33 x 25 pixels, in a film of 34 x 26, as .mp4 has even sides\n" in said
+    assert "WARNING" not in said
     frames, _ = film(tmp_path / "a.mp4")
-    assert frames.shape == (2, 24, 32, 3)
-    assert "WARNING" not in capfd.readouterr().err
-    render(Flags(path, tmp_path / "a.png"))
-    assert seen(tmp_path / "a.png").shape == (25, 33, 3)
+    assert frames.shape == (2, 26, 34, 3)
+    assert command(monkeypatch, path, tmp_path / "a.png") == 0
+    still = seen(tmp_path / "a.png")
+    assert still.shape == (25, 33, 3)
+    assert np.abs(frames[0, :25, :33].astype(float) / 255 - still).mean() < 0.02
+
+
+def test_an_odd_picture_gets_its_last_row_and_column_twice():
+    picture = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)
+    even = evened(picture)
+    assert even.shape == (4, 6, 3)
+    assert np.array_equal(even[:3, :5], picture)
+    assert np.array_equal(even[3], even[2]) and np.array_equal(even[:, 5], even[:, 4])
+    assert evened(even) is even
 
 
 def test_sizes():
-    assert scale_size((33, 25), 0, ".png") == (33, 25)
-    assert scale_size((33, 25), 51, ".png") == (67, 51)
-    assert scale_size((33, 25), 51, ".mp4") == (68, 52)
-    assert scale_size((400, 3), 1, ".mp4") == (134, 2)
-    assert scale_size((100, 400), 1, ".png") == (1, 4)
+    assert scale_size((33, 25), 0) == (33, 25)
+    assert scale_size((33, 25), 51) == (67, 51)
+    assert scale_size((400, 3), 1) == (133, 1)
+    assert scale_size((100, 400), 1) == (1, 4)
 
 
 def test_spiral_rises_and_orbit_does_not(model, tmp_path):

@@ -57,7 +57,10 @@ def test_what_shells_and_file_managers_put_around_a_path_is_taken_off(tmp_path):
         assert look(text).path == f"{tmp_path}/a path.json"
 
 
-@pytest.mark.parametrize("text", ["", "   ", "/nothing/there", "/nothing/there.safetensors", "/nothing/there.json"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "   ", "~nobody-of-this-name/there", "/nothing/there", "/nothing/there.safetensors", "/nothing/there.json"],
+)
 def test_what_is_not_there_is_one_line(text):
     with pytest.raises(ValueError, match=r"wanted a model|no such file") as caught:
         openable(text)

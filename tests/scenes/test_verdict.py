@@ -152,7 +152,7 @@ def test_the_heaviest_reason_comes_first_and_every_one_but_notes_has_advice(good
         ("captures/ngp_fruit", "yes", ""),
         ("captures/llff_fern/transforms_by_hand.json", "yes, but", "seen only from one side, 18 degrees"),
         ("captures/kubric_klevr/transforms_by_hand.json", "unlikely", "only 2 pictures to train on"),
-        ("trials/low_16bit", "unlikely", "showing nothing, all black"),
+        ("trials/mask_one_test_picture_black", "unlikely", "leave nothing of 1 picture, left out: images/008.png"),
     ],
 )
 def test_captures(capture, name, answer, words):

@@ -6,11 +6,11 @@ Window and browser keep all they know in one `State`; widgets read it and answer
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
+from distill.learning.files import Files
 from render.camera import Camera
 from viewer.front import navigation
 from viewer.front.arrangement import Arrangement
@@ -279,5 +279,8 @@ def resume_run(command: Command) -> Command:
     """A command as it is given again: a run goes on at its last checkpoint, where there is one."""
     if not isinstance(command, LearnFrom):
         return command
-    out = command.settings.out or Path("runs") / (Path(command.data).stem.replace(":", "_") or "scene")
-    return replace(command, settings=replace(command.settings, resume=(out / "checkpoint.safetensors").is_file()))
+    try:
+        begun = Files.of(command.data, command.settings.out).checkpoint.is_file()
+    except ValueError:  # nor could it be written when it was given first
+        return command
+    return replace(command, settings=replace(command.settings, resume=begun))

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from render.command import one_line
-from render.films import FILMS, write_film
+from render.films import FILMS, check_rate, write_film
 from render.units import MOST_FRAMES, MOST_PIXELS
 from viewer.messages import DrawFilm, FilmProgress
 
@@ -95,6 +95,7 @@ def check_film(film: DrawFilm, path: Path) -> None:
         )
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; wanted a file name")
+    check_rate(path.suffix.lower(), film.fps)
     if not film.cameras:
         raise ValueError("a film wants at least one camera; add keyframes first")
     if len(film.cameras) > MOST_FRAMES:

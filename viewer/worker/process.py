@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
+from fields.programs import safe_path
 from viewer.messages import Command, FrameRequest, Notice, QuitWorker, SaveModel, WorkerReport
 
 PATIENCE = 60.0  # seconds in which a worker that was asked to quit may save
@@ -107,7 +108,8 @@ class WorkerProcess:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=run_worker, args=(theirs, device), daemon=True, name="polyfield-worker")
-        self.process.start()
+        with safe_path():
+            self.process.start()
         theirs.close()
         self.outgoing: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self.incoming: queue.SimpleQueue[WorkerReport] = queue.SimpleQueue()

@@ -2,18 +2,37 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fields.numbers import printable
 from scenes.formats.json_frames.document import Entry, number
-from scenes.formats.json_frames.lens import FOCAL, intrinsics, merged
+from scenes.formats.json_frames.lens import (
+    FOCAL,
+    KEYS,
+    MATRICES,
+    OTHER_LENSES,
+    intrinsics,
+    merged,
+    of_other_size,
+    own,
+    stated_size,
+)
+from scenes.formats.json_frames.lookup import NamedFiles
 from scenes.options import SceneError
 from scenes.pictures import images
 from scenes.posed import Posed, take_out_scale
 from scenes.scene import Fact
+
+LENS = (*KEYS, *MATRICES, *OTHER_LENSES)
+READ = ("frames", "aabb_scale", "from_na", "train_filenames", "val_filenames", "test_filenames")  # of a document
+READ_IN_FRAMES = ("file_path", "transform_matrix", "mask_path", "depth_file_path", "time")
+UNNEEDED = ("rotation", "sharpness", "colmap_im_id")  # that most programs write, and that say nothing of the scene
+UNAPPLIED = ("scale", "offset", "aabb", "render_aabb", "applied_transform", "applied_scale")  # of other coordinates
+OPENGL = (1.0, -1.0, -1.0, 1.0)  # of OpenCV's axes, column by column of a pose
 
 
 @dataclass(frozen=True)
@@ -22,6 +41,7 @@ class Listed:
 
     name: str  # path within the data set, with forward slashes
     file: Path
+    factor: int  # how many times smaller than the picture that was named the file is
     pose: Tensor  # (4, 4) float64, as it is listed
     lens: Entry  # the keys of lens.py that hold for this frame
     shared: bool  # its focal length in pixels is stated once for all frames
@@ -35,13 +55,47 @@ def read_frames(path: Path, content: Entry) -> tuple[tuple[Posed, ...], list[Fac
     if not isinstance(entries, list) or not entries:
         found = "none" if "frames" not in content or entries == [] else f"a {type(entries).__name__}"
         raise SceneError(f"{path}: expected a list 'frames' with at least one entry, found {found}")
-    every = [check_entry(path, content, entry, f"{path}: frame {i}") for i, entry in enumerate(entries)]
-    here = [one.file for one in every if one.file.is_file()]
-    sizes = dict(zip(here, images.sizes(here), strict=True))
+    files = NamedFiles(path.parent)
+    every = [check_entry(files, content, entry, f"{path}: frame {i}") for i, entry in enumerate(entries)]
+    sizes = sizes_of(every)
     check_one_size(every, sizes)
     poses, facts = take_out_scale([one.pose for one in every], [f"{one.where}: 'transform_matrix'" for one in every])
-    pictures = [pose_picture(path, one, pose, sizes.get(one.file)) for one, pose in zip(every, poses, strict=True)]
-    return tuple(pictures), facts
+    if content.get("from_na"):
+        poses = [pose * pose.new_tensor(OPENGL) for pose in poses]
+        facts.append(Fact("found", "axes: from_na, as NeuS2 writes it, so that poses are in OpenCV's axes"))
+    pictures = [pose_picture(files, one, pose, sizes.get(one.file)) for one, pose in zip(every, poses, strict=True)]
+    told = [of_other_size(one.lens, sizes[one.file], one.where) for one in every if one.file in sizes]
+    return tuple(pictures), [*facts, *files.facts(), *unread(content, entries), *[fact for fact in told if fact][:1]]
+
+
+def sizes_of(every: list[Listed]) -> dict[Path, tuple[int, int]]:
+    """Width and height of the files that are there, turned by EXIF where only that fits the stated w and h, and as
+    large as the picture that was named."""
+    here = [one for one in every if one.file.is_file()]
+    result = {}
+    for one, head in zip(here, images.headers([one.file for one in here]), strict=True):
+        stated = stated_size(one.lens, head.size, one.where)
+        width, height = head.upright if head.turns_to_fit(stated) else head.size
+        result[one.file] = (width * one.factor, height * one.factor)
+    return result
+
+
+def unread(content: Entry, entries: list[Any]) -> list[Fact]:
+    """Keys with a value that nothing asks for, a line for those of coordinates and one for all others."""
+    facts = [
+        Fact("ignored", f"{key}: {printable(str(content[key]))} is not needed and was ignored")
+        for key in UNAPPLIED
+        if content.get(key) is not None
+    ]
+    known = {*LENS, *READ, *UNAPPLIED, *UNNEEDED}
+    rest = [key for key in content if key not in known and content[key] is not None]
+    if rest:
+        valued = [f"{key} ({content[key]})" if isinstance(content[key], str) else key for key in rest]
+        facts.append(Fact("ignored", f"not used: {printable(', '.join(valued))}"))
+    known = {*LENS, *READ_IN_FRAMES, *UNNEEDED}
+    if rest := dict.fromkeys(key for entry in entries for key in entry if key not in known):
+        facts.append(Fact("ignored", f"not used, of frames: {printable(', '.join(rest))}"))
+    return facts
 
 
 def aabb_scale(path: Path, content: Entry) -> float | None:
@@ -54,7 +108,7 @@ def aabb_scale(path: Path, content: Entry) -> float | None:
     return value
 
 
-def check_entry(path: Path, content: Entry, entry: Any, where: str) -> Listed:
+def check_entry(files: NamedFiles, content: Entry, entry: Any, where: str) -> Listed:
     """One checked entry of 'frames'."""
     if not isinstance(entry, dict):
         raise SceneError(f"{where}: expected an object, found a {type(entry).__name__}")
@@ -67,11 +121,11 @@ def check_entry(path: Path, content: Entry, entry: Any, where: str) -> Listed:
     for key in ("mask_path", "depth_file_path"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
             raise SceneError(f"{where}: '{key}' must be a file name, found {entry[key]!r}")
-    lens = merged(content, entry)
-    shared = bool({"fl_x", "fl_y"} & lens.keys()) and not any(key in entry for key in (*FOCAL, "w", "h"))
-    file = find_file(path.parent, name)
-    inside = file.relative_to(path.parent).as_posix() if file.is_relative_to(path.parent) else file.as_posix()
-    return Listed(inside, file, parse_pose(entry["transform_matrix"], where), lens, shared, entry, where)
+    lens = merged(content, entry, where)
+    shared = bool({"fl_x", "fl_y"} & lens.keys()) and not any(key in own(entry, where) for key in (*FOCAL, "w", "h"))
+    file, factor = files.find(name)
+    inside = file.relative_to(files.folder).as_posix() if file.is_relative_to(files.folder) else file.as_posix()
+    return Listed(inside, file, factor, parse_pose(entry["transform_matrix"], where), lens, shared, entry, where)
 
 
 def parse_pose(rows: Any, where: str) -> Tensor:
@@ -88,7 +142,7 @@ def parse_pose(rows: Any, where: str) -> Tensor:
     return matrix
 
 
-def pose_picture(path: Path, one: Listed, pose: Tensor, size: tuple[int, int] | None) -> Posed:
+def pose_picture(files: NamedFiles, one: Listed, pose: Tensor, size: tuple[int, int] | None) -> Posed:
     """An entry with its rigid pose and its lens. A missing picture has no `size`, and any will do."""
     lens, stated = intrinsics(one.lens, size or (1, 1), one.where)
     mask, depth, time = (one.entry.get(key) for key in ("mask_path", "depth_file_path", "time"))
@@ -98,18 +152,10 @@ def pose_picture(path: Path, one: Listed, pose: Tensor, size: tuple[int, int] | 
         pose,
         lens,
         stated,
-        mask=find_file(path.parent, mask) if mask else None,
+        mask=files.find(mask)[0] if mask else None,
         time=float(time) if isinstance(time, int | float) else None,
-        depth=find_file(path.parent, depth) if depth else None,
+        depth=files.find(depth)[0] if depth else None,
     )
-
-
-def find_file(folder: Path, name: str) -> Path:
-    """The file of a `file_path`: with any of the known extensions where it bears none."""
-    path = folder / PurePosixPath(name.strip().replace("\\", "/"))
-    if path.is_file():
-        return path
-    return next((p for suffix in images.SUFFIXES if (p := path.with_name(path.name + suffix)).is_file()), path)
 
 
 def check_one_size(every: list[Listed], sizes: dict[Path, tuple[int, int]]) -> None:

@@ -2,9 +2,11 @@
 
 import math
 
+from fields import numbers
 from render.camera import Intrinsics, LensModel
 from scenes.formats.json_frames.document import Entry, number
 from scenes.options import SceneError
+from scenes.scene import Fact
 
 FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_fov")
 RADIAL = ("k1", "k2", "k3", "k4")
@@ -22,24 +24,47 @@ MODELS: dict[str, LensModel] = {
     "SIMPLE_RADIAL_FISHEYE": "fisheye",
     "RADIAL_FISHEYE": "fisheye",
 }
+MATRICES = ("K", "intrinsic_matrix")  # of pixels, 3 x 3 or 4 x 4, as NeuS2 gives each frame one
+SKEW = 1e-3  # of the focal length, that a matrix may have and that is dropped
+OFF_MIDDLE = 0.15  # of a picture's sides, that its principal point may be away from the middle without w and h
 OTHER_LENSES = ("ftheta_p0", "latlong", "equirectangular", "is_latlong")  # instant-ngp's, none of them supported
 
 
-def merged(document: Entry, frame: Entry) -> Entry:
+def merged(document: Entry, frame: Entry, where: str) -> Entry:
     """The lens keys of a frame over those of its document. A frame's own focal length replaces the document's whole
-    set, so that a stated `camera_angle_x` is not overruled by a global `fl_x`."""
-    base = {key: document[key] for key in KEYS + OTHER_LENSES if key in document}
-    own = {key: frame[key] for key in KEYS + OTHER_LENSES if key in frame}
-    if any(key in own for key in FOCAL):
+    set, so that a stated `camera_angle_x` is not overruled by a global `fl_x`. SceneError, beginning with `where`, for
+    a matrix that is no lens."""
+    base, mine = own(document, where), own(frame, where)
+    if any(key in mine for key in FOCAL):
         base = {key: value for key, value in base.items() if key not in FOCAL}
-    return base | own
+    return base | mine
+
+
+def own(entry: Entry, where: str) -> Entry:
+    """The lens keys of a document or a frame; of a matrix its four numbers, where they are not given beside it."""
+    found = {key: entry[key] for key in KEYS + OTHER_LENSES if key in entry}
+    name = next((name for name in MATRICES if entry.get(name) is not None), None)
+    return (from_matrix(entry[name], f"{where}: '{name}'") if name else {}) | found
+
+
+def from_matrix(rows: object, where: str) -> Entry:
+    """The lens keys of a camera matrix of pixels, rows of 3 or 4 numbers."""
+    try:
+        side = len(rows) if isinstance(rows, list) else 3
+        matrix = numbers.array(rows, where, (side, side) if side == 4 else (3, 3))
+    except ValueError as error:
+        raise SceneError(str(error)) from None
+    (fx, skew, cx), (slant, fy, cy), (a, b, one) = matrix[:3, :3].tolist()
+    if (slant, a, b, one) != (0, 0, 0, 1) or abs(skew) > SKEW * abs(fx):
+        raise SceneError(f"{where} must be fl_x 0 cx, 0 fl_y cy, 0 0 1, found {numbers.brief(rows)}")
+    return {"fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy}
 
 
 def intrinsics(entry: Entry, size: tuple[int, int], where: str) -> tuple[Intrinsics, tuple[int, int]]:
     """The lens in pixels, and the size (width, height) that it is stated for: `size`, the file's, where `entry` names
     none. SceneError, beginning with `where`, for an unknown model, or a missing or impossible focal length."""
     model = lens_model(entry, where)
-    width, height = stated_size(entry, where) or size
+    width, height = stated_size(entry, size, where)
     fx, fy = focal(entry, (width, height), where)
     k1, k2, k3, k4 = (number(entry, key, where, 0.0) for key in RADIAL)
     p1, p2 = (number(entry, key, where, 0.0) for key in TANGENTIAL)
@@ -65,14 +90,34 @@ def lens_model(entry: Entry, where: str) -> LensModel:
     return "fisheye" if entry.get("is_fisheye") else MODELS[name.upper()]
 
 
-def stated_size(entry: Entry, where: str) -> tuple[int, int] | None:
-    """`w` and `h` in pixels, or None where they are not given."""
-    if "w" not in entry or "h" not in entry:
+def stated_size(entry: Entry, size: tuple[int, int], where: str) -> tuple[int, int]:
+    """`w` and `h` in pixels; `size`, the file's, where neither is given, and its shape where one is missing."""
+    given = {key: number(entry, key, where) for key in ("w", "h") if key in entry}
+    if any(value < 1 for value in given.values()):
+        found = " x ".join(f"{value:g}" for value in given.values())
+        raise SceneError(f"{where}: w and h must be at least 1 pixel, found {found}")
+    scale = given["w"] / size[0] if "w" in given else given["h"] / size[1] if "h" in given else 1.0
+    width, height = given.get("w", size[0] * scale), given.get("h", size[1] * scale)
+    return max(round(width), 1), max(round(height), 1)
+
+
+def of_other_size(entry: Entry, size: tuple[int, int], where: str) -> Fact | None:
+    """That a principal point without w and h is in the middle of a picture of another size than the file's. SceneError
+    where it is not even in the file's."""
+    if "w" in entry or "h" in entry or not ("cx" in entry and "cy" in entry):
         return None
-    width, height = number(entry, "w", where), number(entry, "h", where)
-    if width < 1 or height < 1:
-        raise SceneError(f"{where}: w and h must be at least 1 pixel, found {width:g} x {height:g}")
-    return round(width), round(height)
+    x, y = number(entry, "cx", where) / size[0], number(entry, "cy", where) / size[1]
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise SceneError(
+            f"{where}: the principal point ({entry['cx']:g}, {entry['cy']:g}) lies outside the picture of "
+            f"{size[0]} x {size[1]}; if the lens is for another size, give its w and h"
+        )
+    if abs(x - y) > OFF_MIDDLE / 2 or abs(x - 0.5) < OFF_MIDDLE or abs(y - 0.5) < OFF_MIDDLE:
+        return None
+    said = (
+        f"lens: the principal point ({entry['cx']:g}, {entry['cy']:g}) is far from the middle of {size[0]} x {size[1]}"
+    )
+    return Fact("doubtful", f"{said} pixels; if the lens is for another size, give its w and h")
 
 
 def focal(entry: Entry, size: tuple[int, int], where: str) -> tuple[float, float]:

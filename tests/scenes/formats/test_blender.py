@@ -49,6 +49,48 @@ def test_without_test_or_val_every_eighth_is_for_test(tmp_path):
     assert any("there is no test or val file" in fact.text for fact in scene.facts)
 
 
+def without_test_pictures(folder):
+    drawn.blender(folder)
+    for path in (folder / "test").iterdir():
+        path.unlink()
+
+
+def without_test_frames(folder):
+    drawn.blender(folder)
+    drawn.write(folder / "transforms_test.json", {"camera_angle_x": 0.6, "frames": []})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [(without_test_pictures, "of its 3 pictures none is there"), (without_test_frames, "it has no frames")],
+)
+def test_a_test_file_without_pictures_is_left_out(tmp_path, spoil, reason):
+    spoil(tmp_path)
+    scene = load(str(tmp_path), OPTIONS)
+    assert [view.name for view in scene.test] == ["train/r_0.png", "train/r_8.png"]
+    told = [fact.text for fact in scene.facts if fact.text.startswith("split: ")]
+    eighth = "split: every 8th picture by file name is for test (2 of 10)"
+    assert told == [f"split: transforms_test.json is left out: {reason}", eighth]
+
+
+def test_then_val_is_tried(tmp_path):
+    drawn.blender(tmp_path)
+    (tmp_path / "transforms_test.json").rename(tmp_path / "transforms_val.json")
+    drawn.write(tmp_path / "transforms_test.json", {"frames": []})
+    scene = load(str(tmp_path), OPTIONS)
+    assert len(scene.test) == 3
+    assert any("tested on transforms_val.json (3 pictures)" in fact.text for fact in scene.facts)
+
+
+def test_some_test_pictures_are_missing(tmp_path):
+    drawn.blender(tmp_path)
+    (tmp_path / "test/r_1.png").unlink()
+    with pytest.raises(SceneError, match="1 of 13 pictures are missing: test/r_1"):
+        load(str(tmp_path), OPTIONS)
+    scene = load(str(tmp_path), ReadOptions(skip_missing=True))
+    assert any("tested on transforms_test.json (2 pictures)" in fact.text for fact in scene.facts)
+
+
 def test_downscaling_scales_the_lens(tmp_path):
     drawn.blender(tmp_path, size=(50, 50))
     scene = load(str(tmp_path), ReadOptions(downscale=3))

@@ -1,6 +1,7 @@
 """The built-in scene: geometry, light, cameras and the cache of drawn pictures."""
 
 import math
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,8 @@ SIZE = 32
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     return tmp_path / "cache" / "polyfield"
 
 
@@ -229,6 +232,9 @@ def test_a_damaged_cache_is_drawn_anew(scene, cache, damage):
 def test_a_cache_that_cannot_be_written_is_no_error(scene, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert torch.equal(images(load(f"builtin:{SIZE}", ReadOptions())), images(scene))
+    assert [path.suffix for path in (tmp_path / "temporary").rglob("*.*")] == [".npz"]  # drawn once all the same
+    monkeypatch.setattr(builtin, "draw_all", lambda *_: pytest.fail("drawn twice"))
     assert torch.equal(images(load(f"builtin:{SIZE}", ReadOptions())), images(scene))
 
 

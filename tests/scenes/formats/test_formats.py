@@ -39,7 +39,7 @@ def read(data, options):
         name, focal, *numbers = line.split()
         pose = torch.tensor([*map(float, numbers), 0, 0, 0, 1], dtype=torch.float64).reshape(4, 4)
         (pose,), _ = take_out_scale([pose], [f"{file}: {name}"])
-        (size,) = images.sizes([file.parent / name])
+        (size,) = (head.size for head in images.headers([file.parent / name]))
         lens = Intrinsics(float(focal), float(focal), size[0] / 2, size[1] / 2)
         pictures.append(Posed(name, file.parent / name, pose, lens, size))
     return Reading(file.parent.name, str(file), tuple(pictures), (Fact("assumed", "axes: OpenGL"),))

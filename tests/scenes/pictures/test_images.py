@@ -17,10 +17,10 @@ def read_one(path, options=PLAIN):
 
 
 def png16(path, values):
-    """A PNG of 16-bit samples (H, W, C), C 1 or 3, written byte by byte."""
+    """A PNG of 16-bit samples (H, W, C), C 1, 3 or 4, written byte by byte."""
     height, width, channels = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     body = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
@@ -108,7 +108,7 @@ def test_order_is_kept(tmp_path):
         Image.new("L", (3, 3), i).save(tmp_path / f"{i}.png")
     found = images.read([tmp_path / f"{i}.png" for i in range(20)], PLAIN)
     assert [int(p[0, 0, 0]) for p in found] == list(range(20))
-    assert images.sizes([tmp_path / "3.png"]) == [(3, 3)]
+    assert [head.size for head in images.headers([tmp_path / "3.png"])] == [(3, 3)]
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -126,7 +126,7 @@ def test_a_truncated_picture_names_file_expectation_and_finding(tmp_path, suffix
 def test_what_is_no_picture_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(SceneError, match=r"a\.png: not a picture: expected PNG or JPEG"):
-        images.sizes([tmp_path / "a.png"])
+        images.headers([tmp_path / "a.png"])
 
 
 def test_a_picture_beyond_the_pixel_limit_is_refused_without_a_warning(tmp_path, monkeypatch):
@@ -140,3 +140,30 @@ def test_a_picture_beyond_the_pixel_limit_is_refused_without_a_warning(tmp_path,
 def test_a_missing_picture_is_named(tmp_path):
     with pytest.raises(SceneError, match=r"gone\.png: no such picture"):
         read_one(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize(("largest", "depth"), [(0, 8), (255, 8), (256, 10), (1023, 10), (4095, 12), (4096, 16)])
+def test_sixteen_bits_that_hold_fewer(tmp_path, channels, largest, depth):
+    values = np.linspace(0, largest, 12).astype(int).reshape(3, 4, 1).repeat(channels, 2)
+    png16(tmp_path / "a.png", values)
+    assert images.headers([tmp_path / "a.png"])[0].wide
+    assert images.depth_used([tmp_path / "a.png"]) == (depth, largest)
+    found = images.read([tmp_path / "a.png"], PLAIN, None, depth)[0]
+    assert found[..., 0].tolist() == (values[..., 0] >> (depth - 8)).tolist()
+    assert channels == 4 or (found[..., 3] == 255).all()
+    assert channels < 4 or torch.equal(found[..., 3], found[..., 0])
+
+
+def test_one_bright_picture_shows_that_sixteen_bits_are_meant(tmp_path):
+    png16(tmp_path / "dark.png", np.full((2, 2, 1), 90))
+    png16(tmp_path / "bright.png", np.full((2, 2, 3), 40000))
+    assert images.depth_used([tmp_path / "dark.png", tmp_path / "bright.png"]) == (16, 40000)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".tiff"])
+def test_other_types_of_picture(tmp_path, suffix):
+    pixels = torch.randint(0, 256, (5, 7, 4), dtype=torch.uint8)
+    pixels[..., 3] = 255
+    Image.fromarray(pixels.numpy()).save(tmp_path / f"a{suffix}", lossless=True)
+    assert torch.equal(read_one(tmp_path / f"a{suffix}"), pixels)

@@ -53,7 +53,7 @@ def test_is_fisheye():
 
 
 def test_a_frames_own_focal_length_replaces_the_documents():
-    entry = merged({"fl_x": 100, "fl_y": 100, "k1": 0.5}, {"camera_angle_x": 0.6})
+    entry = merged({"fl_x": 100, "fl_y": 100, "k1": 0.5}, {"camera_angle_x": 0.6}, "t.json")
     assert entry == {"camera_angle_x": 0.6, "k1": 0.5}
 
 
