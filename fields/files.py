@@ -10,6 +10,7 @@ Sizes are checked against the header before anything is allocated; files are wri
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -26,6 +27,7 @@ import torch
 from torch import Tensor
 
 import fields
+from fields import json_files, numbers
 from fields.base import Volume
 from fields.field import Field
 from fields.processes import may_own
@@ -36,6 +38,14 @@ VERSIONS = (2, 3)  # that are read; 2: occupancy through zlib; 3: heads by their
 KEY = "polyfield"
 LARGEST_HEADER = 16 << 20  # bytes
 LARGEST_FILE = 16 << 30  # bytes
+KINDS: dict[str, tuple[type, str]] = {  # entries of the header that are no numbers
+    **dict.fromkeys(("architecture", "head", "contraction", "thumbnail"), (str, "a text")),
+    **dict.fromkeys(("config", "provenance", "metrics"), (dict, "an object")),
+    **dict.fromkeys(("train_cameras", "test_cameras"), (list, "a list")),
+    "half": (bool, "true or false"),
+}
+LARGEST_UNIT = 1e15  # of scene and input units, times the other
+CELLS = (32, 64, 128, 256)  # per axis of an occupancy cascade
 USUAL = {"half": False, "contraction": "none", "span": None}  # what the JSON leaves out
 HALF_END = 65504.0  # largest float16
 NAMED = 40  # letters of a file's name in that of its part
@@ -94,7 +104,7 @@ class Header:
         """dB that the model was scored with; None where the file does not say."""
         try:
             return float(self.metrics["psnr"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
 
 
@@ -247,22 +257,68 @@ def parse_header(path: Path, text: str | None) -> Header:
     if text is None:
         raise ModelError(f"{path}: safetensors without a '{KEY}' entry; wanted a Polyfield model")
     try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
+        record = json_files.loads(text)
+        numbers.check_plain(record, "header")
+    except ValueError as error:
         raise ModelError(f"{path}: header is not JSON: {error}") from None
     version = record.pop("version", None) if isinstance(record, dict) else None
-    if not isinstance(version, int) or version < 1:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ModelError(f"{path}: header has no format version")
     if version not in VERSIONS:
         what = "upgrade it" if version > VERSIONS[-1] else "an earlier one wrote this file: train it again"
         wanted = " and ".join(map(str, VERSIONS))
-        raise ModelError(f"{path}: format version {version}; this Polyfield reads versions {wanted}: {what}")
+        found = numbers.brief(version)
+        raise ModelError(f"{path}: format version {found}; this Polyfield reads versions {wanted}: {what}")
     if version == 2 and record.get("head") == "radiance":
         del record["head"]  # the architecture's own
     try:
-        return Header(**record)
-    except TypeError as error:
-        raise ModelError(f"{path}: header does not fit: {error}") from None
+        return checked(record)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def checked(record: dict[str, Any]) -> Header:
+    """The header of JSON values, every entry of its type and every number within what it means. ValueError for others;
+    a config is left to its architecture, cameras to render/camera.py."""
+    entries = {one.name: one for one in dataclasses.fields(Header)}
+    odd = sorted(record.keys() - entries.keys())
+    absent = sorted(n for n, one in entries.items() if n not in record and needed(one))
+    if odd or absent:
+        what = f"has no entry {absent[0]!r}" if absent else f"has an entry {numbers.brief(odd[0])}, which is unknown"
+        raise ValueError(f"header does not fit: it {what}")
+    header = Header(**record)
+    for name, (kind, words) in KINDS.items():
+        if not isinstance(found := getattr(header, name), kind):
+            raise ValueError(f"{name} must be {words}, found {numbers.brief(found)}")
+    sides = len(header.box[0]) if isinstance(header.box, list) and header.box and is_row(header.box[0]) else 3
+    numbers.array(header.box, "box", (2, 2 if sides == 2 else 3))
+    numbers.number(header.step, "step", 0, 1)
+    numbers.number(header.cone, "cone", 0, 0.1)
+    for value in numbers.array(header.background, "background", (3,)).tolist():
+        numbers.number(value, "background", 0, 1)
+    if header.span is not None:
+        numbers.array(header.span, "span", (2,))
+    check_similarity(numbers.array(header.transform, "transform", (4, 4), LARGEST_UNIT))
+    return dataclasses.replace(header, resolution=numbers.whole(header.resolution, "resolution", 0, CELLS[-1]))
+
+
+def needed(entry: Any) -> bool:
+    """Whether an entry of a dataclass has no default."""
+    return entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+
+
+def is_row(found: object) -> bool:
+    """Whether this is a list."""
+    return isinstance(found, list)
+
+
+def check_similarity(transform: Tensor) -> None:
+    """ValueError for a matrix (4, 4) float64 that is no similarity, or one of a scale that no scene has."""
+    turn, last = transform[:3, :3], transform.new_tensor([0, 0, 0, 1])
+    scale = float(torch.linalg.det(turn).abs() ** (1 / 3))
+    sound = 1 / LARGEST_UNIT <= scale <= LARGEST_UNIT and torch.allclose(transform[3], last, rtol=0, atol=1e-6)
+    if not sound or float((turn @ turn.T / scale**2 - torch.eye(3, dtype=turn.dtype)).abs().max()) > 1e-3:
+        raise ValueError(f"transform is no similarity: {numbers.brief(transform.tolist())}")
 
 
 def load(path: Path) -> Model:
@@ -276,7 +332,7 @@ def load(path: Path) -> Model:
         for name in sorted(wanted.keys() | found.keys()):
             if found.get(name) != wanted.get(name):
                 what = f"the header wants {wanted.get(name)} for a {header.architecture}"
-                raise ModelError(f"{path}: tensor '{name}' is {found.get(name)}; {what}")
+                raise ModelError(f"{path}: tensor '{numbers.printable(name, 80)}' is {found.get(name)}; {what}")
         if volume and (packed is None or not packed.startswith("U8 (") or packed.count(",") != 1):
             raise ModelError(f"{path}: tensor 'occupancy' is {packed}; wanted a row of U8")
         weights = {name: file.get_tensor(name) for name in wanted}
@@ -330,17 +386,15 @@ def unpacked(path: Path, packed: Tensor, header: Header) -> Tensor:
 
 
 def skeleton(path: Path, header: Header) -> dict[str, Tensor]:
-    """The tensors that a file must hold, without memory behind them; every entry of the header is checked here."""
+    """The tensors that a file must hold, without memory behind them; config and head are checked here."""
     try:
-        box, transform = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in (header.box, header.transform))
         field = header.shape.outline(header.space)
-        cells = (32, 64, 128, 256) if isinstance(field.head, Volume) else (0,)
-        sound = box.shape[-1] in (2, 3) and transform.shape == (4, 4) and header.resolution in cells
-        scalars = torch.tensor([header.step, header.cone, *header.background], dtype=torch.float64, device="cpu")
-        if not sound or not all(bool(torch.isfinite(v).all()) for v in (box, transform, scalars)):
-            raise ValueError("header holds impossible numbers (step, cone, box, transform, background or resolution)")
-        if not isinstance(header.half, bool):
-            raise ValueError(f"half must be true or false, found {header.half!r}")
+        cells = CELLS if isinstance(field.head, Volume) else (0,)
+        if header.resolution not in cells:
+            wanted = ", ".join(map(str, cells))
+            raise ValueError(
+                f"resolution must be one of {wanted} for a {header.architecture}, found {header.resolution}"
+            )
         with torch.device("meta"):
             return halved(path, field, stored(field)) if header.half else stored(field)
     except TypeError as error:

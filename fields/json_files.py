@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-MOST = 256 << 20  # bytes of one file
+MOST = 64 << 20  # bytes of one file: 100 000 frames; its values take up to 25 times as much
 # Strings and comments. One that is not closed reaches to the end, so that no text is looked through twice.
 TOKENS = re.compile(r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 TRAILING = re.compile(r'("(?:\\.|[^"\\])*+(?:"|\\?\Z))|,(?=\s*[\]}])', re.DOTALL)  # strings; commas before a bracket

@@ -34,12 +34,19 @@ def keep() -> None:
     library.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     if not (library.mallopt(MAP, MOST) and library.mallopt(TRIM, MOST)):
         return
-    room = library.malloc(ROOM)
+    room = None if limited() else library.malloc(ROOM)
     if room:  # freed untouched, it is where the next pieces come from, and remains what it was advised to be
         first, last = -(-room // PAGE), (room + ROOM) // PAGE
         library.madvise(first * PAGE, (last - first) * PAGE, HUGE)
         library.free(room)
     hold()
+
+
+def limited() -> bool:
+    """Whether the process may have only so much address space (`ulimit -v`), which other things want more."""
+    import resource  # there is none on Windows, nor glibc
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def hold() -> None:

@@ -2,17 +2,21 @@
 
 Model files, data sets, camera paths and meshes are all read through here: an integer of 400 digits, NaN, `true` where a
 number is wanted or a focal length of 1e-300 end in one line that names the entry, before anything is computed of it.
+PyTorch is imported where it is needed alone: commands make their messages printable here before it is there.
 """
 
 import json
+import math
 import reprlib
 import unicodedata
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LENGTH = 1e12  # largest coordinate and length in input units: its square is finite in float32
 LONGEST = 60  # characters of a value in a message
+DEEPEST = 64  # lists and objects within each other that a record may have
 
 
 def number(found: object, what: str, low: float, high: float) -> float:
@@ -30,9 +34,11 @@ def whole(found: object, what: str, low: int, high: int) -> int:
     return value
 
 
-def array(found: object, what: str, shape: tuple[int, ...], largest: float = LENGTH) -> Tensor:
+def array(found: object, what: str, shape: tuple[int, ...], largest: float = LENGTH) -> "Tensor":
     """Nested lists of numbers from -`largest` to `largest` as a float64 tensor of `shape`. ValueError, beginning with
     `what`."""
+    import torch
+
     form = " x ".join(map(str, shape))
 
     def flat(part: object, sides: tuple[int, ...]) -> list[float]:
@@ -43,6 +49,20 @@ def array(found: object, what: str, shape: tuple[int, ...], largest: float = LEN
         return [value for one in part for value in flat(one, sides[1:])]
 
     return torch.tensor(flat(found, shape), dtype=torch.float64, device="cpu").reshape(shape)
+
+
+def check_plain(found: object, what: str) -> None:
+    """ValueError, beginning with `what`, for JSON values that could not be written as JSON again: with NaN or infinity,
+    or lists within lists deeper than DEEPEST."""
+    level = [found]
+    for _ in range(DEEPEST):
+        if any(isinstance(one, float) and not -math.inf < one < math.inf for one in level):
+            raise ValueError(f"{what} holds NaN or infinity; wanted numbers")
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [one for part in inner for one in part]
+        if not level:
+            return
+    raise ValueError(f"{what} holds lists within lists, more than {DEEPEST} deep")
 
 
 def brief(found: object) -> str:

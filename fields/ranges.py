@@ -1,8 +1,9 @@
 """Ranges of settings: an entry outside its own is refused with its name, the range and the value."""
 
 import dataclasses
-import math
 from typing import Any
+
+from fields.numbers import brief
 
 
 def check(owner: str, config: Any, **limits: tuple[float, float]) -> None:
@@ -16,13 +17,10 @@ def check(owner: str, config: Any, **limits: tuple[float, float]) -> None:
         whole = kinds[name] in (int, "int")
         kind = int if whole else (int, float)
         if (
-            isinstance(value, bool)
-            or not isinstance(value, kind)
-            or not math.isfinite(value)
-            or not low <= value <= high
+            isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high  # NaN is neither
         ):
             what = "a whole number" if whole else "a number"
-            raise ValueError(f"{owner}: {name} must be {what} from {low:g} to {high:g}, found {value!r}")
+            raise ValueError(f"{owner}: {name} must be {what} from {low:g} to {high:g}, found {brief(value)}")
 
 
 def check_choice(owner: str, config: Any, **choices: tuple[Any, ...]) -> None:
@@ -31,7 +29,7 @@ def check_choice(owner: str, config: Any, **choices: tuple[Any, ...]) -> None:
         value = getattr(config, name)
         if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
             wanted = f"{', '.join(map(str, allowed[:-1]))} or {allowed[-1]}"
-            raise ValueError(f"{owner}: {name} must be {wanted}, found {value!r}")
+            raise ValueError(f"{owner}: {name} must be {wanted}, found {brief(value)}")
 
 
 def require(owner: str, config: Any, *names: str) -> None:

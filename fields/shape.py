@@ -1,5 +1,6 @@
 """Shape: an architecture's name and config, and the head on it, as one thing: built, counted, estimated, stored."""
 
+import dataclasses
 from dataclasses import asdict, dataclass, replace
 from typing import Any, final
 
@@ -10,6 +11,7 @@ from fields import fused
 from fields.backend import TRITON
 from fields.base import Architecture, Head
 from fields.field import Field
+from fields.numbers import brief
 from fields.space import CUBE, Space
 
 LAYER = 1024  # longest side of a matrix that is taken for a layer's, not for a table
@@ -89,9 +91,13 @@ class Shape:
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> "Shape":
-        """Inverse of `record`; other entries are not looked at. ValueError or TypeError where it is no shape."""
-        name = record["architecture"]
-        return Shape(name, fields.module(name).Config(**record["config"]), record.get("head", ""))
+        """Inverse of `record`; other entries are not looked at. ValueError where it is no shape."""
+        name, config = record["architecture"], record["config"]
+        kind = fields.module(name).Config
+        entries = {entry.name for entry in dataclasses.fields(kind)}
+        if odd := sorted(config.keys() - entries):
+            raise ValueError(f"{name}: config has an entry {brief(odd[0])} (there are: {', '.join(sorted(entries))})")
+        return Shape(name, kind(**config), record.get("head", ""))
 
 
 def preset(name: str, preset: str) -> Shape:

@@ -8,6 +8,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from fields.numbers import brief
+
 CONTRACTIONS = ("none", "sphere")
 
 
@@ -38,14 +40,14 @@ class Space:
     side: Tensor = field(init=False)  # () float32, longest side
 
     def __post_init__(self) -> None:
-        box = self.box
+        box = self.box.float()
         if box.shape not in ((2, 2), (2, 3)) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"box must be a low and a higher corner, (2, 3) or (2, 2); found {box.tolist()}")
+            raise ValueError(f"box must be a low and a higher corner, (2, 3) or (2, 2); found {brief(box.tolist())}")
         if self.contraction not in CONTRACTIONS:
-            raise ValueError(f"contraction must be {' or '.join(CONTRACTIONS)}, found {self.contraction!r}")
+            raise ValueError(f"contraction must be {' or '.join(CONTRACTIONS)}, found {brief(self.contraction)}")
         if self.span is not None and not self.span[0] < self.span[1]:
             raise ValueError(f"span must be a first and a later moment, found {self.span}")
-        self.__dict__.update(box=box.float(), center=box.float().mean(0), side=(box[1] - box[0]).float().max())
+        self.__dict__.update(box=box, center=box.mean(0), side=(box[1] - box[0]).max())
 
     @property
     def dims(self) -> int:

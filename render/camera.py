@@ -14,12 +14,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fields.numbers import array, brief, number, whole
 from render.rays import RayBatch, rows
 
 LensModel = Literal["opencv", "fisheye"]
 NEWTON_STEPS = 12
 ASTRAY = 0.05  # pixels that a ray, projected again, may miss its own by
 LARGEST = 1 << 16  # pixels along a side of a picture
+MOST = 1 << 27  # pixels of a picture: more than any that is read
+FOCAL = (1e-3, 1e7)  # pixels
+BENT = 1e6  # largest coefficient of distortion: they are large where a lens sees little
+ASIDE = 10  # picture sizes that a centre may lie off the picture
+FARTHEST = 1e6  # scene units from the origin, where float32 still tells a tenth of one
+RIGID = 0.01  # how far rotation^T rotation may be off the identity
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Intrinsics:
         if self.fx <= 0 or self.fy <= 0:
             raise ValueError(f"focal length must be > 0 pixels, found fx={self.fx:g} fy={self.fy:g}")
         if self.model not in ("opencv", "fisheye"):
-            raise ValueError(f"lens model must be opencv or fisheye, found {self.model!r}")
+            raise ValueError(f"lens model must be opencv or fisheye, found {brief(self.model)}")
 
     @property
     def distorted(self) -> bool:
@@ -97,16 +104,21 @@ class Camera:
     def from_record(record: dict[str, Any]) -> "Camera":
         """Inverse of `to_record`. ValueError where an entry is missing or has the wrong form."""
         try:
-            pose = torch.tensor(record["pose"], dtype=torch.float32)
-            (fx, fy), (cx, cy), (width, height) = record["focal"], record["center"], record["size"]
-            k1, k2, k3, k4 = record["radial"]
-            p1, p2 = record["tangential"]
+            pose = array(record["pose"], "'pose'", (4, 4), FARTHEST).float()
+            turn = pose[:3, :3]
+            if float((turn @ turn.T - torch.eye(3)).abs().max()) > RIGID:
+                raise ValueError(f"'pose' must be a rotation and a position, found {brief(record['pose'])}")
+            width, height = (whole(n, "'size'", 1, LARGEST) for n in array(record["size"], "'size'", (2,)).tolist())
+            if width * height > MOST:
+                raise ValueError(f"'size' must be at most {MOST} pixels, found {width} x {height}")
+            fx, fy = (number(n, "'focal'", *FOCAL) for n in array(record["focal"], "'focal'", (2,)).tolist())
+            cx, cy = array(record["center"], "'center'", (2,)).tolist()
+            number(cx, "'center'", -ASIDE * width, (ASIDE + 1) * width)
+            number(cy, "'center'", -ASIDE * height, (ASIDE + 1) * height)
+            k1, k2, k3, k4 = array(record["radial"], "'radial'", (4,), BENT).tolist()
+            p1, p2 = array(record["tangential"], "'tangential'", (2,), BENT).tolist()
             lens = Intrinsics(fx, fy, cx, cy, record["model"], (k1, k2, k3, k4), (p1, p2))
-            if pose.shape != (4, 4) or not torch.isfinite(pose).all():
-                raise ValueError("'pose' must be 4 x 4 finite numbers")
-            if not all(isinstance(n, int) and 1 <= n <= LARGEST for n in (width, height)):
-                raise ValueError(f"'size' must be 1 to {LARGEST} pixels, found {width!r} x {height!r}")
-        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"camera record is damaged: {error}") from None
         return Camera(pose, lens, (width, height))
 

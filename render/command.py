@@ -6,8 +6,10 @@ is there. The work of a command imports what it needs when it begins.
 
 import contextlib
 import difflib
+import importlib
 import importlib.metadata
 import io
+import math
 import os
 import re
 import signal
@@ -19,9 +21,11 @@ from typing import TypeVar
 
 import tyro
 
+from fields.numbers import printable
 from render.streams import outlets
 
 Config = TypeVar("Config")
+LEAST = 1.8e9  # bytes of address space, with which PyTorch, LLVM and their threads come up; a picture took 1.7
 
 
 def run(config: type[Config], main: Callable[[Config], None], examples: str = "") -> None:
@@ -34,7 +38,7 @@ def run(config: type[Config], main: Callable[[Config], None], examples: str = ""
     name = os.path.basename(sys.argv[0]) or "polyfield"  # noqa: PTH119
     with outlets() as out:
         with raised():
-            status = attempt(name, lambda: main(parse(config, name, examples)))
+            status = attempt(name, lambda: begin(config, main, examples))
         out.flush()
         if status == 0 and out.error:
             status = 141 if isinstance(out.error, BrokenPipeError) else 2
@@ -42,6 +46,14 @@ def run(config: type[Config], main: Callable[[Config], None], examples: str = ""
                 sys.stderr.write(f"{name}: standard output: {out.error.strerror}\n")
         sys.stderr.flush()
     sys.exit(status)
+
+
+def begin(config: type[Config], main: Callable[[Config], None], examples: str) -> None:
+    """Parse, and do the work where there is memory enough for libraries, which do not end in one line without it."""
+    flags = parse(config, os.path.basename(sys.argv[0]) or "polyfield", examples)  # noqa: PTH119
+    if address_space() < LEAST:
+        raise MemoryError(f"{LEAST / 1e9:.1f} GB at least are wanted")
+    main(flags)
 
 
 def attempt(name: str, work: Callable[[], None]) -> int:
@@ -53,12 +65,41 @@ def attempt(name: str, work: Callable[[], None]) -> int:
         how = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
         sys.stderr.write(f"{name}: {how}\n")
         return 128 + number
-    except (ValueError, OSError) as error:
-        if os.environ.get("POLYFIELD_TRACEBACK") == "1":
-            raise
-        sys.stderr.write(f"{name}: {one_line(error)}\n")
+    except (ValueError, OSError, MemoryError, RuntimeError, ImportError, SystemError) as error:
+        starved = is_starved(error)
+        if os.environ.get("POLYFIELD_TRACEBACK") == "1" or not (starved or isinstance(error, ValueError | OSError)):
+            raise  # as asked, or a defect of ours
+        reason = " ".join(str(error).split())[:200]
+        said = f"not enough memory{tell_limit()}: {reason or 'none is left'}" if starved else one_line(error)
+        sys.stderr.write(f"{name}: {said}\n")
         return 2
     return 0
+
+
+def is_starved(error: Exception) -> bool:
+    """Whether there was not enough memory, which libraries say in many ways, also while they are loaded; our own words
+    are left as they are."""
+    if isinstance(error, ValueError):
+        return False
+    short = "allocate memory", "out of memory", "not enough memory", "failed to map", "new thread", "libllvmlite"
+    lost = isinstance(error, SystemError | ImportError) and bool(tell_limit())  # as what failed is not always told
+    return isinstance(error, MemoryError) or lost or any(words in str(error) for words in short)
+
+
+def address_space() -> float:
+    """Bytes that the system gives this process at most (`ulimit -v`); infinite where there is no limit."""
+    try:
+        resource = importlib.import_module("resource")  # there is none on Windows
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    except (ImportError, OSError, ValueError):
+        return math.inf
+    return math.inf if most == resource.RLIM_INFINITY else most
+
+
+def tell_limit() -> str:
+    """The limit for a person; empty where there is none."""
+    most = address_space()
+    return "" if most == math.inf else f" under a limit of {most / 1e9:.1f} GB (ulimit -v)"
 
 
 @contextlib.contextmanager
@@ -136,11 +177,11 @@ def announce(text: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """An error's text without line breaks; an OSError as `FILE: reason`."""
+    """An error's text on one line of at most 300 characters that a terminal may show; an OSError as `FILE: reason`."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
-    return " ".join(str(error).split())
+        return printable(f"{where}{error.strerror}")
+    return printable(str(error))
 
 
 def require_path(path: str | Path) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -145,9 +145,11 @@ class Route:
     fps: float = 24.0  # frames a second, where no path says another
 
 
-def choose_cameras(route: Route, model: LoadedModel, path: Path, kind: str) -> tuple[list[Camera], float]:
-    """Cameras to draw, scene units, and frames per second. `path` is the model's, `kind` one of FORMATS. ValueError
-    where there are none."""
+def choose_cameras(
+    route: Route, model: LoadedModel, path: Path, kind: str, tell: Callable[[str], object] = lambda line: None
+) -> tuple[list[Camera], float]:
+    """Cameras to draw, scene units, and frames per second. `path` is the model's, `kind` one of FORMATS; `tell` takes
+    the lines that there are to say of a camera path. ValueError where there are none."""
     name, _, number = route.camera.partition(":")
     known = list(model.train_cameras or model.test_cameras)
     if name in ("train", "test"):
@@ -163,6 +165,8 @@ def choose_cameras(route: Route, model: LoadedModel, path: Path, kind: str) -> t
         if not file.is_file():
             raise ValueError(f"--camera {route.camera}: wanted orbit, spiral, train:N, test:N or an existing JSON file")
         loaded = path_files.load(file, model.transform)
+        for note in loaded.notes:
+            tell(note)
         return [c.resized(*scale_size(c.size, route.size)) for c in loaded.cameras], loaded.fps
     if not known:
         raise ValueError(f"{path}: holds no cameras, so that there is no {name}; give a camera path in JSON")

@@ -9,12 +9,14 @@ from torch import Tensor
 from fields.base import Volume
 from fields.field import Field
 from fields.files import Header, Model, ModelError, load, save
+from fields.numbers import brief
 from render.camera import Camera, moved
 from render.occupancy import OccupancyGrid, cascades_for
 from render.precision import precision
 from render.renderer import Frame, Look, Renderer, color
 
 PART = 1 << 17  # points asked at once
+SINGULAR = 1e-40  # determinant of a transform that has no inverse: inputs may be as long as numbers.LENGTH
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,12 @@ class LoadedModel:
         return float(1 / torch.linalg.det(self.transform[:3, :3]).abs() ** (1 / 3))
 
     def image(self, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
-        """A picture from this camera (scene units), of what lies `near` scene units or further along each ray."""
-        return self.renderer.image(self.field, self.grid, camera, look, near)
+        """A picture from this camera (scene units), of what lies `near` scene units or further along each ray.
+        ValueError where the field's weights give numbers that are not finite."""
+        frame = self.renderer.image(self.field, self.grid, camera, look, near)
+        if not bool(torch.isfinite(frame.pixels.rgb).all() & torch.isfinite(frame.pixels.depth).all()):
+            raise ValueError("the model's weights give colours or densities that are not finite: it is damaged")
+        return frame
 
     @property
     def bounds(self) -> Tensor:
@@ -85,7 +91,7 @@ def open_model(path: Path, device: torch.device) -> LoadedModel:
         raise ModelError(f"{path}: holds a signal (head {header.shape.head!r}), no volume that could be rendered")
     box = torch.tensor(header.box, dtype=torch.float32)
     if len(model.occupancy) != cascades_for(box):
-        raise ModelError(f"{path}: {len(model.occupancy)} occupancy cascades do not fit its box {header.box}")
+        raise ModelError(f"{path}: {len(model.occupancy)} occupancy cascades do not fit its box {brief(header.box)}")
     try:
         train, test = (
             tuple(Camera.from_record(r) for r in records) for records in (header.train_cameras, header.test_cameras)
@@ -93,7 +99,7 @@ def open_model(path: Path, device: torch.device) -> LoadedModel:
         renderer = Renderer(header.step, header.cone)
         if len(header.background) != 3:
             raise ValueError(f"background must be 3 numbers, found {header.background}")
-        if abs(float(torch.linalg.det(torch.tensor(header.transform, dtype=torch.float64)))) < 1e-30:
+        if abs(float(torch.linalg.det(torch.tensor(header.transform, dtype=torch.float64)))) < SINGULAR:
             raise ValueError("transform is no similarity: it has no inverse")
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: {error}") from None

@@ -27,7 +27,7 @@ class Flags:
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """model file"""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """.png: one frame; .gif or .mp4: a film; .npy: float32 values, (H, W) or (frames, H, W)"""
+    """.png: one frame; .gif or .mp4: a film; .npy: float32 values, (H, W), of normals (H, W, 3), or frames of them"""
     camera: str = "orbit"
     """orbit, spiral, train:N, test:N (cameras in the model), or a camera path in JSON"""
     frames: int = 0
@@ -77,7 +77,7 @@ def render(flags: Flags) -> None:
 
     model = open_model(flags.model, pick_device(flags.device))
     route = Route(flags.camera, flags.frames, flags.size, flags.fps)
-    cameras, fps = choose_cameras(route, model, flags.model, kind)
+    cameras, fps = choose_cameras(route, model, flags.model, kind, lambda line: sys.stderr.write(f"{line}\n"))
     check_rate(kind, fps)
     if kind == ".png" and len(cameras) > 1:
         raise ValueError(f"{flags.out}: {len(cameras)} frames do not fit one .png; use .mp4 or .gif, or --frames 1")

@@ -23,6 +23,8 @@ from render.units import UNIT_STEP
 WAVES = (8, 12, 16, 24, 32)  # samples of a ray asked at once: in the first wave, the second, ..., all later ones
 BUNCH = 1 << 15  # rays drawn together; at most 2^20 samples are asked at once
 EXACT = Exact()
+LEAST_STEP = 1e-4  # scene units: an occupied unit cube gives a ray 17 000 samples
+LEAST_CONE = 1e-6
 PART = 1 << 15  # points asked together: with more, what lies between layers leaves the cache, in new memory each time
 
 
@@ -74,8 +76,10 @@ class Renderer:
     stop: float = 1e-4  # light left at which a ray ends
 
     def __post_init__(self) -> None:
-        if not 0 < self.step < 1 or not 0 <= self.cone < 0.1 or not 0 <= self.stop < 1:
-            raise ValueError(f"renderer wants 0 < step < 1, 0 <= cone < 0.1, 0 <= stop < 1; found {self}")
+        cone = self.cone == 0 or LEAST_CONE <= self.cone < 0.1
+        if not LEAST_STEP <= self.step < 1 or not cone or not 0 <= self.stop < 1:
+            wanted = f"{LEAST_STEP} <= step < 1, cone 0 or {LEAST_CONE:g} to 0.1, 0 <= stop < 1"
+            raise ValueError(f"renderer wants {wanted}; found {self}")
 
     def rays(self, field: Field, grid: OccupancyGrid, rays: RayBatch, generator: torch.Generator) -> Pixels:
         """Differentiable pixels (R,) with jittered samples."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fields import tiled
 from fields.field import Field
-from fields.kernels.queue_cpu import share
+from fields.kernels.queue_cpu import share_calmly
 from render.fused_frame import Rays, Sampling
 from render.kernels import frame_cpu as kernels
 from render.kernels.gather import FAINT, SHARE
@@ -30,7 +30,7 @@ def draw(field: Field, grid: OccupancyGrid, rays: Rays, sampling: Sampling) -> t
     origins, directions = (rays.batch.origins, rays.batch.directions) if rays.batch else rgb.new_empty(2, 0, 3)
     (*given, bits, box) = arrays(rgb.new_tensor(rays.lens or ()), origins, directions, grid.bits, grid.box)
     space, resolution = field.space, grid.resolution
-    share(
+    share_calmly(
         kernels.draw,
         kernels.RayArrays(rays.count, *rays.size, *given),
         kernels.MarchArrays(

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 
-from render.camera import Intrinsics, shown
+from fields.files import check_similarity
+from render.camera import FARTHEST, Intrinsics, shown
 from scenes import formats, paths
 from scenes.options import ReadOptions, SceneError
 from scenes.pictures import images, masks
@@ -20,6 +22,7 @@ from scenes.progress import tell
 from scenes.scene import Fact, Scene, View
 from scenes.splits import divide, list_briefly
 
+PIXEL = 5  # bytes that a loaded pixel takes: RGBA, and whether it is valid
 EMPTY_SHARE = 0.001  # share of pixels with alpha 0 from which a picture counts as cut out
 
 
@@ -32,11 +35,13 @@ def load(data: str, options: ReadOptions) -> Scene:
 def assemble(reading: Reading, options: ReadOptions) -> Scene:
     """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
     pictures, missing = leave_out_missing(reading, options)
-    pictures, read_as = turn_poses(pictures, options)
+    pictures, read_as = turn_poses(pictures, reading, options)
     shots, transparent, found = fetch(reading, pictures, options)
     train, test, split = divide(reading, list(zip(shots, pictures, strict=True)))
     tell("finding the box of the scene")
     placement = reading.placement or find_place(train, reading, options, transparent=transparent)
+
+    check_placement(reading, placement, shots)
 
     def views(shots: Sequence[Unplaced]) -> tuple[View, ...]:
         return tuple(View(shot.placed(placement.transform), shot.image, shot.valid, shot.name) for shot in shots)
@@ -86,10 +91,12 @@ def find_place(shots: Sequence[Unplaced], reading: Reading, options: ReadOptions
     return found
 
 
-def turn_poses(every: Sequence[Posed], options: ReadOptions) -> tuple[Sequence[Posed], list[Fact]]:
+def turn_poses(every: Sequence[Posed], reading: Reading, options: ReadOptions) -> tuple[Sequence[Posed], list[Fact]]:
     """Pictures with the poses that `options` says they have, and the fact."""
     if options.poses in ("auto", "opengl"):
         return every, []
+    if reading.placement:
+        raise SceneError(f"{reading.source}: has no poses of its own that --poses {options.poses} could be about")
     fact = f"poses: read as {describe(options.poses)}, as --poses says"
     return [replace(one, pose=turned(one.pose, options.poses)) for one in every], [Fact("assumed", fact)]
 
@@ -110,6 +117,31 @@ def leave_out_missing(reading: Reading, options: ReadOptions) -> tuple[tuple[Pos
     return here, [Fact("missing", f"missing: {told}; they are skipped", len(names))]
 
 
+def check_placement(reading: Reading, placement: Placement, shots: Sequence[Unplaced]) -> None:
+    """SceneError where the poses' numbers leave no scene that a model could be saved of, or a camera so far from it
+    that float32 does not tell where it stands."""
+    try:
+        check_similarity(placement.transform)
+    except ValueError:
+        raise SceneError(
+            f"{reading.source}: the cameras' positions are too large or too small to tell a scene"
+        ) from None
+    for shot in shots:
+        away = float(shot.placed(placement.transform).pose[:3, 3].abs().max())
+        if not away <= FARTHEST:
+            told = f"expected at most {FARTHEST:g} times the scene's size, found {away:.3g}"
+            raise SceneError(f"{reading.source}: {shot.name}: its camera stands too far away: {told}")
+
+
+def check_room(reading: Reading, sizes: Sequence[tuple[int, int]], options: ReadOptions) -> None:
+    """SceneError where pictures of these sizes would not fit into the machine's memory."""
+    loaded = [images.loaded_size(size, options) for size in sizes]
+    wanted, there = PIXEL * sum(width * height for width, height in loaded), psutil.virtual_memory().total
+    if wanted > there:
+        found = f"{len(sizes)} pictures take {wanted / 2**30:.1f} GiB, this machine has {there / 2**30:.1f}"
+        raise SceneError(f"{reading.source}: {found}; --downscale or --max-resolution makes them smaller")
+
+
 def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tuple[list[Unplaced], bool, list[Fact]]:
     """Loaded pictures, whether they are cut out (transparent), and facts."""
     files = [one.picture for one in every]
@@ -117,6 +149,7 @@ def fetch(reading: Reading, every: Sequence[Posed], options: ReadOptions) -> tup
     by_exif, facts = choose_turned(heads, [one.size for one in every])
     stored = [head.upright if turn else head.size for head, turn in zip(heads, by_exif, strict=True)]
     lenses = [fit_lens(one, size, reading) for one, size in zip(every, stored, strict=True)]
+    check_room(reading, stored, options)
     depth, told = judge_depth(files, heads)
     pictures = images.read(files, options, by_exif, depth)
     loaded = [(picture.shape[1], picture.shape[0]) for picture in pictures]

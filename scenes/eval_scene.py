@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from fields.numbers import printable
 from render.command import announce, require_path, run
 from scenes.naming import require_named
-from scenes.options import ReadOptions
+from scenes.options import Axis, Poses, ReadOptions
 
 if TYPE_CHECKING:
     from render.model import LoadedModel
@@ -45,6 +46,10 @@ class Flags:
     """longest side of the pictures in pixels"""
     skip_missing: bool = False
     """go on without pictures that are missing"""
+    poses: Poses = "auto"
+    """how poses are written; auto: as the format has it, refused where the pictures disagree; w2c: world to camera"""
+    up: Axis = "auto"
+    """axis of a mesh that is up; auto: as its format or the program that wrote it has it, else z"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     json: bool = False
@@ -96,7 +101,7 @@ def evaluate(flags: Flags) -> None:
         return
     table = Table("view", "PSNR", "SSIM", title=str(result.protocol))
     for s in result.scores:
-        table.add_row(escape(s.name), f"{s.psnr:.2f}", f"{s.ssim:.4f}")
+        table.add_row(escape(printable(s.name)), f"{s.psnr:.2f}", f"{s.ssim:.4f}")
     table.add_row("mean", f"{result.psnr:.2f}", f"{result.ssim:.4f}", style="bold")
     console.print(table)
     console.print(f"wrote {out}", highlight=False, markup=False, soft_wrap=True)
@@ -109,7 +114,7 @@ def choose_out(model: Path) -> Path:
 
 def options(flags: Flags) -> ReadOptions:
     """How to read the pictures."""
-    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing)
+    return ReadOptions(flags.downscale, flags.max_resolution, flags.skip_missing, flags.poses, flags.up)
 
 
 def trained_on(model: "LoadedModel", flags: Flags) -> str:
@@ -118,7 +123,8 @@ def trained_on(model: "LoadedModel", flags: Flags) -> str:
     for key in ("recipe", "data"):
         data = data.get(key) if isinstance(data, dict) else None
     if not isinstance(data, str) or not data.startswith("builtin"):
-        raise ValueError(f"{flags.model}: was trained on {data or 'unknown data'}, not the built-in scene: give DATA")
+        found = printable(str(data or "unknown data"), 100)
+        raise ValueError(f"{flags.model}: was trained on {found}, not the built-in scene: give DATA")
     return data
 
 

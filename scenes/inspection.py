@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fields import files
+from fields.numbers import printable
 from scenes import compass, contact_sheet, formats, frusta, model_summary
 from scenes.assemble import assemble
 from scenes.checks import EXPOSED, Examination, examine
@@ -21,24 +22,31 @@ from scenes.options import ReadOptions
 from scenes.paths import expect
 from scenes.probe import SAMPLES, STEPS
 from scenes.results import OWNER, digest, locate, result_folder
-from scenes.scene import Scene
+from scenes.scene import Fact, Scene
 from scenes.verdict import Verdict, judge
 
 SHOWN = 6  # sizes listed
+LONGEST = 2000  # characters of a line
 BUSY = 0.25  # share of the cores from which other work is told
 
 
-def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool) -> None:
-    """Print the report; write cameras.png and contact_sheet.png for a data set. ValueError or OSError for what
-    cannot be used."""
+def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool, drawn: bool) -> None:
+    """Print the report; write cameras.png and contact_sheet.png for a data set. A mesh, whose pictures have to be made,
+    is told of without them unless they are `drawn`. ValueError or OSError for what cannot be used."""
     lies = expect(data, "model", "scene")
     if lies.kind == "model":
         show_model(Path(lies.path), as_json=as_json)
         return
     if out and out.exists() and not out.is_dir():
         raise ValueError(f"--out {out}: expected a folder, found a file")
-    scene = assemble(formats.module(lies.format).read(lies.path, options), options)
-    report = examine(scene, lies.format, _command(data, options, scene))
+    reader = formats.module(lies.format)
+    if hasattr(reader, "survey") and not drawn:
+        show_survey(
+            reader.survey(lies.path, options), Path(lies.path).name, _command(data, options, ()), as_json=as_json
+        )
+        return
+    scene = assemble(reader.read(lies.path, options), options)
+    report = examine(scene, lies.format, _command(data, options, scene.facts))
     folder = out or result_folder(data)
     cameras, sheet = folder / "cameras.png", folder / "contact_sheet.png"
     files.sweep(folder)
@@ -51,6 +59,16 @@ def inspect(data: str, out: Path | None, options: ReadOptions, *, as_json: bool)
         print(json.dumps(report.to_record() | said, indent=2))
     else:
         show(report, folder)
+
+
+def show_survey(found: Any, name: str, command: str, *, as_json: bool) -> None:
+    """What a reader says of an input whose pictures were not made, then the next command."""
+    if as_json:
+        print(json.dumps(found.to_record() | {"command": command}, indent=2))
+        return
+    console = Console()
+    console.print(_table(name, found.rows()))
+    console.print(f"[bold]next[/]     {command}", highlight=False, soft_wrap=True)
 
 
 def _cameras(scene: Scene, report: Examination) -> Image.Image:
@@ -80,7 +98,9 @@ def _show_verdict(console: Console, verdict: Verdict) -> None:
     for reason in verdict.reasons:
         mark = "note" if reason.weight == "note" else "  - "
         advice = f" -> {reason.advice}" if reason.advice else ""
-        console.print(f"{mark}  {reason.text}{advice}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"{mark}  {printable(reason.text + advice, LONGEST)}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _save(path: Path, picture: Image.Image) -> None:
@@ -157,23 +177,27 @@ def _record(model: files.Model, path: Path) -> dict[str, Any]:
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    table = Table(title=title, show_header=False, box=None, title_justify="left", title_style="bold")
+    table = Table(title=printable(title), show_header=False, box=None, title_justify="left", title_style="bold")
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value.replace("[", r"\["))
+        table.add_row(name, printable(value, LONGEST).replace("[", r"\["))
     return table
 
 
-def _command(data: str, options: ReadOptions, scene: Scene) -> str:
+def _command(data: str, options: ReadOptions, facts: Iterable[Fact]) -> str:
     """The train-scene command for this data, read the same way."""
     words = ["train-scene", data]
     if options.downscale != 1:
         words += ["--downscale", str(options.downscale)]
     if options.max_resolution != 1920:
         words += ["--max-resolution", str(options.max_resolution)]
-    if any(fact.kind == "missing" for fact in scene.facts):
+    if any(fact.kind == "missing" for fact in facts):
         words.append("--skip-missing")
+    if options.poses != "auto":
+        words += ["--poses", options.poses]
+    if options.up != "auto":
+        words.append(f"--up={options.up}")
     return shlex.join(words)
 
 

@@ -12,9 +12,11 @@ import torch
 from PIL import Image
 from rich.text import Text
 
+from fields import numbers
 from fields.files import Header, Model
 
 COLUMNS = 48  # of the thumbnail on a terminal, a pixel each; a line is two rows of pixels
+MOST = 1 << 20  # pixels of a thumbnail that is shown
 UPPER = "▀"  # in the colour of the upper row, on the colour of the lower one
 
 
@@ -28,7 +30,7 @@ def facts(model: Model, path: Path) -> Iterator[tuple[str, str]]:
     stored = "float16 weights" if header.half else "float32 weights"
     yield "size", f"{model.field.parameter_count() / 1e6:.2f} M parameters, {size / 1e6:.1f} MB, {stored}"
     yield "quality", quality(taken)
-    if isinstance(frame := taken.get("frame_ms_median"), int | float):
+    if (frame := counted(taken, "frame_ms_median")) is not None:
         yield "frame", f"{frame:.0f} ms on {taken.get('device', 'an unknown device')}"
     yield "cameras", f"{len(header.train_cameras)} to train, {len(header.test_cameras)} to test, in the file"
     yield "place", place(header)
@@ -43,12 +45,20 @@ def known(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def counted(said: dict[str, Any], name: str) -> float | None:
+    """A number of what a file says; None where it is none."""
+    try:
+        return numbers.number(said.get(name), name, -numbers.LENGTH, numbers.LENGTH)
+    except ValueError:
+        return None
+
+
 def quality(taken: dict[str, Any]) -> str:
     """What it scored."""
-    psnr, ssim = taken.get("psnr"), taken.get("ssim")
-    if not isinstance(psnr, int | float):
+    psnr, ssim = counted(taken, "psnr"), counted(taken, "ssim")
+    if psnr is None:
         return "never scored: eval-scene MODEL DATA does"
-    similar = f", SSIM {ssim:.3f}" if isinstance(ssim, int | float) else ""
+    similar = f", SSIM {ssim:.3f}" if ssim is not None else ""
     return f"{psnr:.2f} dB{similar}, on {taken.get('scored_on', 'unknown pictures')}"
 
 
@@ -70,9 +80,9 @@ def origin(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "of", data
     if isinstance(command := made.get("command"), list):
         yield "made by", shlex.join(map(str, command))
-    seconds, steps = made.get("train_seconds"), made.get("steps")
-    if isinstance(seconds, int | float) and isinstance(steps, int):
-        yield "learnt", f"{seconds:.0f} s, {steps} steps"
+    seconds, steps = counted(made, "train_seconds"), counted(made, "steps")
+    if seconds is not None and steps is not None:
+        yield "learnt", f"{seconds:.0f} s, {steps:.0f} steps"
     if isinstance(date := made.get("date"), str):
         version = known(made.get("versions")).get("polyfield")
         yield "on", date[:16].replace("T", " ") + (f", by Polyfield {version}" if version else "")
@@ -81,7 +91,10 @@ def origin(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def thumbnail(header: Header) -> Text | None:
     """The picture that the file carries, in coloured half blocks; None where there is none."""
     try:
-        image = Image.open(io.BytesIO(base64.b64decode(header.thumbnail))).convert("RGB")
+        file = Image.open(io.BytesIO(base64.b64decode(header.thumbnail)), formats=("PNG",))
+        if file.width * file.height > MOST:
+            return None
+        image = file.convert("RGB")
     except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError):  # a file may say anything
         return None
     rows = max(round(COLUMNS * image.height / image.width) // 2 * 2, 2)

@@ -8,6 +8,7 @@ Convention = Literal[
 ]  # how poses are written; w2c: world to camera
 Poses = Literal["auto"] | Convention
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 
 
 class SceneError(ValueError):
@@ -22,6 +23,7 @@ class ReadOptions:
     max_resolution: int = 1920  # longest side in pixels after downscaling; larger pictures are shrunk
     skip_missing: bool = False  # go on without the pictures that are missing
     poses: Poses = "auto"  # how they are written; auto: as the format has it, and refused where the pictures disagree
+    up: Axis = "auto"  # axis of a mesh file that is up; auto: as its format or maker has it, else z
 
     def __post_init__(self) -> None:
         if not 1 <= self.downscale <= 64:

@@ -6,7 +6,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fields.numbers import printable
 from render.camera import Camera, moved
+
+LONGEST = 600  # characters of a fact
 
 
 @dataclass(frozen=True)
@@ -15,8 +18,11 @@ class Fact:
 
     kind: Literal["found", "assumed", "ignored", "missing", "doubtful"]  # assumed: not said by the input, and may be
     # wrong; doubtful: said by the input, and probably wrong, so that the verdict names it
-    text: str  # one line
+    text: str  # one line, made printable
     pictures: int = 0  # how many, where some are missing
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable(self.text, LONGEST))
 
 
 @dataclass(frozen=True)

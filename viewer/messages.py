@@ -11,6 +11,7 @@ import numpy as np
 
 from render.camera import Camera
 from render.legends import Legend
+from scenes.options import Axis, Poses
 
 RunState = Literal["running", "paused", "scoring", "done", "failed"]
 WorldBox = tuple[float, float, float, float, float, float]  # x0 y0 z0 x1 y1 z1
@@ -70,6 +71,8 @@ class CompareWith:
 
     data: str
     downscale: int = 1
+    poses: Poses = "auto"  # as in ReadOptions
+    up: Axis = "auto"  # of a mesh, as in ReadOptions
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from fields.files import write_beside
 from render.device import pick_device
 from render.pictures import encode_png
 from scenes.assemble import load
-from scenes.options import ReadOptions
 from scenes.paths import expect
 from viewer.front.session import DisplaySettings, Session, State
 from viewer.messages import Command, CompareWith, LearnFrom, OpenModel
@@ -50,7 +49,8 @@ def start(flags: ViewSettings) -> None:
 
         front = lambda session, again: app.run(session, title=make_title(flags), restart=again)  # noqa: E731
     commands = [to_command(one.kind, one.path, flags) for one in found]
-    commands += [CompareWith(flags.data, flags.settings.downscale)] if flags.data else []
+    read = flags.settings
+    commands += [CompareWith(flags.data, read.downscale, read.poses, read.up)] if flags.data else []
     run_together(flags, commands, front)
 
 
@@ -88,8 +88,7 @@ def write_screenshot(flags: ViewSettings, out: Path) -> None:
     if out.suffix.lower() != ".png" or out.is_dir():
         raise ValueError(f"{out}: wanted a .png file for --screenshot")
     device = pick_device(flags.settings.device)
-    options = ReadOptions(flags.settings.downscale, flags.settings.max_resolution, flags.settings.skip_missing)
-    photographs = load(flags.data, options) if flags.data else None
+    photographs = load(flags.data, flags.settings.pictures()) if flags.data else None
     wanted = ScreenshotOptions(flags.mode, flags.compare, flags.view, flags.size, flags.passes or 1)
     image = draw_screenshot([Path(text) for text in flags.inputs], photographs, wanted, device)
     write_beside(out, encode_png(torch.tensor(image) / 255))

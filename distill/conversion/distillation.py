@@ -17,7 +17,7 @@ from distill.conversion.active import HARD, HARD_RAYS, hardest, newest
 from distill.conversion.edited import uncut
 from distill.conversion.poses import Poses
 from distill.conversion.settings import SHARES, Active
-from distill.learning.budget import FIRST_RAYS, bounded_rays
+from distill.learning.budget import FIRST_RAYS, bounded_rays, restored_rays
 from distill.learning.fit import Loss, Phase
 from distill.learning.learnables import Learnables
 from distill.learning.run import opacity
@@ -224,7 +224,9 @@ class Distillation:
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `state`."""
-        self.rays = int(tensors["distillation.rays"])
+        self.rays = int(restored_rays(tensors["distillation.rays"], self.batch))
+        if tensors["distillation.hard_origins"].shape != (len(tensors["distillation.hard_directions"]), 3):
+            raise ValueError("hard rays want an origin of 3 coordinates for each direction")
         hard = RayBatch(tensors["distillation.hard_origins"].clone(), tensors["distillation.hard_directions"].clone())
         self.hard = hard.to(self.grid.bits.device)
         self.host.set_state(tensors["distillation.host"])

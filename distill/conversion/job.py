@@ -144,7 +144,7 @@ def from_pictures(source: str, settings: ConversionSettings, device: torch.devic
     recipe = Recipe(
         source, settings.downscale, shape.name, choice.preset, settings.seed, schedule.steps,
         settings.batch or PICTURE_BATCH[kind], kind, PhotographsRecipe(STRIDE[kind]), settings.head,
-        locate(source), settings.max_seconds,
+        locate(source), settings.max_seconds, settings.up, settings.poses,
     )  # fmt: skip
     make = functools.partial(prepare_training, scene, recipe, device, half=settings.half)
     files = Files.of(source, settings.out, shape.name) if write else None

@@ -83,6 +83,13 @@ class Poses:
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `state`."""
+        for name, value in self.state().items():
+            found, hard = tensors[name], name.startswith("hard")
+            if found.dtype != value.dtype or found.shape[hard:] != value.shape[hard:]:
+                raise ValueError(f"{name} is {tuple(found.shape)}, wanted {tuple(value.shape)}")
+        for parent in (tensors["parent"], tensors["hard_parent"]):
+            if bool(((parent < 0) | (parent >= len(self.sizes))).any()):
+                raise ValueError(f"parents must be numbers of {len(self.sizes)} cameras")
         self.poses, self.parent = tensors["poses"].clone(), tensors["parent"].clone()
         self.errors = tensors["errors"].clone()
         self.hard = tensors["hard_poses"].clone(), tensors["hard_parent"].clone()

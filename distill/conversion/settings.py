@@ -12,7 +12,7 @@ import fields
 from distill.conversion.edits import Edits
 from distill.conversion.wanted import Wanted, parse_bytes
 from distill.photographs.settings import UNBOUNDED
-from scenes.options import ReadOptions
+from scenes.options import Axis, Poses, ReadOptions
 
 STEPS = {"cpu": 2000, "cuda": 20_000}  # without --steps and --max-seconds
 BATCH = {"cpu": 1 << 13, "cuda": 1 << 17}
@@ -78,6 +78,10 @@ class ConversionSettings:
     """longest side of these pictures in pixels"""
     skip_missing: bool = False
     """go on without pictures that are missing"""
+    poses: Poses = "auto"
+    """how poses are written; auto: as the format has it, refused where the pictures disagree; w2c: world to camera"""
+    up: Axis = "auto"
+    """axis that is up of a mesh that teaches, or of --data; auto: as its format or its maker has it, else z"""
     half: bool = False
     """write weights as float16: half the bytes; what is scored are the rounded weights"""
     seed: int = 0
@@ -119,7 +123,7 @@ class ConversionSettings:
 
     def pictures(self) -> ReadOptions:
         """How pictures are read."""
-        return ReadOptions(self.downscale, self.max_resolution, self.skip_missing)
+        return ReadOptions(self.downscale, self.max_resolution, self.skip_missing, self.poses, self.up)
 
     def most_steps(self, usual: int) -> int:
         """Optimiser steps at most; `usual` where nothing bounds the run."""

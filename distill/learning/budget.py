@@ -18,3 +18,10 @@ def bounded_rays(rays: Tensor, wanted: Tensor, budget: int) -> Tensor:
     the last `rays` ()."""
     wanted = torch.minimum(torch.maximum(wanted, rays / 2), rays * 2.0)
     return wanted.clamp(FEWEST_RAYS, most_rays(budget)).long()
+
+
+def restored_rays(rays: Tensor, budget: int) -> Tensor:
+    """() Rays that a checkpoint says come next. ValueError for a number that no step leaves."""
+    if rays.numel() != 1 or not 1 <= int(rays) <= max(most_rays(budget), FIRST_RAYS):
+        raise ValueError(f"rays must be one number from 1 to {most_rays(budget)}")
+    return rays.reshape(())

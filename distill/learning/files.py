@@ -88,6 +88,25 @@ class Files:
         """Inside, nobody else writes them."""
         return locked(self.model.with_name(f".{self.model.stem}.lock"), self.model)
 
+    def rehearse(self, run: Run) -> None:
+        """See that what is written at the end can be, before the work: that no name is too long or a folder's, and that
+        the model opens again. ValueError or OSError where it is not so."""
+        for path in (self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint):
+            if path.is_dir():
+                raise ValueError(f"{path}: is a folder, where a file is to be written")
+            alike = path.with_name("." + path.name[1:])
+            if not (path.exists() or alike.exists()):
+                write_beside(alike, b"")
+                alike.unlink()
+        probe = self.model.with_name(".model" + SUFFIX)
+        try:
+            run.save_model(probe)
+            read_header(probe)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
+        finally:
+            probe.unlink(missing_ok=True)
+
 
 def find_other(recipe: Recipe, files: Files) -> str:
     """Which of the files is another run's, and by what; empty where none is."""
@@ -116,25 +135,6 @@ def compare_checkpoint(recipe: Recipe, path: Path) -> str:
     """What a checkpoint says of its run that is not equal. ModelError where it is none."""
     record, _ = read_checkpoint(path)
     return recipe.difference(record, record.get("location"))
-
-    def rehearse(self, run: Run) -> None:
-        """See that what is written at the end can be, before the work: that no name is too long or a folder's, and that
-        the model opens again. ValueError or OSError where it is not so."""
-        for path in (self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint):
-            if path.is_dir():
-                raise ValueError(f"{path}: is a folder, where a file is to be written")
-            alike = path.with_name("." + path.name[1:])
-            if not (path.exists() or alike.exists()):
-                write_beside(alike, b"")
-                alike.unlink()
-        probe = self.model.with_name(".model" + SUFFIX)
-        try:
-            run.save_model(probe)
-            read_header(probe)
-        except ModelError as error:
-            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
-        finally:
-            probe.unlink(missing_ok=True)
 
 
 class Pace:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distill.learning.learnables import Learnables, of_field
 from distill.learning.optimizer import Optimizer, copied
+from fields import numbers
 from fields.field import Field
 from fields.kernels.options_cpu import COMPILING
 
@@ -141,8 +142,9 @@ class Optimization:
             for name, parameter in self.others.named():
                 parameter.copy_(tensors[f"learnt.{name}"])
         self.optimizer.restore(tensors)
-        self.index, self.samples, self.phase = tensors["run.counts"].tolist()
-        self.seconds = float(tensors["run.seconds"])
+        counts = numbers.array(tensors["run.counts"].tolist(), "run.counts", (3,)).tolist()
+        self.index, self.samples, self.phase = (numbers.whole(n, "run.counts", 0, 10**12) for n in counts)
+        self.seconds = numbers.number(tensors["run.seconds"].item(), "run.seconds", 0, 1e9)
 
 
 class Guard:

@@ -119,7 +119,7 @@ class Job:
     def rescue(self) -> Files:
         """Keep all that was learnt so far among temporary files, where it cannot be kept where it was wanted. OSError
         where it cannot there either."""
-        folder = Path(tempfile.mkdtemp(prefix="polyfield-"))
+        folder = Path(tempfile.mkdtemp(prefix="polyfield-run-"))
         files = Files.within(folder)
         try:
             self.run.save_checkpoint(files.checkpoint)

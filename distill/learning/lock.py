@@ -30,23 +30,33 @@ def take(path: Path, what: Path, mine: str) -> None:
     """Write the lock, in the place of one that nobody holds."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            if owner := find_owner(path):
-                raise ValueError(f"{what}: {owner} is writing it; wait for its end, or name another place with --out")
+        owner = find_owner(path)
+        if not owner:
             path.unlink(missing_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(mine)
-    except FileExistsError:
-        raise ValueError(f"{what}: another run has just begun to write it; name another place with --out") from None
+            owner = "another run" if not write_new(path, mine) else ""
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(what)) from None
+    if owner:
+        raise ValueError(f"{what}: {owner} is writing it; wait for its end, or name another place with --out")
+
+
+def write_new(path: Path, text: str) -> bool:
+    """Whether the file was not there, and is now."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
 
 
 def find_owner(path: Path) -> str:
     """Which process holds a lock, in words; empty where none does."""
     try:
         number, _, since = path.read_text(encoding="utf-8").partition(" ")
-        begun = born(int(number))
-        return f"process {number}" if begun is not None and abs(begun - float(since)) < MOMENT else ""
+        began, begun = float(since), born(int(number))
+        return f"process {number}" if begun is not None and abs(begun - began) < MOMENT else ""
+    except FileNotFoundError:
+        return ""
     except ValueError:  # not written to its end, yet or for ever
         return "another run" if time.time() - path.stat().st_mtime < MOMENT else ""

@@ -101,11 +101,12 @@ def told(console: Console) -> Tell:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Inside, signals that end a command are only noted, in the list; a second one stops at once. Those that are
-    ignored, as `nohup` has it, stay so."""
+    """Inside, signals that end a command are only noted, in the list; a second one stops at once. SIGHUP
+    stays ignored where `nohup` has it so."""
     pressed: list[int] = []
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    previous = {n: handler for n in numbers if (handler := signal.getsignal(n)) != signal.SIG_IGN}
+    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
+    numbers = {signal.SIGINT, signal.SIGTERM} | ({hangup} if signal.getsignal(hangup) != signal.SIG_IGN else set())
+    previous = {number: signal.getsignal(number) for number in numbers}
 
     def note(number: int, _: object) -> None:
         pressed.append(number)

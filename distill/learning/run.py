@@ -25,8 +25,10 @@ from distill.learning.fit import Optimization, Phase, Schedule, Step, fit
 from distill.learning.learnables import Learnables
 from distill.learning.metrics import Effort, Metrics
 from distill.learning.optimizer import Optimizer
+from fields import json_files
 from fields.field import Field
 from fields.files import Header, Model, ModelError, save, write_beside
+from fields.numbers import brief, printable
 from fields.shape import Shape
 from render.camera import Camera
 from render.model import LoadedModel
@@ -37,8 +39,6 @@ from scenes.results import digest, locate
 
 CHUNK = 1 << 17  # points asked at once
 CHECKPOINT_KEY = "polyfield_checkpoint"
-# entries of a recipe that are not compared as text: where they lie, or a digest, says more
-KNOWN = "data", "teacher"
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ class Source(Protocol):
         ...
 
 
+LATER = {"up": "auto", "poses": "auto"}  # entries of a recipe that earlier versions have not
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What must be equal for a run to be continued exactly."""
@@ -99,6 +102,8 @@ class Recipe:
     head: str = ""  # a file name of fields/heads; empty: the architecture's own
     location: str = ""  # of the data, as scenes/results.py has it; empty where other entries say what it is
     seconds: float = math.inf  # of training at most; another one may continue it
+    up: str = "auto"  # axis of a mesh that was learnt from, as --up has it
+    poses: str = "auto"  # how they were written, as --poses has it
 
     def record(self) -> dict[str, Any]:
         """JSON values, those of the source among them."""
@@ -115,10 +120,13 @@ class Recipe:
         """What another run's record says that is not equal, in words; empty where all is. `where` is the location of
         its data or the digest of that; None where it does not say."""
         if not self.has_data(record.get("data"), where):
-            return f"data {record.get('data')!r}, this run has {self.location or self.data!r}"
-        for name, value in json.loads(json.dumps(self.record())).items():
-            if name not in KNOWN and record.get(name) != value:
-                return f"{name} {record.get(name)!r}, this run has {value!r}"
+            return f"data {brief(record.get('data'))}, this run has {self.location or self.data!r}"
+        wanted = json.loads(json.dumps(self.record()))
+        taught = wanted.get("digest") == record.get("digest")  # by the same teacher, whatever it was called
+        known = {"data", "teacher"} if taught else {"data"}
+        for name, value in wanted.items():
+            if name not in known and record.get(name, LATER.get(name)) != value:
+                return f"{name} {brief(record.get(name))}, this run has {brief(value)}"
         return ""
 
     def has_data(self, text: object, where: object) -> bool:
@@ -204,7 +212,9 @@ class Run:
         if difference := self.recipe.difference(record, record.get("location")):
             raise ModelError(f"{path}: checkpoint has {difference}")
         try:
-            network = Shape.from_record(record).network(self.field.space.dims, None)
+            shape = Shape.from_record(record)
+            check_sound(shape.outline(self.field.space), tensors)
+            network = shape.network(self.field.space.dims, None)
             self.field.architecture = network.to(self.device)
             self.optimization.renew()
             on_device = {k: v.to(self.device) if k.startswith("weights.") else v for k, v in tensors.items()}
@@ -281,10 +291,25 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a checkpoint says of its run, and all of that run's state. ModelError where it is none."""
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
-            record = json.loads((file.metadata() or {}).get(CHECKPOINT_KEY, "{}"))
-            return record, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+            record = json_files.loads((file.metadata() or {}).get(CHECKPOINT_KEY, "{}"))
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError) as error:
         raise ModelError(f"{path}: damaged checkpoint: {error}") from None
+    if not isinstance(record, dict):
+        raise ModelError(f"{path}: damaged checkpoint: expected an object, found {brief(record)}")
+    return record, tensors
+
+
+def check_sound(outline: Field, tensors: dict[str, Tensor]) -> None:
+    """ValueError where a checkpoint lacks weights of a field that has no memory yet, or holds others or no numbers."""
+    wanted = {f"weights.{name}": value for name, value in outline.state_dict().items()}
+    for name, value in wanted.items():
+        found = tensors.get(name)
+        if found is None or found.shape != value.shape or found.dtype != value.dtype:
+            raise ValueError(f"'{name}' is missing, or has another shape or type than the run's")
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"'{printable(name, 80)}' holds numbers that are not finite")
 
 
 def call_all(works: list[Callable[[], None]]) -> None:

@@ -68,6 +68,7 @@ def begin(
     recipe = Recipe(
         data, settings.downscale, settings.arch, chosen, settings.seed, schedule.steps, batch, kind,
         PhotographsRecipe(STRIDE[kind], bandwidth), settings.head, locate(data), settings.max_seconds,
+        settings.up, settings.poses,
     )  # fmt: skip
     make = functools.partial(prepare, scene, recipe, device, half=half)
     job = Job(make, functools.partial(finish, scene), schedule, files, settings.save_every)

@@ -9,7 +9,7 @@ import tyro
 
 import fields
 from render.units import UNIT_STEP
-from scenes.options import ReadOptions
+from scenes.options import Axis, Poses, ReadOptions
 
 STEPS = {"cpu": 1300, "cuda": 20_000}  # without --steps and --max-seconds
 PRESET = {"cpu": "small", "cuda": "base"}
@@ -43,6 +43,10 @@ class Settings:
     """longest side of the pictures in pixels; larger ones are shrunk"""
     skip_missing: bool = False
     """go on without pictures that the data set names and that are missing"""
+    poses: Poses = "auto"
+    """how poses are written; auto: as the format has it, refused where the pictures disagree; w2c: world to camera"""
+    up: Axis = "auto"
+    """axis of a mesh that is up; auto: as its format or the program that wrote it has it, else z"""
     seed: int = 0
     """of weights, pixels, jitter and backgrounds"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -69,4 +73,4 @@ class Settings:
 
     def pictures(self) -> ReadOptions:
         """How pictures are read."""
-        return ReadOptions(self.downscale, self.max_resolution, self.skip_missing)
+        return ReadOptions(self.downscale, self.max_resolution, self.skip_missing, self.poses, self.up)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS, bounded_rays
+from distill.learning.budget import FEWEST_RAYS, FIRST_RAYS, bounded_rays, restored_rays
 from distill.learning.fit import Loss, Phase
 from distill.learning.learnables import Learnables
 from distill.learning.run import opacity
@@ -155,7 +155,7 @@ class Photographs:
         """Inverse of `state`."""
         own = {name.removeprefix("photographs."): value for name, value in tensors.items()}
         self.lay_out(replace(self.config, batch=int(own["batch"])))
-        self.rays.copy_(own["rays"])
+        self.rays.copy_(restored_rays(own["rays"], self.config.batch))
         self.pixels.restore(own["host"])
         self.generator.set_state(own["generator"])
         self.occupancy.restore(own)

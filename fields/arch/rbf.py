@@ -29,6 +29,9 @@ SEEN = 0.01  # opacity of a sampling step from which a cell holds something
 EACH = 16  # points drawn per kernel
 NARROW, SPREAD = 0.3, (1 / 600, 1 / 10)  # covariances are divided by it; limits of standard deviations, box sides
 SUPPORT = 2.5  # standard deviations at which a kernel ends
+LARGE, SMALL = 0.1, 1e5  # diagonals of shapes, one over half the extents of kernels in box sides
+ASIDE = 2.0  # box sides
+CROWD = 4096  # kernels that may overlap; those that are placed are about 20
 WAVES = 8.0  # highest factor of the kernels' answers; the lowest is 1
 GAIN = 30.0  # of the read-out at the start, see GaussianReadout
 ASKED = 1 << 17  # points at once
@@ -126,10 +129,18 @@ class SpaceKernels(nn.Module):
         self.listed()
 
     def listed(self) -> None:
-        """Make the lists that follow from places and shapes. ValueError where a shape has no extent."""
-        if not bool((self.shapes[:, [0, 3, 5]] > 0).all()):
-            raise ValueError("rbf: shapes of kernels must have a diagonal above zero")
+        """Make the lists that follow from places and shapes. ValueError where a shape has no extent, or so many kernels
+        overlap that every point would take long."""
+        if not bool((self.shapes[:, [0, 3, 5]] >= LARGE).all() & (self.shapes.abs() <= SMALL).all()):
+            raise ValueError(
+                f"rbf: shapes of kernels must have a diagonal of {LARGE} to {SMALL:g}, and no larger numbers"
+            )
+        if not bool((self.centres.abs() <= ASIDE).all()):
+            raise ValueError(f"rbf: centres of kernels must lie within {ASIDE} of the box's corner")
         cells = cell_lists(self.centres, self.shapes)
+        crowd = len(cells.members) / (len(cells.starts) - 1)
+        if crowd > CROWD:
+            raise ValueError(f"rbf: {crowd:.0f} kernels overlap at a point, on average; at most {CROWD} may")
         self.starts, self.members = cells.starts, cells.members
 
     def forward(self, x: Tensor) -> Tensor:

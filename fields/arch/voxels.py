@@ -19,9 +19,17 @@ FAINT = 0.02  # opacity of one sampling step; the last growth prunes vertices be
 FAINTEST = 5e-4  # so do earlier ones: a tenth of what a network begins with, since thin parts may not have formed yet
 CHUNK = 1 << 18  # points asked at once while growing
 SMOOTHED = 0.01  # share of the vertices whose differences each step's penalty takes, as published
+SMALL = 257**3  # vertices, up to which any number of rows may be kept
+SPARSE = 4096  # vertices to a row, at most, of a larger grid
 RUN = 32  # rows that follow each other in memory, taken together
 DENSITY_TV = 1e-3  # of log-density; the published 1e-5 is of density, whose surfaces are hundreds high
 COLOR_TV = 1e-3  # as published; ten times both cost 0.4 dB after 600 steps on the chair, none changed nothing
+
+
+def fewest(resolution: int) -> int:
+    """Rows that a grid is worth its index of all vertices for, in memory: 4 bytes each. Any number up to 256 cells."""
+    vertices = (resolution + 1) ** 3
+    return 1 if vertices <= SMALL else vertices // SPARSE
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,9 @@ class Config:
     def __post_init__(self) -> None:
         check("voxels", self, resolution=(4, 1024), degree=(0, 3), most=(100, 10**9))
         check("voxels", self, rows=(0, (self.resolution + 1) ** 3))
+        if 0 < self.rows < fewest(self.resolution):
+            wanted = f"0 or at least {fewest(self.resolution)} where resolution is {self.resolution}"
+            raise ValueError(f"voxels: rows must be {wanted}, found {self.rows}")
         if self.finest not in (self.resolution << n for n in range(5)):
             raise ValueError(f"voxels: finest must be resolution times 1, 2, 4, 8 or 16, found {self.finest!r}")
 
@@ -80,7 +91,9 @@ class Network(Architecture):
         kept = torch.zeros(total, dtype=torch.bool)
         kept[:rows] = True  # until a mask is loaded
         self.register_buffer("mask", packed(kept))
-        self.register_buffer("index", numbered(self.mask, config.resolution + 1), persistent=False)
+        later = generator is None and not self.mask.is_meta  # the mask that counts is about to be loaded
+        index = self.mask.new_zeros(0, 0, 0, dtype=torch.int32) if later else numbered(self.mask, config.resolution + 1)
+        self.register_buffer("index", index, persistent=False)
         self.register_buffer("vertices", torch.arange(rows, dtype=torch.int32), persistent=False)
         self.register_buffer("side", torch.tensor(config.resolution + 1, dtype=torch.int32), persistent=False)
         self.register_load_state_dict_post_hook(renumber)
@@ -120,7 +133,8 @@ class Network(Architecture):
     @torch.no_grad()
     def grown(self, opacity: Opacity, generator: torch.Generator) -> "Network":
         """Twice as fine, without the vertices that neither are opaque nor have an opaque neighbour. Between kept
-        vertices nothing changes, since blending the blended is blending. Where nothing is opaque it stays as it is."""
+        vertices nothing changes, since blending the blended is blending. Where next to nothing is opaque it stays as it
+        is."""
         config, vertices = self.config, 2 * self.config.resolution + 1
         candidates = spread(self.index >= 0).flatten().nonzero()[:, 0]
         chunks = candidates.split(CHUNK)
@@ -130,7 +144,7 @@ class Network(Architecture):
         order = candidates[seen.argsort(descending=True, stable=True)][: int(opaque.sum())]
         kept = around(candidates, order, vertices, config.most)
         del seen, opaque, order
-        if not bool(kept.any()):
+        if int(kept.sum()) < fewest(2 * config.resolution):
             return self
         rows = kept.flatten().nonzero()[:, 0]
         with torch.device("meta"):
@@ -207,9 +221,9 @@ def packed(kept: Tensor) -> Tensor:
 def numbered(mask: Tensor, vertices: int) -> Tensor:
     """Index (V, V, V) int32 of the op: rows are given to kept vertices in the order of their bits."""
     bits = torch.arange(8, device=mask.device, dtype=torch.uint8)
-    kept = (mask[:, None] >> bits & 1).flatten()[: vertices**3].bool()
+    kept = (mask[:, None] >> bits).bitwise_and_(1).flatten()[: vertices**3]
     index = kept.cumsum(0, dtype=torch.int32).sub_(1)
-    return index.masked_fill_(~kept, -1).view(vertices, vertices, vertices)
+    return index.masked_fill_(kept == 0, -1).view(vertices, vertices, vertices)
 
 
 def renumber(network: nn.Module, *_: Any) -> None:

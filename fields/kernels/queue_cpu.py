@@ -6,7 +6,7 @@ take longer to compile.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from threading import Lock
 
@@ -17,6 +17,8 @@ from numba.extending import intrinsic, overload
 
 from fields.kernels.options_cpu import INNER
 
+END = 1 << 40  # the number behind all pieces
+WAIT = 0.2  # seconds between looks whether somebody interrupts
 ONE = Lock()  # at a time takes a number, where this runs as Python
 
 
@@ -62,3 +64,26 @@ def share(kernel, *arguments) -> None:
         late = [helper for helper in helpers if not helper.cancel()]  # who has not begun by now is not waited for
         for helper in late:
             helper.result()
+
+
+def share_calmly(kernel, *arguments) -> None:
+    """As `share`, for work that may take minutes: this thread only waits, so that Ctrl-C reaches it, and then the
+    kernel finds no more pieces. What it wrote until then is left unfinished. A kernel that takes long for what it holds
+    looks at `ended` itself."""
+    queue = np.zeros(1, np.int64)
+    threads = [pool(os.getpid()).submit(kernel, queue, *arguments) for _ in range(get_num_threads())]
+    try:
+        while wait(threads, WAIT).not_done:
+            pass
+    except BaseException:
+        queue[0] = END
+        wait(threads)
+        raise
+    for thread in threads:
+        thread.result()
+
+
+@njit(**INNER)
+def ended(queue):
+    """Whether there are no more pieces because somebody has interrupted."""
+    return queue[0] >= END

@@ -18,7 +18,8 @@ from fields.backend import TRITON
 
 FINEST = 128  # cells along the box's side at most
 ENTRIES = 128  # list entries per kernel at most, on average
-CHUNK = 1 << 13  # kernels whose lists are made at once
+CHUNK = 1 << 13  # kernels whose lists are made at once, at most
+LISTED = 1 << 20  # entries of theirs, about
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,24 @@ def cell_lists(centres: Tensor, shapes: Tensor) -> Cells:
     cells = FINEST
     while cells > 1 and boxes(centres, extents, cells)[1].prod(-1).sum() > ENTRIES * len(centres) + FINEST:
         cells //= 2
-    parts = torch.arange(len(centres), device=centres.device).split(CHUNK)
+    counts = boxes(centres, extents, cells)[1].prod(-1)
+    parts = torch.arange(len(centres), device=centres.device).split(together(counts))
     found = [touched(part, centres[part], shapes[part], extents[part], cells) for part in parts]
     number, kernel = (torch.cat(both) for both in zip(*found, strict=True))
     starts = torch.zeros(cells**3 + 1, dtype=torch.int64, device=centres.device)
     starts[1:] = torch.bincount(number, minlength=cells**3).cumsum(0)
     return Cells(starts, kernel[number.argsort(stable=True)])
+
+
+def together(counts: Tensor) -> list[int]:
+    """How many kernels in a row have their lists made at once, where they have `counts` (M,) entries at most."""
+    part = counts.cumsum(0) // LISTED
+    return [int(n) for some in part.unique_consecutive(return_counts=True)[1].tolist() for n in chunks(some)]
+
+
+def chunks(count: int) -> list[int]:
+    """CHUNK as often as it goes into a count, and the rest."""
+    return [CHUNK] * (count // CHUNK) + ([count % CHUNK] if count % CHUNK else [])
 
 
 def touched(kernels: Tensor, centres: Tensor, shapes: Tensor, extents: Tensor, cells: int) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from numba import njit
 
 from fields.kernels.fused_cpu import color, decode, density, encode
 from fields.kernels.options_cpu import KERNEL, LEAN
-from fields.kernels.queue_cpu import take
+from fields.kernels.queue_cpu import ended, take
 from fields.kernels.space_cpu import unit
 from fields.kernels.tiles_cpu import TILE
 from render.kernels.gather_cpu import threshold
@@ -279,7 +279,7 @@ def draw(queue, source, course, place, network, head, columns, width, canvas):
     )  # fmt: skip
     # Numba would compile for the constant 0 as well as for numbers.
     at, held, waiting, count = take(queue) * GROUP, np.int64(0), np.int64(0), 1
-    while count:
+    while count and not ended(queue):
         count, rays, held, at = collect(queue, at, held, source, bundle, course, known, canvas)
         ask(known, count, place, network, head)
         waiting = weigh(rays, bundle, course, known, looks, waiting)

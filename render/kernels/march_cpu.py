@@ -14,6 +14,7 @@ from render.kernels.march import TINY, largest_step, march_count, march_fill
 BLOCK = 8  # cells along a side of the blocks that are skipped as a whole where nothing in them is occupied
 LONG = 2  # such intervals in a cell or fewer are looked at one by one
 RAYS = 64  # that a thread takes at a time
+FURTHEST = 1 << 22  # intervals that a ray looks at: more than the shortest steps through the widest box are
 LATEST: list[tuple[np.ndarray, np.ndarray]] = []  # bits, and their blocks
 SLACK = 0.01  # intervals: a skip stops this much before the cell's far side, so that rounding never loses a sample
 
@@ -152,12 +153,13 @@ def advance(ray, span, k, jitter, bits, blocks, resolution, lattice, limit, at, 
     ox, oy, oz, dx, dy, dz, ix, iy, iz = ray
     count, first, per_cell, per_step, wide = 0, 0.0, 1.0 / resolution, 1.0 / step, resolution // BLOCK
     alone = np.int64(1)  # ring
-    cascade, side, nested = 0, 1.0, bits.shape[0] > 1
+    cascade, side, nested, looks = 0, 1.0, bits.shape[0] > 1, 0
     upper = boundary(k + jitter, step, cone, longest, end)
-    while count < limit:
+    while count < limit and looks < FURTHEST:
+        looks += 1
         lower, upper = upper, boundary(k + 1 + jitter, step, cone, longest, end)
         t, dt = 0.5 * (lower + upper), upper - lower
-        if t >= leave:
+        if not t < leave:  # nor is NaN
             break
         if t < enter:
             k += 1

@@ -6,6 +6,8 @@ A reader has three names:
                                                 beginnings: 0 no; 1 by the ending of the name; 2 by a file that other
                                                 programs leave too; 3 by what only this format has
     read(data: str, options: ReadOptions) -> Reading        posed pictures, and what it assumed (scenes/posed.py)
+One whose pictures have to be made may have a fourth, `survey(data, options)`: what the input holds, without them, as
+an object with `rows()` for a table and `to_record()` for JSON.
 The surest one reads; among equals the first by name. What several formats share lies in a folder here, which is none.
 """
 

@@ -1,11 +1,11 @@
-"""Reader of triangle meshes, `.glb .gltf .obj .ply .stl .off`: trimesh reads the file, our own ray caster draws it.
+"""Reader of triangle meshes, `.glb .gltf .obj .ply .stl .off`: read by scenes/mesh_files, drawn by our ray caster.
 
-All geometries of the file stand where its scene graph puts them. glTF has +Y up and is turned to our +Z up; the other
-formats do not say, and keep their axes. Pictures show the mesh from the whole sphere of directions, also from below,
-under the fixed light of scenes/drawn/surface.py, on normals that are smooth across edges of less than 50 degrees (those
-of the file are not used). Colours: textures (repeated, bilinear), colours of vertices or faces, the material's, else
-grey. glTF's factors and vertex colours are linear and become display values here; Kd of a .mtl beside a texture is
-ignored.
+All parts of the file stand where its scene graph puts them. The axis that is up is turned to our +Z: +Y in glTF, and in
+.obj files of programs that export it so; the other formats do not say, and +Z is assumed. Pictures show the mesh from
+the whole sphere of directions, also from below, under the fixed light of scenes/drawn/surface.py, on normals that are
+smooth across edges of less than 50 degrees (those of the file are not used). Colours: textures (repeated, bilinear),
+colours of vertices or faces, the material's, else grey. glTF's factors and vertex colours are linear and become display
+values here; Kd of a .mtl beside a texture is ignored.
 """
 
 import math
@@ -19,17 +19,26 @@ from PIL import Image
 from torch import Tensor
 
 from render.camera import Camera
-from scenes.drawn.mesh_parts import GLTF, Part, heard, parts, solid
 from scenes.drawn.studio import fit_cube, pose_pictures, square_lens, stand_around
 from scenes.drawn.surface import Surface, Texture, assembled, draw
+from scenes.mesh_files.contents import READERS, contents, solid
+from scenes.mesh_files.part import Contents, Part
+from scenes.mesh_files.summary import MeshSummary, summarise
 from scenes.options import ReadOptions, SceneError
 from scenes.placing.box import Placement
 from scenes.posed import Reading
 from scenes.scene import Fact
 
-SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+SUFFIXES = tuple(READERS)
 TAKES = f"a mesh ({' '.join(SUFFIXES)})"
-UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # +Y up to +Z up: a quarter turn about x
+UPRIGHT = {  # the turn that brings an axis to +Z
+    "x": np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]),
+    "-x": np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]),
+    "y": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    "-y": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+    "z": np.eye(3),
+    "-z": np.diag([1.0, -1, -1]),
+}
 SIZE, LEAST = 400, 8  # pixels along a side: without downscaling, and at least
 TRAIN, TEST = 96, 16  # pictures
 SPIRALS = ((TRAIN, 1, 0.0), (TEST, -1, 2.39))  # so begun, no test view is within 4.5 degrees of a training view
@@ -46,11 +55,11 @@ def read(data: str, options: ReadOptions) -> Reading:
     """Draw the mesh, 96 pictures to train and 16 to test. SceneError where it cannot be used; it names the file."""
     path, begin = Path(data), time.perf_counter()
     size = picture_size(path, options)
-    with heard() as notes:
-        found = parts(path)
-    parted, dropped = solid(path, found, notes)
+    found = contents(path)
+    parted, dropped = solid(path, found.parts)
+    up, axes = standing(path, found, options)
     points = np.concatenate([part.corners for part in parted]).reshape(-1, 3)
-    transform, box = placement(points, turned=path.suffix.lower() in GLTF)
+    transform, box = placement(points, UPRIGHT[up])
     points = points @ transform[:3, :3].numpy().T + transform[:3, 3].numpy()
     poses = stand(np.concatenate([whole_sphere(*spiral) for spiral in SPIRALS]), points)
     cameras = [Camera(pose, square_lens(size), (size, size)) for pose in poses]
@@ -59,8 +68,9 @@ def read(data: str, options: ReadOptions) -> Reading:
     pictures = draw(surface, cameras)
     drawn_in = time.perf_counter() - begin
     facts = [
-        *described(path, parted, dropped),
-        *(Fact("found", f"trimesh says: {note}") for note in dict.fromkeys(notes)),
+        described(path, parted, dropped),
+        axes,
+        *found.facts,
         Fact(
             "found", f"{TRAIN} pictures to train and {TEST} to test, {size} x {size}, from all around, also from below"
         ),
@@ -70,20 +80,41 @@ def read(data: str, options: ReadOptions) -> Reading:
     return Reading(path.stem, data, pose_pictures(poses, pictures, TRAIN), tuple(facts), Placement(transform, box, ()))
 
 
-def described(path: Path, parted: list[Part], dropped: int) -> list[Fact]:
-    """What was found and assumed, one line each."""
+def survey(data: str, options: ReadOptions) -> MeshSummary:
+    """What the mesh is, without drawing it. SceneError where it cannot be used; it names the file."""
+    path = Path(data)
+    found = contents(path)
+    parted, dropped = solid(path, found.parts)
+    facts = (described(path, parted, dropped), standing(path, found, options)[1], *found.facts)
+    return summarise(path.stem, found.parts, parted, facts)
+
+
+def described(path: Path, parted: list[Part], dropped: int) -> Fact:
+    """What was found, one line."""
     count = sum(len(part.corners) for part in parted)
     left_out = f"; {dropped} degenerate ones were dropped" if dropped else ""
     painted: Counter[str] = Counter()
     for part in parted:
         painted[part.painted] += len(part.corners)
     shares = ", ".join(f"{name} {n / count:.0%}" for name, n in painted.most_common())
-    gltf = path.suffix.lower() in GLTF
-    up = "+Y is up, as glTF has it" if gltf else "+Z is assumed to be up"
-    return [
-        Fact("found", f"format: {path.suffix[1:].lower()} mesh, {count} triangles in {len(parted)} parts{left_out}"),
-        Fact("found" if gltf else "assumed", f"colour, share of the triangles: {shares}; axes: {up}"),
-    ]
+    held = f"{count} triangles in {len(parted)} parts{left_out}; colour, share of the triangles: {shares}"
+    return Fact("found", f"format: {path.suffix[1:].lower()} mesh, {held}")
+
+
+def standing(path: Path, found: Contents, options: ReadOptions) -> tuple[str, Fact]:
+    """The axis of the file that is up, and how that is known."""
+    if options.up != "auto":
+        return options.up, Fact("found", f"axes: {signed(options.up)} is up, as --up says")
+    if READERS[path.suffix.lower()] == "gltf":
+        return "y", Fact("found", "axes: +Y is up, as glTF has it")
+    if found.maker:
+        return "y", Fact("assumed", f"axes: +Y is assumed to be up, as {found.maker} exports it (--up z: +Z is)")
+    return "z", Fact("assumed", "axes: +Z is assumed to be up (--up y where it lies on its back)")
+
+
+def signed(axis: str) -> str:
+    """An axis in words."""
+    return axis.upper() if axis.startswith("-") else f"+{axis.upper()}"
 
 
 def picture_size(path: Path, options: ReadOptions) -> int:
@@ -94,12 +125,12 @@ def picture_size(path: Path, options: ReadOptions) -> int:
     return size
 
 
-def placement(points: np.ndarray, *, turned: bool) -> tuple[Tensor, Tensor]:
+def placement(points: np.ndarray, turn: np.ndarray) -> tuple[Tensor, Tensor]:
     """Transform (4, 4) float64 from the file's coordinates to scene units, and the box (2, 3) float32 there.
 
-    The mesh is centred; its longest side and the margin fill the unit cube, and every side gets the same margin.
+    `turn` (3, 3) makes the mesh stand upright. It is centred; its longest side and the margin fill the unit cube, and
+    every side gets the same margin.
     """
-    turn = UPRIGHT if turned else np.eye(3)
     points = points @ turn.T
     low, high = points.min(0), points.max(0)
     return fit_cube(low, high, high - low + MARGIN * (high - low).max(), turn)

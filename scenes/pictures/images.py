@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile
+from PIL import EpsImagePlugin, Image, ImageFile
 from torch import Tensor
 
 from scenes.foreign import describe_file
@@ -20,6 +20,8 @@ from scenes.options import ReadOptions, SceneError
 from scenes.pictures.headers import TURNS, WIDE, Stored, header
 from scenes.progress import told
 
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")  # Pillow's decoders that a file may reach, whatever it is named
+EpsImagePlugin.gs_binary = False  # nor do those of a mesh's textures ever start Ghostscript
 WORKERS = 4  # decoding threads; each holds one full-size picture
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what Pillow raises
 COLOURED = 32  # difference between channels, of 255, from which a mask is no grey one
@@ -119,34 +121,45 @@ def shrink(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if (pixels.shape[1], pixels.shape[0]) == size:
         return pixels
-    alpha = pixels[..., 3:].float() / 255
     if bool((pixels[..., 3] == 255).all()):
-        mean = area(pixels.float(), size)
+        mean = area(pixels, size)
     else:
-        mean = area(torch.cat([pixels[..., :3] * alpha, alpha], -1), size)
+        mean = area(pixels, size, weighted)
         mean = torch.cat([mean[..., :3] / mean[..., 3:].clamp(min=1e-6), mean[..., 3:] * 255], -1)
     return mean.round().clamp(0, 255).to(torch.uint8)
 
 
-def area(values: Tensor, size: tuple[int, int]) -> Tensor:
-    """(H, W, C) float resampled to `size` (width, height): each new pixel is the mean over the area it covers."""
-    return _area_rows(_area_rows(values, size[1]).transpose(0, 1), size[0]).transpose(0, 1).contiguous()
+def weighted(pixels: Tensor) -> Tensor:
+    """(..., 4) uint8 -> float32, colours multiplied by alpha, and alpha in [0, 1]."""
+    alpha = pixels[..., 3:].float() / 255
+    return torch.cat([pixels[..., :3] * alpha, alpha], -1)
 
 
-def _area_rows(values: Tensor, count: int) -> Tensor:
+def floating(values: Tensor) -> Tensor:
+    """The values as they are, whole ones in float32."""
+    return values if values.is_floating_point() else values.float()
+
+
+def area(values: Tensor, size: tuple[int, int], light: Callable[[Tensor], Tensor] = floating) -> Tensor:
+    """(H, W, C) resampled to `size` (width, height): each new pixel is the mean, over the area it covers, of
+    what `light` makes of the values. That is asked for no more rows at once than the result has."""
+    return _area_rows(_area_rows(values, size[1], light).transpose(0, 1), size[0]).transpose(0, 1).contiguous()
+
+
+def _area_rows(values: Tensor, count: int, light: Callable[[Tensor], Tensor] = floating) -> Tensor:
     """(H, ...) averaged into `count` bins of equal, possibly fractional, height."""
     height = len(values)
     if height == count:
-        return values
+        return light(values)
     step = height / count
     low = torch.arange(count, dtype=torch.float64) * step
     first = low.floor().long()
-    result = values.new_zeros(count, *values.shape[1:])
+    result = light(values[:1]).new_zeros(count, *values.shape[1:])
     for k in range(ceil(step) + 1):
         row = first + k
         weight = torch.minimum(low + step, row + 1.0) - torch.maximum(low, row.double())
-        weight = (weight.clamp(min=0) / step).to(values.dtype)
-        result.addcmul_(values[row.clamp(max=height - 1)], weight.reshape(-1, *[1] * (values.dim() - 1)))
+        weight = (weight.clamp(min=0) / step).to(result.dtype)
+        result.addcmul_(light(values[row.clamp(max=height - 1)]), weight.reshape(-1, *[1] * (values.dim() - 1)))
     return result
 
 
@@ -183,7 +196,7 @@ def _decode(path: Path, convert: Callable[[Image.Image], np.ndarray]) -> np.ndar
 def _opened(path: Path, use: Callable[[Image.Image], Result]) -> Result:
     """What `use` makes of the opened file; SceneError for what Pillow cannot open or deems too large."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return use(image)
     except SceneError:
         raise

@@ -250,7 +250,6 @@ def mesh(path, faces=("0 2 1", "0 1 3", "0 3 2", "1 2 3")):
 
 
 def test_a_mesh_teaches(monkeypatch, tmp_path, capsys):
-    pytest.importorskip("trimesh", reason="meshes want polyfield[mesh]")
     source, out = mesh(tmp_path / "corner.ply"), tmp_path / "corner.safetensors"
     words = ("--to", "voxels", *QUICK, "--downscale", 20, "--out", out, "--json")
     assert convert(monkeypatch, source, *words) == 0
@@ -346,7 +345,6 @@ def test_a_source_that_is_none_is_one_line_and_leaves_nothing(monkeypatch, tmp_p
 
 
 def test_a_mesh_without_faces(monkeypatch, tmp_path, capsys):
-    pytest.importorskip("trimesh", reason="meshes want polyfield[mesh]")
     source = mesh(tmp_path / "points.ply", ())
     assert convert(monkeypatch, source, "--to", "mlp", "--out", tmp_path / "o") == 2
     assert str(source) in one_line(capsys)
@@ -431,7 +429,7 @@ def test_a_full_disk_leaves_a_whole_model(monkeypatch, teacher, tmp_path, capsys
         real(number)
 
     monkeypatch.setattr(files.os, "fsync", full)
-    assert convert(monkeypatch, teacher, "--to", "voxels", *QUICK, "--out", out) == 2
+    assert convert(monkeypatch, teacher, "--to", "voxels", *QUICK, "--out", out, "--overwrite") == 2
     assert capsys.readouterr().err.endswith("s.safetensors: No space left on device\n")
     assert out.read_bytes() == b"old" if after == 0 else load(out).header.architecture == "voxels"
     assert not list(tmp_path.glob(".*"))

@@ -101,7 +101,7 @@ def test_the_frequency_is_chosen_told_and_kept_in_the_model(monkeypatch, tmp_pat
     assert told
     header = load(tmp_path / "model.safetensors").header
     assert header.config["bandwidth"] == float(told[1]) == header.provenance["recipe"]["bandwidth"]
-    assert run(monkeypatch, *words, "--frequency", 12.5) == 0
+    assert run(monkeypatch, *words, "--frequency", 12.5, "--overwrite") == 0
     assert load(tmp_path / "model.safetensors").header.config["bandwidth"] == 12.5
 
 
@@ -148,7 +148,7 @@ def test_full_disk_keeps_the_old_model(monkeypatch, tmp_path, capsys):
         real(number)
 
     monkeypatch.setattr(files.os, "fsync", full)
-    assert run(monkeypatch, *QUICK, "--steps", 3, "--out", tmp_path) == 2
+    assert run(monkeypatch, *QUICK, "--steps", 3, "--out", tmp_path, "--overwrite") == 2
     assert capsys.readouterr().err.endswith("model.safetensors: No space left on device\n")
     assert (tmp_path / "model.safetensors").read_bytes() == b"old"
     assert not list(tmp_path.glob(".model*"))

@@ -2,8 +2,12 @@
 
 import json
 import math
+import os
 import pickle
+import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -44,6 +48,13 @@ def rewritten(path: Path, model: Model, tensors=None, header=None) -> Path:
     text = header if isinstance(header, str) else json.dumps(header)
     path.write_bytes(safetensors.torch.save(content, {files.KEY: text}))
     return path
+
+
+def deep(times):
+    found: list = []
+    for _ in range(times):
+        found = [found]
+    return found
 
 
 def record(model, **changes):
@@ -132,8 +143,25 @@ def test_damaged_occupancy(model, tmp_path):
         ({"config": {"levels": 99}}, "levels must be a whole number from 1 to 32, found 99"),
         ({"config": {"depth": 9}}, "depth"),
         ({"head": "sdf"}, "no head is named 'sdf'"),
-        ({"step": float("nan")}, "impossible numbers"),
-        ({"resolution": 10**6}, "impossible numbers"),
+        ({"step": float("nan")}, "header holds NaN or infinity"),
+        ({"step": 10**400}, "step must be a number from 0 to 1, found 1000"),
+        ({"step": True}, "step must be a number from 0 to 1, found true"),
+        ({"resolution": 10**6}, "resolution must be a whole number from 0 to 256, found 1000000"),
+        ({"resolution": 65}, "resolution must be one of 32, 64, 128, 256 for a hashgrid, found 65"),
+        ({"cone": 1.0}, "cone must be a number from 0 to 0.1, found 1"),
+        ({"box": []}, r"box must be 2 x 3 numbers, found \[\]"),
+        ({"box": [[0, 0, 0], [1e-300, 1, 1]]}, "box must be"),
+        ({"transform": [[1e200] * 4] * 4}, "transform must be a number from"),
+        ({"transform": [[1e-20, 0, 0, 0], [0, 1e-20, 0, 0], [0, 0, 1e-20, 0], [0, 0, 0, 1]]}, "is no similarity"),
+        ({"background": [0, 0, 2]}, "background must be a number from 0 to 1, found 2"),
+        ({"span": [0]}, "span must be 2 numbers, found"),
+        ({"contraction": 7}, "contraction must be a text, found 7"),
+        ({"provenance": []}, "provenance must be an object"),
+        ({"metrics": {"psnr": deep(100)}}, "lists within lists"),
+        ({"thumbnail": None}, "thumbnail must be a text, found null"),
+        ({"config": {"levels": 10**400}}, "levels must be a whole number from 1 to 32, found 1000"),
+        ({"config": {"x\x1b[31m": 1}}, r"config has an entry 'x\\x1b\[31m'"),
+        ({"version": True}, "no format version"),
         ({"version": "one"}, "no format version"),
         ({"extra": 1}, "header does not fit"),
         ({"box": [[0, 0, 0], [0, 1, 1]]}, "box must be"),
@@ -255,6 +283,64 @@ def test_a_file_that_lies_about_half(model, saved, tmp_path):
 )
 def test_a_header_says_what_the_model_was_scored_with(metrics, want):
     assert block_header(metrics=metrics).scored == want
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
+    """A process writes a file and a folder of parts and is killed; those of a living one stay, and others' files."""
+    code = (
+        "import sys, tempfile; from pathlib import Path; from fields.files import part_name\n"
+        "folder = Path(sys.argv[1])\n"
+        "tempfile.mkstemp(dir=folder, **part_name(folder / 'model.safetensors'))\n"
+        "Path(tempfile.mkdtemp(dir=folder, **part_name(folder / 'film.mp4')), 'film.mp4').touch()\n"
+        "print(flush=True); input()"
+    )
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        for name in (".mine.part", ".a.abcdefgh.part", "b.abcdefgh.999999999.part", "model.safetensors"):
+            (tmp_path / name).touch()
+        before = {path.name for path in tmp_path.iterdir()}
+        files.sweep(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == before
+        process.kill()
+    files.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".mine.part", ".a.abcdefgh.part", "b.abcdefgh.999999999.part", "model.safetensors"
+    }  # fmt: skip
+    files.sweep(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("call", ["mkstemp", "fsync", "replace"])
+def test_a_full_disk_names_the_file_that_was_asked_for(call, tmp_path, monkeypatch):
+    path = tmp_path / ("a" * 200 + ".bin")
+    path.write_bytes(b"old")
+
+    def full(*given, **_):
+        raise OSError(28, "No space left on device", f"{tmp_path}/.hidden")
+
+    owner = {"mkstemp": files.tempfile, "fsync": files.os, "replace": files.Path}[call]
+    monkeypatch.setattr(owner, call, full)
+    with pytest.raises(OSError) as caught:
+        files.write_beside(path, b"new")
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_folder_that_goes_while_a_file_is_written_comes_again(tmp_path, monkeypatch):
+    real = files.os.fsync
+
+    def removed(number):
+        real(number)
+        monkeypatch.setattr(files.os, "fsync", real)
+        shutil.rmtree(tmp_path / "run")
+
+    monkeypatch.setattr(files.os, "fsync", removed)
+    files.write_beside(tmp_path / "run" / "model.bin", b"new")
+    assert (tmp_path / "run" / "model.bin").read_bytes() == b"new"
 
 
 def test_a_free_name_is_the_next_one_where_nothing_is(tmp_path):

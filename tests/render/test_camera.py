@@ -154,6 +154,15 @@ DAMAGED = [
     ("radial", None),
     ("model", "orthographic"),
     ("tangential", [0, 0, 0]),
+    ("tangential", [1e300, 0]),
+    ("radial", [1e7, 0, 0, 0]),
+    ("focal", [1e-300, 1.0]),
+    ("focal", [1.0, 1e8]),
+    ("center", [1e6, 0]),
+    ("pose", torch.diag(torch.tensor([2.0, 2, 2, 1])).tolist()),
+    ("pose", [[1, 0, 0, 1e200], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
+    ("size", [True, 2]),
+    ("size", [60000, 60000]),
 ]
 
 

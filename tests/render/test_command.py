@@ -1,6 +1,7 @@
 """How commands end: exit status, one line on stderr, device."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -145,3 +146,71 @@ def test_the_first_word_is_for_a_person_at_a_terminal(person, capsys, monkeypatc
     announce("reading a.safetensors")
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "reading a.safetensors\n" if person else "")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "not enough memory: none is left"),
+        (MemoryError("Unable to allocate 9. GiB"), "not enough memory: Unable to allocate 9. GiB"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+            "not enough memory: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.",
+        ),
+        (RuntimeError("can't start new thread"), "not enough memory: can't start new thread"),
+        (ImportError("libx.so: failed to map segment"), "not enough memory: libx.so: failed to map segment"),
+        (ValueError("out of memory at step 3: a smaller --batch"), "out of memory at step 3: a smaller --batch"),
+    ],
+)  # fmt: skip
+def test_memory_that_runs_out_is_one_line(error, said, monkeypatch, capsys):
+    monkeypatch.setattr("render.command.tell_limit", lambda: "")
+
+    def main(_):
+        raise error
+
+    assert ended(monkeypatch, main) == 2
+    assert capsys.readouterr().err == f"try-scene: {said}\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a limit of POSIX systems")
+def test_a_limit_of_memory_is_told_one_that_breaks_an_import_too():
+    code = (
+        "import resource, sys; from dataclasses import dataclass; from render.command import run\n"
+        "@dataclass(frozen=True)\nclass Flags: pass\n"
+        "most = int(sys.argv.pop())\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (most, most))\n"
+        "def work(_): raise ImportError('cannot import name x')\n"
+        "run(Flags, work)"
+    )
+    for most, reason in (("1000000000", "1.8 GB at least are wanted"), ("3000000000", "cannot import name x")):
+        command, root = [sys.executable, "-c", code, most], Path(__file__).parents[2]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        said = f"-c: not enough memory under a limit of {most[0]}.0 GB (ulimit -v): {reason}\n"
+        assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX systems")
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signals_that_end_a_process_clear_away_as_ctrl_c_does(name, status, monkeypatch, capsys):
+    cleared = []
+
+    def main(_):
+        try:
+            os.kill(os.getpid(), getattr(signal, name))
+            signal.pause()
+        finally:
+            cleared.append(name)
+
+    assert ended(monkeypatch, main) == status
+    assert cleared == [name]
+    assert capsys.readouterr().err == f"try-scene: ended by {name}\n"
+    assert signal.getsignal(getattr(signal, name)) == signal.SIG_DFL
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX systems")
+def test_what_nohup_has_ignored_stays_so(monkeypatch):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ended(monkeypatch, lambda _: os.kill(os.getpid(), signal.SIGHUP)) == 0
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -84,16 +84,18 @@ RECORD = camera().to_record()
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step": 0.0}, "renderer wants 0 < step < 1"),
-        ({"cone": 3.0}, "renderer wants"),
+        ({"step": 0.0}, "renderer wants 0.0001 <= step < 1"),
+        ({"step": 1e-17}, "renderer wants 0.0001 <= step < 1"),
+        ({"cone": 1e-300}, "renderer wants"),
+        ({"cone": 3.0}, "cone must be a number from 0 to 0.1, found 3"),
         ({"box": [[-3.0, 0, 0], [1.0, 1, 1]]}, "1 occupancy cascades do not fit its box"),
         ({"background": [1.0]}, "background must be 3 numbers"),
         ({"transform": [[0.0] * 4] * 4}, "transform is no similarity"),
         ({"train_cameras": [RECORD, {}]}, "camera record is damaged: 'pose'"),
-        ({"train_cameras": 3}, "'int' object is not iterable"),
-        ({"test_cameras": None}, "'NoneType' object is not iterable"),
+        ({"train_cameras": 3}, "train_cameras must be a list, found 3"),
+        ({"test_cameras": None}, "test_cameras must be a list, found null"),
         ({"test_cameras": ["pose"]}, "camera record is damaged"),
-        ({"test_cameras": [RECORD | {"size": [0, 0]}]}, "'size' must be 1 to 65536 pixels"),
+        ({"test_cameras": [RECORD | {"size": [0, 0]}]}, "'size' must be a whole number from 1 to 65536, found 0"),
     ],
 )
 def test_headers_that_cannot_be_drawn_are_refused(changes, message, tmp_path):
@@ -103,6 +105,12 @@ def test_headers_that_cannot_be_drawn_are_refused(changes, message, tmp_path):
         open_model(tmp_path / "m.safetensors", CPU)
     assert str(error.value).startswith(f"{tmp_path / 'm.safetensors'}: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_scene_of_the_largest_lengths_opens(tmp_path):
+    transform = [[1e-12 * (i == j) for j in range(3)] + [0.5] for i in range(3)] + [[0.0, 0.0, 0.0, 1.0]]
+    save(tmp_path / "m.safetensors", Model(block_field(), block_bits(), replace(block_header(), transform=transform)))
+    assert open_model(tmp_path / "m.safetensors", CPU).unit == pytest.approx(1e12)
 
 
 def test_files_that_are_not_there_or_cut_off(path, tmp_path):

@@ -62,7 +62,7 @@ def test_json_cut_in_half(tmp_path):
         ('{"frames": []}', "at least one entry, found none"),
         ('{"frames": 3}', "at least one entry, found a int"),
         ('{"frames": [3]}', "frame 0: expected an object, found a int"),
-        ('{"frames": [{"transform_matrix": 1}]}', "frame 0: expected a 'file_path', found None"),
+        ('{"frames": [{"transform_matrix": 1}]}', "frame 0: expected a 'file_path', found null"),
     ],
 )
 def test_json_without_frames(tmp_path, text, message):
@@ -87,17 +87,19 @@ FLAT[:3, 2] = 0
     ("frame", "message"),
     [
         ({"transform_matrix": None}, r"frame 2 \(images/002.png\) has no 'transform_matrix'; wanted a 4 x 4 list"),
-        ({"transform_matrix": [row[:3] for row in POSE[:3]]}, "must be 4 x 4, found 3 x 3"),
-        ({"transform_matrix": [[1, 2], [3]]}, "must be a 4 x 4 list of numbers"),
-        ({"transform_matrix": "identity"}, "must be a 4 x 4 list of numbers"),
-        ({"transform_matrix": [[float("nan")] * 4, *POSE[1:]]}, "must hold finite numbers, found NaN"),
+        ({"transform_matrix": [row[:3] for row in POSE[:3]]}, "must be 3 x 4 numbers, found"),
+        ({"transform_matrix": [[1, 2], [3]]}, "must be 4 x 4 numbers, found"),
+        ({"transform_matrix": "identity"}, "must be 4 x 4 numbers, found 'identity'"),
+        ({"transform_matrix": [[float("nan")] * 4, *POSE[1:]]}, "must be a number from -1e.12 to 1e.12, found NaN"),
+        ({"transform_matrix": [[10**400] * 4, *POSE[1:]]}, "must be a number from -1e.12 to 1e.12, found 1000"),
+        ({"transform_matrix": [[1, 0, 0, True], *POSE[1:]]}, "must be a number .* found true"),
         ({"transform_matrix": [*POSE[:3], [0, 0, 1, 1]]}, r"last row .* must be 0 0 0 1, found \[0.0, 0.0, 1.0, 1.0\]"),
         ({"transform_matrix": FLAT.tolist()}, "is singular"),
         ({"transform_matrix": [[0] * 4, [0] * 4, [0] * 4, [0, 0, 0, 1]]}, "is singular"),
         ({"transform_matrix": SHEARED.tolist()}, "is not rigid: after a uniform scale of .* is removed"),
         ({"transform_matrix": MIRRORED.tolist()}, "mirrors; wanted a right-handed rotation"),
-        ({"fl_x": 0}, "fl_x must be > 0 pixels, found 0"),
-        ({"fl_y": -60}, "fl_y must be > 0 pixels, found -60"),
+        ({"fl_x": 0}, "'fl_x' must be a number from 0.001"),
+        ({"fl_y": -60}, "'fl_y' must be a number from 0.001"),
         ({"mask_path": 3}, "'mask_path' must be a file name, found 3"),
         ({"camera_model": "THIN_PRISM"}, "unknown camera_model 'THIN_PRISM'; wanted one of"),
     ],
@@ -294,3 +296,8 @@ def test_a_lens_that_shows_all_of_the_picture_ignores_nothing(tmp_path):
     scene = load(str(tmp_path), ReadOptions())
     assert all(bool(view.valid.all()) for view in (*scene.train, *scene.test))
     assert "ignored" not in [fact.kind for fact in scene.facts]
+
+
+def test_poses_that_a_format_draws_itself_are_written_in_no_convention():
+    with pytest.raises(SceneError, match="builtin:32: has no poses of its own"):
+        load("builtin:32", ReadOptions(poses="opencv"))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields import json_files
 from fields.files import write_beside
 from render import path_files, paths, quaternions
 from render.camera import Camera, moved
@@ -53,6 +54,7 @@ class PathFile:
     keys: CameraKeys
     fps: float  # frames per second
     size: tuple[int, int]  # pixels
+    notes: tuple[str, ...] = ()  # see CameraPath
 
 
 def add(path: CameraKeys, eye: Eye, time: float | None = None) -> CameraKeys:
@@ -144,18 +146,20 @@ def read(file: Path, from_input: Tensor) -> PathFile:
     """Read a camera path, ours or nerfstudio's (whose every frame becomes a keyframe); `from_input` (4, 4) is the
     similarity to scene units. ValueError with the file's name where it cannot be used."""
     loaded = path_files.load(file, from_input)  # which also says what is wrong with the file
-    values = json.loads(file.read_text(encoding="utf-8"))
+    values = json_files.parse(file)
     if "camera_path" in values:
         keys = tuple(_key(index / loaded.fps, camera) for index, camera in enumerate(loaded.cameras))
-        return PathFile(CameraKeys(keys), loaded.fps, loaded.cameras[0].size)
+        return PathFile(CameraKeys(keys), loaded.fps, loaded.cameras[0].size, loaded.notes)
     size = loaded.cameras[0].size
     keys = tuple(
         _key(frame["time"], paths.pinhole(moved(pose, from_input), math.radians(frame["fov"]), size))
-        for frame, pose in ((f, path_files.keyframe_pose(f, of)) for of, f in path_files.entries(values, "keyframes"))
+        for frame, (pose, _) in (
+            (f, path_files.keyframe_pose(f, of)) for of, f in path_files.entries(values, "keyframes")
+        )
     )
     if values.get("closed") and len(keys) > 1:  # the last one is the first again
-        return PathFile(CameraKeys(keys[:-1], keys[-1].time - keys[-2].time), loaded.fps, size)
-    return PathFile(CameraKeys(keys), loaded.fps, size)
+        return PathFile(CameraKeys(keys[:-1], keys[-1].time - keys[-2].time), loaded.fps, size, loaded.notes)
+    return PathFile(CameraKeys(keys), loaded.fps, size, loaded.notes)
 
 
 def close_loop(path: CameraKeys) -> tuple[Keyframe, ...]:

@@ -42,7 +42,7 @@ def load_camera_path(update: Update, path: Path) -> Update:
     to_input = torch.tensor(update.state.panes[0].opened.to_input, dtype=torch.float64)
     file = keyframes.read(path, torch.linalg.inv(to_input))
     update = update.put(path=file.keys, kept=file.keys, fps=file.fps, film_size=file.size, path_file=str(path), text="")
-    return update.tell(f"{path}: {len(file.keys.keys)} keyframes, {file.keys.seconds:.1f} s")
+    return update.tell("; ".join((f"{path}: {len(file.keys.keys)} keyframes, {file.keys.seconds:.1f} s", *file.notes)))
 
 
 def fulfil(update: Update, request: WindowRequest, image: np.ndarray | None) -> Update:

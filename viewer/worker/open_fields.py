@@ -69,7 +69,7 @@ class OpenFields:
 
     def photographs(self, command: CompareWith) -> None:
         """A data set to compare with."""
-        scene = self.read(command.data, ReadOptions(command.downscale))
+        scene = self.read(command.data, ReadOptions(command.downscale, poses=command.poses, up=command.up))
         self.tell([fact.text for fact in scene.facts])
         self.world = self.world or World(scene.transform)
         self.show_views(list_scene_views(scene, torch.linalg.inv(find_carry(self.world, scene.transform))))

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fields.numbers import printable
+from fields.numbers import array, brief, printable
+from render.units import MOST_FRAMES
 from scenes.formats.json_frames.document import Entry, number
 from scenes.formats.json_frames.lens import (
     FOCAL,
@@ -32,6 +33,7 @@ READ = ("frames", "aabb_scale", "from_na", "train_filenames", "val_filenames", "
 READ_IN_FRAMES = ("file_path", "transform_matrix", "mask_path", "depth_file_path", "time")
 UNNEEDED = ("rotation", "sharpness", "colmap_im_id")  # that most programs write, and that say nothing of the scene
 UNAPPLIED = ("scale", "offset", "aabb", "render_aabb", "applied_transform", "applied_scale")  # of other coordinates
+LONGEST = 80  # characters of a file's name in messages
 OPENGL = (1.0, -1.0, -1.0, 1.0)  # of OpenCV's axes, column by column of a pose
 
 
@@ -55,6 +57,8 @@ def read_frames(path: Path, content: Entry) -> tuple[tuple[Posed, ...], list[Fac
     if not isinstance(entries, list) or not entries:
         found = "none" if "frames" not in content or entries == [] else f"a {type(entries).__name__}"
         raise SceneError(f"{path}: expected a list 'frames' with at least one entry, found {found}")
+    if len(entries) > MOST_FRAMES:
+        raise SceneError(f"{path}: expected at most {MOST_FRAMES} frames, found {len(entries)}")
     files = NamedFiles(path.parent)
     every = [check_entry(files, content, entry, f"{path}: frame {i}") for i, entry in enumerate(entries)]
     sizes = sizes_of(every)
@@ -83,7 +87,7 @@ def sizes_of(every: list[Listed]) -> dict[Path, tuple[int, int]]:
 def unread(content: Entry, entries: list[Any]) -> list[Fact]:
     """Keys with a value that nothing asks for, a line for those of coordinates and one for all others."""
     facts = [
-        Fact("ignored", f"{key}: {printable(str(content[key]))} is not needed and was ignored")
+        Fact("ignored", f"{key}: {brief(content[key])} is not needed and was ignored")
         for key in UNAPPLIED
         if content.get(key) is not None
     ]
@@ -114,13 +118,13 @@ def check_entry(files: NamedFiles, content: Entry, entry: Any, where: str) -> Li
         raise SceneError(f"{where}: expected an object, found a {type(entry).__name__}")
     name = entry.get("file_path")
     if not isinstance(name, str) or not name.strip():
-        raise SceneError(f"{where}: expected a 'file_path', found {name!r}")
-    where = f"{where} ({name})"
+        raise SceneError(f"{where}: expected a 'file_path', found {brief(name)}")
+    where = f"{where} ({printable(name, LONGEST)})"
     if "transform_matrix" not in entry:
         raise SceneError(f"{where} has no 'transform_matrix'; wanted a 4 x 4 list")
     for key in ("mask_path", "depth_file_path"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
-            raise SceneError(f"{where}: '{key}' must be a file name, found {entry[key]!r}")
+            raise SceneError(f"{where}: '{key}' must be a file name, found {brief(entry[key])}")
     lens = merged(content, entry, where)
     shared = bool({"fl_x", "fl_y"} & lens.keys()) and not any(key in own(entry, where) for key in (*FOCAL, "w", "h"))
     file, factor = files.find(name)
@@ -130,16 +134,12 @@ def check_entry(files: NamedFiles, content: Entry, entry: Any, where: str) -> Li
 
 def parse_pose(rows: Any, where: str) -> Tensor:
     """(4, 4) float64 of a list of 3 or 4 rows of 4."""
+    short = isinstance(rows, list) and len(rows) == 3
     try:
-        matrix = torch.tensor(rows, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise SceneError(f"{where}: 'transform_matrix' must be a 4 x 4 list of numbers") from None
-    if matrix.shape == (3, 4):
-        matrix = torch.cat([matrix, matrix.new_tensor([[0, 0, 0, 1]])])
-    if matrix.shape != (4, 4):
-        shape = " x ".join(str(n) for n in matrix.shape)
-        raise SceneError(f"{where}: 'transform_matrix' must be 4 x 4, found {shape}")
-    return matrix
+        matrix = array(rows, f"{where}: 'transform_matrix'", (3, 4) if short else (4, 4))
+    except ValueError as error:
+        raise SceneError(str(error)) from None
+    return torch.cat([matrix, matrix.new_tensor([[0, 0, 0, 1]])]) if short else matrix
 
 
 def pose_picture(files: NamedFiles, one: Listed, pose: Tensor, size: tuple[int, int] | None) -> Posed:
@@ -153,7 +153,7 @@ def pose_picture(files: NamedFiles, one: Listed, pose: Tensor, size: tuple[int, 
         lens,
         stated,
         mask=files.find(mask)[0] if mask else None,
-        time=float(time) if isinstance(time, int | float) else None,
+        time=None if time is None else number(one.entry, "time", one.where),
         depth=files.find(depth)[0] if depth else None,
     )
 

@@ -83,7 +83,7 @@ def lens_model(entry: Entry, where: str) -> LensModel:
     if name is None:
         return "fisheye" if entry.get("is_fisheye") else "opencv"
     if not isinstance(name, str) or name.upper() not in MODELS:
-        raise SceneError(f"{where}: unknown camera_model {name!r}; wanted one of {', '.join(MODELS)}")
+        raise SceneError(f"{where}: unknown camera_model {numbers.brief(name)}; wanted one of {', '.join(MODELS)}")
     denominator = [key for key in ("k4", "k5", "k6") if entry.get(key)]
     if name.upper() == "FULL_OPENCV" and denominator:
         raise SceneError(f"{where}: FULL_OPENCV with {' '.join(denominator)} cannot be read; wanted OPENCV")
@@ -93,9 +93,6 @@ def lens_model(entry: Entry, where: str) -> LensModel:
 def stated_size(entry: Entry, size: tuple[int, int], where: str) -> tuple[int, int]:
     """`w` and `h` in pixels; `size`, the file's, where neither is given, and its shape where one is missing."""
     given = {key: number(entry, key, where) for key in ("w", "h") if key in entry}
-    if any(value < 1 for value in given.values()):
-        found = " x ".join(f"{value:g}" for value in given.values())
-        raise SceneError(f"{where}: w and h must be at least 1 pixel, found {found}")
     scale = given["w"] / size[0] if "w" in given else given["h"] / size[1] if "h" in given else 1.0
     width, height = given.get("w", size[0] * scale), given.get("h", size[1] * scale)
     return max(round(width), 1), max(round(height), 1)
@@ -134,10 +131,7 @@ def _axis(entry: Entry, keys: tuple[str, str, str], pixels: int, where: str) -> 
     """One axis's focal length from a length in pixels, an angle in radians or an angle in degrees, in this order."""
     length, radians, degrees = keys
     if length in entry:
-        value = number(entry, length, where)
-        if value <= 0:
-            raise SceneError(f"{where}: {length} must be > 0 pixels, found {value:g}")
-        return value
+        return number(entry, length, where)
     if radians in entry:
         return _from_angle(number(entry, radians, where), pixels, f"{where}: {radians} (radians)")
     if degrees in entry:
@@ -146,6 +140,6 @@ def _axis(entry: Entry, keys: tuple[str, str, str], pixels: int, where: str) -> 
 
 
 def _from_angle(angle: float, pixels: int, what: str) -> float:
-    if not 0 < angle < math.pi:
+    if not 1e-6 < angle < 3.1415:  # so that the focal length is neither endless nor nothing
         raise SceneError(f"{what} must lie between 0 and 180 degrees, found {math.degrees(angle):g} degrees")
     return pixels / 2 / math.tan(angle / 2)

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from fields.arch.rbf import PRESETS, SPREAD, SUPPORT, Config, GaussianReadout, Network, frames
+from fields.arch import rbf
+from fields.arch.rbf import PRESETS, SPREAD, SUPPORT, Config, GaussianReadout, Network, SpaceKernels, frames
 from fields.files import Header, Model, ModelError, load, save
 from fields.kernels.wendland import reach, unpacked
 from fields.shape import Shape
@@ -191,8 +192,18 @@ def test_a_file_with_impossible_shapes_is_refused(generator, tmp_path):
     field = placed_field(generator)
     field.architecture.beside[0].shapes[3, 5] = -1.0
     written(field, tmp_path / "a.safetensors")
-    with pytest.raises(ModelError, match="shapes of kernels must have a diagonal above zero"):
+    with pytest.raises(ModelError, match=r"shapes of kernels must have a diagonal of 0.1 to 100000"):
         load(tmp_path / "a.safetensors")
+
+
+def test_kernels_that_all_overlap_or_lie_far_away_are_refused(generator, monkeypatch):
+    kernels = SpaceKernels(64, 4, generator)
+    with pytest.raises(ValueError, match="centres of kernels must lie within 2"):
+        kernels.place(kernels.centres + 1e30, kernels.shapes)
+    kernels = SpaceKernels(64, 4, generator)
+    monkeypatch.setattr(rbf, "CROWD", 50)
+    with pytest.raises(ValueError, match="rbf: 64 kernels overlap at a point, on average; at most 50 may"):
+        kernels.place(kernels.centres, torch.tensor([0.1, 0, 0, 0.1, 0, 0.1]).repeat(64, 1))
 
 
 def test_the_same_seed_gives_the_same_kernels():

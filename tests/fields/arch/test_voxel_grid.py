@@ -8,7 +8,7 @@ import torch
 
 import fields
 from fields.arch import voxels
-from fields.arch.voxels import Config, Network, spread, variation
+from fields.arch.voxels import Config, Network, fewest, spread, variation
 from fields.encodings import spherical_harmonics
 from fields.field import Field
 from fields.files import Header, Model, ModelError, load, save
@@ -244,3 +244,18 @@ def test_presets_are_as_large_as_they_say():
     assert counts["small"] == 41**3 * 28
     assert all(Network.final(c).resolution == c.finest for c in voxels.PRESETS.values())
     assert "voxels" in fields.NAMES
+
+
+def test_a_few_rows_do_not_ask_for_the_index_of_a_large_grid(generator):
+    with pytest.raises(ValueError, match="rows must be 0 or at least 125469 where resolution is 800, found 8"):
+        Config(resolution=800, finest=800, rows=8)
+    assert Config(resolution=256, finest=256, rows=8).rows == 8
+    coarse = Network(Config(resolution=256, finest=512, most=100), 3, None)
+    assert fewest(512) > 100
+    assert coarse.index.numel() == 0  # until a mask is loaded
+
+
+def test_growth_that_would_keep_too_few_rows_changes_nothing(generator, monkeypatch):
+    net = network(generator)
+    monkeypatch.setattr(voxels, "fewest", lambda resolution: 10**9)
+    assert net.grown(lambda x: (x[:, 0] > 0.9).float(), generator) is net

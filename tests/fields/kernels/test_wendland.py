@@ -4,7 +4,19 @@ import pytest
 import torch
 
 from fields.kernels import wendland_cpu
-from fields.kernels.wendland import ENTRIES, FINEST, cell_lists, pairs, reach, reference, unpacked, wendland
+from fields.kernels.wendland import (
+    CHUNK,
+    ENTRIES,
+    FINEST,
+    LISTED,
+    cell_lists,
+    pairs,
+    reach,
+    reference,
+    together,
+    unpacked,
+    wendland,
+)
 
 CHANNELS = 5
 
@@ -139,3 +151,11 @@ def test_the_dispatcher_takes_the_cpu_kernels(generator, monkeypatch):
     x, coefficients, rest = problem(10, 5, generator)
     wendland(x, coefficients, *rest).sum().backward()
     assert sorted(called) == ["gather", "scatter", "slope"]
+
+
+def test_lists_are_made_of_few_entries_at_once():
+    counts = torch.tensor([10, LISTED, LISTED, 5, 5, 5])
+    parts = together(counts)
+    assert sum(parts) == len(counts)
+    assert max(parts) <= 4
+    assert together(torch.ones(3 * CHUNK + 5, dtype=torch.int64)) == [CHUNK, CHUNK, CHUNK, 5]

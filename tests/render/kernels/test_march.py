@@ -185,3 +185,24 @@ def test_rings_of_empty_blocks_are_counted(count, generator):
     away = [(place - cell.flip(0) // march_cpu.BLOCK).abs().amax(-1) for cell in cells]
     want = torch.stack([torch.full((side,) * 3, side), *away]).amin(0)
     assert torch.equal(got.long(), want)
+
+
+@pytest.mark.parametrize(
+    ("origin", "direction", "step"),
+    [
+        ([0.5, 0.5, 0.5], [0.0, 0.0, 1.0], 1e-17),  # one more interval changes no number
+        ([0.5, 0.5, -1e18], [0.0, 0.0, 1.0], 0.01),
+        ([0.5, 0.5, 0.5], [0.0, 0.0, 0.0], 1e-9),  # never leaves
+        ([0.5, 0.5, 0.5], [float("nan"), 0.0, 1.0], 0.01),
+        ([float("inf"), 0.5, 0.5], [-1.0, 0.0, 0.0], 0.01),
+        ([float("nan")] * 3, [0.0, 0.0, 1.0], 0.01),
+    ],
+)
+@pytest.mark.parametrize("full", [True, False])
+def test_every_ray_ends_whatever_its_numbers(origin, direction, step, full):
+    bits = torch.full((1, G**3 // 8), 255 if full else 0, dtype=torch.uint8)
+    box, zero = torch.tensor([[0.0] * 3, [1.0] * 3]), torch.zeros(1)
+    counts, _ = march_count(
+        torch.tensor([origin]), torch.tensor([direction]), zero, zero, bits, box, G, step, 0.0, 1 << 30
+    )
+    assert 0 <= int(counts[0]) <= march_cpu.FURTHEST

