@@ -46,13 +46,14 @@ class Files:
     def within(folder: Path, owner: str = "") -> "Files":
         """All in a folder of the run's own."""
         names = "model.safetensors", "metrics.json", "log.jsonl", "preview.png", "test_sheet.png"
-        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")), owner)
+        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")), owner=owner)
 
     @staticmethod
     def beside(model: Path) -> "Files":
         """The model where it was asked for, the rest beside it under its name."""
         names = "_metrics.json", "_log.jsonl", "_preview.png", "_sheet.png", "_checkpoint.safetensors"
-        return Files(model, *(model.with_name(model.stem + name) for name in names))
+        metrics, log, preview, sheet, checkpoint = (model.with_name(model.stem + name) for name in names)
+        return Files(model, metrics, log, preview, sheet, checkpoint)
 
     @staticmethod
     def at(out: Path) -> "Files":
