@@ -44,8 +44,10 @@ def keep() -> None:
 
 def limited() -> bool:
     """Whether the process may have only so much address space (`ulimit -v`), which other things want more."""
-    import resource  # there is none on Windows, nor glibc
-
+    try:
+        import resource
+    except ImportError:  # as on Windows
+        return False
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
