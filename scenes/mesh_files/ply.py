@@ -46,7 +46,7 @@ class Element:
 
 
 @dataclass(frozen=True)
-class Header:
+class PlyHeader:
     """What the file says of itself."""
 
     order: str  # of bytes, < or >; empty: the file is text
@@ -86,7 +86,7 @@ def read(path: Path) -> Contents:
     return Contents([part], [*facts, *told, *said])
 
 
-def header(content: bytes) -> Header:
+def header(content: bytes) -> PlyHeader:
     """The header. ValueError where it is none."""
     end = re.search(rb"(?:\A|\n)end_header[ \t]*\r?\n", content[:LONGEST])
     if not re.match(rb"ply\s", content) or not end:
@@ -107,18 +107,18 @@ def header(content: bytes) -> Header:
         raise ValueError(f"wanted a format of {', '.join(ORDERS)}")
     if any(element.rows < 0 for element in elements):
         raise ValueError("an element has less than no rows")
-    return Header(order, elements, names, end.end())
+    return PlyHeader(order, elements, names, end.end())
 
 
 def column(words: list[str], order: str) -> Property:
     """`[list TYPE] TYPE NAME`. ValueError where it is none."""
     if not set(words[:-1]) <= {*TYPES, "list"} or len(words) != (4 if words[:1] == ["list"] else 2):
         raise ValueError(f"wanted a property, found '{' '.join(words)}'")
-    types = [np.dtype(TYPES[word]).newbyteorder(order) for word in words[:-1] if word != "list"]
+    types = [np.dtype(order + TYPES[word]) for word in words[:-1] if word != "list"]
     return Property(words[-1], types[-1], types[0] if len(types) == 2 else None)
 
 
-def rows(head: Header, content: bytes) -> dict[str, dict[str, Column]]:
+def rows(head: PlyHeader, content: bytes) -> dict[str, dict[str, Column]]:
     """The columns of each element, by name. ValueError where the file ends before they do."""
     data: np.ndarray = np.frombuffer(content, np.uint8, offset=head.size)
     if not head.order:

@@ -21,6 +21,7 @@ from fields.shape import preset
 from fields.space import CUBE
 from render.occupancy import OccupancyGrid, pack
 from render.renderer import Renderer
+from scenes.results import digest
 
 STEPS, BRIGHT, RATE = 40, 0.7, 0.05
 
@@ -161,6 +162,25 @@ def test_a_phase_of_the_source_begins_where_it_begins_and_growth_where_it_is_due
     names = [step.phase for step in run.steps(Schedule(STEPS))]
     assert list(dict.fromkeys(names)) == ["one", "one, growth 1", "two", "two, growth 2"]
     assert begun == [STEPS // 2]
+
+
+def test_data_is_known_by_where_it_lies_unless_all_has_moved(tmp_path):
+    here, gone = str(tmp_path), str(tmp_path / "gone")
+    recipe = Recipe("base", 1, "hashgrid", "tiny", 0, STEPS, 256, "cpu", Lens(), location=here)
+    record = recipe.record()
+    for text, where in (("base", here), ("other", here), ("base", digest(here)), ("base", gone), (here, None)):
+        assert recipe.difference(record | {"data": text}, where) == ""
+    for text, where in (
+        ("other", gone),
+        ("base", "/"),
+        ("base", digest("/")),
+        ("base", None),
+        (None, None),
+        ("base", ""),
+    ):
+        assert recipe.difference(record | {"data": text}, where).startswith(f"data {text!r}, this run has {here!r}")
+    assert recipe.difference(record | {"preset": "small"}, here) == "preset 'small', this run has 'tiny'"
+    assert here not in str(recipe.origin()) and recipe.origin()["location"] == digest(here)
 
 
 def weight(tensors):

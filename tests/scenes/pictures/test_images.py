@@ -126,7 +126,7 @@ def test_a_truncated_picture_names_file_expectation_and_finding(tmp_path, suffix
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_what_is_no_picture_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(SceneError, match=r"a\.png: not a picture: expected PNG or JPEG"):
+    with pytest.raises(SceneError, match=r"a\.png: not a picture: expected PNG, JPEG, WebP or TIFF"):
         images.headers([tmp_path / "a.png"])
 
 
