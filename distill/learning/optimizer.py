@@ -91,6 +91,8 @@ class Optimizer:
             kind = key.partition(".")[0]
             if kind in moved:
                 fitting(key, value, moved[kind])
+            if kind == "adam" and not key.endswith("exp_avg") and bool((value < 0).any()):
+                raise ValueError(f"{key} must not be negative")
         for key, place in self.kept():
             place.copy_(tensors[key]) if key in tensors else place.zero_()
         self.row.zero_()

@@ -177,14 +177,14 @@ def data_json(form: str, folder: Path, rng: Random) -> Path:
     for name, content in files.items():
         changed = content
         if name == victim:
-            changed = nasty.changed(content, rng) if rng.random() < 0.97 else many(content, rng)
+            changed = nasty.changed(content, rng) if rng.random() < 0.97 else many(content)
         put(folder, name, nasty.written(changed).encode())
     return folder
 
 
-def many(content: good_inputs.Json, rng: Random) -> good_inputs.Json:
+def many(content: good_inputs.Json) -> good_inputs.Json:
     """As many frames as nobody took."""
-    return content | {"frames": content["frames"][:1] * rng.choice((20_000, 120_000))}
+    return content | {"frames": content["frames"][:1] * 120_000}
 
 
 LENS = ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "k3", "k4", "p1", "p2", "camera_angle_x", "camera_angle_y", "x_fov")

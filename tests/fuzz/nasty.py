@@ -22,6 +22,7 @@ OTHERS: list[Any] = [
 
 
 SIGNS = ("//", "/*", "#", "*/", "/**/", '"', "\\", ",", "/* ", '"\\', "/", '"//', "'")  # of JSON and its comments
+OPEN = ("/*", "/* ", '"', '"\\', "#", "//")  # what is never closed
 LITERALS = ("NaN", "Infinity", "-Infinity", "1e999", "0x10", "01", "+1")
 
 
@@ -95,7 +96,8 @@ def text(good: str, rng: random.Random) -> bytes:
         "deep object": lambda: ('{"frames":' * 50_000).encode(),
         "deep within": lambda: (good[: good.rfind("}")] + ', "x": ' + "[" * 50_000 + "]" * 50_000 + "}").encode(),
         "comment": lambda: (good[:where] + rng.choice(SIGNS) + good[where:]).encode(),
-        "comments": lambda: (rng.choice(SIGNS) * n + good).encode(),
+        "unclosed": lambda: (rng.choice(("/* ", '"\\')) * 30_000 + good).encode(),
+        "comments": lambda: (rng.choice(OPEN) * n + good).encode(),
         "commas": lambda: (good[: good.rfind("}")] + "," + " " * n + "}").encode(),
         "more commas": lambda: (good[:where] + (", " * n) + good[where:]).encode(),
         "bom": lambda: b"\xef\xbb\xbf" + good.encode(),

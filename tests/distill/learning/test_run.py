@@ -207,9 +207,14 @@ def endless(tensors):
     tensors["run.seconds"] = torch.tensor(math.inf)
 
 
+def before_the_first(tensors):
+    tensors["adam.0.step"] -= 100
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (before_the_first, "adam.0.step must not be negative"),
         (without, "is missing, or has another shape or type"),
         (longer, "is missing, or has another shape or type"),
         (spoilt, "holds numbers that are not finite"),
