@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -42,13 +42,13 @@ class Files:
     preview: Path
     sheet: Path
     checkpoint: Path
-    owner: str = ""  # whose results they are, where the folder was chosen for them
+    owner: str = field(default="", kw_only=True)  # whose results they are, where the folder was chosen for them
 
     @staticmethod
     def within(folder: Path, owner: str = "") -> "Files":
         """All in a folder of the run's own."""
         names = "model.safetensors", "metrics.json", "log.jsonl", "preview.png", "test_sheet.png"
-        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")), owner)
+        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")), owner=owner)
 
     @staticmethod
     def beside(model: Path) -> "Files":
@@ -97,19 +97,23 @@ class Files:
         for path in paths.values():
             if path.is_dir():
                 raise ValueError(f"{path}: is a folder, where a file is to be written")
-        how = {"dir": self.model.parent, "ignore_cleanup_errors": True, **part_name(self.model)}
+        parent = self.model.parent
         try:
-            with tempfile.TemporaryDirectory(**how) as folder:
+            with tempfile.TemporaryDirectory(*part_name(self.model), parent, ignore_cleanup_errors=True) as folder:
                 for name in paths:
                     write_beside(Path(folder) / name, b"")
-                probe = Path(folder) / self.model.name
-                run.save_model(probe)
-                read_header(probe)
-        except ModelError as error:
-            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
+                self.open_again(run, Path(folder) / self.model.name)
         except OSError as error:
             meant = paths.get(Path(error.filename or "").name, self.model)
             raise OSError(error.errno, error.strerror, str(meant)) from None
+
+    def open_again(self, run: Run, probe: Path) -> None:
+        """Write the model there and read what it says. ModelError names the one that will be written."""
+        try:
+            run.save_model(probe)
+            read_header(probe)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
 
 
 def find_other(recipe: Recipe, files: Files) -> str:
