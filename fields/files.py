@@ -131,7 +131,7 @@ def write_part(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, **part_name(path))
+        handle, name = tempfile.mkstemp(*part_name(path), path.parent)
         part = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -146,9 +146,9 @@ def write_part(path: Path, content: bytes) -> None:
             part.unlink(missing_ok=True)
 
 
-def part_name(path: Path) -> dict[str, str]:
-    """Prefix and suffix, for `tempfile`, of what becomes a file once it is whole: of which, and by what process."""
-    return {"prefix": f".{path.name[:NAMED]}.", "suffix": f".{os.getpid()}.part"}
+def part_name(path: Path) -> tuple[str, str]:
+    """Suffix and prefix, for `tempfile`, of what becomes a file once it is whole: by what process, and of which."""
+    return f".{os.getpid()}.part", f".{path.name[:NAMED]}."
 
 
 def sweep(folder: Path) -> None:

@@ -6,6 +6,8 @@ system as soon as they are free; told not to, it finds the next step's buffers w
 """
 
 import ctypes
+import importlib
+import math
 import sys
 
 TRIM, MAP = -1, -3  # mallopt: free bytes at the end that are too many, bytes from which a piece is a map of its own
@@ -34,7 +36,7 @@ def keep() -> None:
     library.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     if not (library.mallopt(MAP, MOST) and library.mallopt(TRIM, MOST)):
         return
-    room = None if limited() else library.malloc(ROOM)
+    room = library.malloc(ROOM) if address_space() == math.inf else None  # else other things want it more
     if room:  # freed untouched, it is where the next pieces come from, and remains what it was advised to be
         first, last = -(-room // PAGE), (room + ROOM) // PAGE
         library.madvise(first * PAGE, (last - first) * PAGE, HUGE)
@@ -42,11 +44,14 @@ def keep() -> None:
     hold()
 
 
-def limited() -> bool:
-    """Whether the process may have only so much address space (`ulimit -v`), which other things want more."""
-    import resource  # there is none on Windows, nor glibc
-
-    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+def address_space() -> float:
+    """Bytes that the system gives this process at most (`ulimit -v`); infinite where there is no limit."""
+    try:
+        resource = importlib.import_module("resource")  # there is none on Windows
+    except ImportError:
+        return math.inf
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return math.inf if most == resource.RLIM_INFINITY else most
 
 
 def hold() -> None:

@@ -6,7 +6,6 @@ is there. The work of a command imports what it needs when it begins.
 
 import contextlib
 import difflib
-import importlib
 import importlib.metadata
 import io
 import math
@@ -21,6 +20,7 @@ from typing import TypeVar
 
 import tyro
 
+from fields.memory import address_space
 from fields.numbers import printable
 from render.streams import outlets
 
@@ -84,16 +84,6 @@ def is_starved(error: Exception) -> bool:
     short = "allocate memory", "out of memory", "not enough memory", "failed to map", "new thread", "libllvmlite"
     lost = isinstance(error, SystemError | ImportError) and bool(tell_limit())  # as what failed is not always told
     return isinstance(error, MemoryError) or lost or any(words in str(error) for words in short)
-
-
-def address_space() -> float:
-    """Bytes that the system gives this process at most (`ulimit -v`); infinite where there is no limit."""
-    try:
-        resource = importlib.import_module("resource")  # there is none on Windows
-        most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    except (ImportError, OSError, ValueError):
-        return math.inf
-    return math.inf if most == resource.RLIM_INFINITY else most
 
 
 def tell_limit() -> str:

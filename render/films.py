@@ -239,7 +239,7 @@ def encode(path: Path, pictures: Iterator[Tensor], fps: float) -> None:
     last column or row of an odd side comes twice.
     """
     how = {"fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 1, "output_params": [*COLORS]}
-    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True, **part_name(path)) as folder:
+    with tempfile.TemporaryDirectory(*part_name(path), path.parent, ignore_cleanup_errors=True) as folder:
         beside = Path(folder) / path.name
         try:
             with imageio.get_writer(beside, "FFMPEG", **how) as writer:

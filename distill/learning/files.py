@@ -46,13 +46,14 @@ class Files:
     def within(folder: Path, owner: str = "") -> "Files":
         """All in a folder of the run's own."""
         names = "model.safetensors", "metrics.json", "log.jsonl", "preview.png", "test_sheet.png"
-        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")), owner)
+        return Files(*(folder / name for name in (*names, "checkpoint.safetensors")), owner=owner)
 
     @staticmethod
     def beside(model: Path) -> "Files":
         """The model where it was asked for, the rest beside it under its name."""
         names = "_metrics.json", "_log.jsonl", "_preview.png", "_sheet.png", "_checkpoint.safetensors"
-        return Files(model, *(model.with_name(model.stem + name) for name in names))
+        metrics, log, preview, sheet, checkpoint = (model.with_name(model.stem + name) for name in names)
+        return Files(model, metrics, log, preview, sheet, checkpoint)
 
     @staticmethod
     def at(out: Path) -> "Files":
@@ -76,6 +77,17 @@ class Files:
             raise ValueError(f"{out}: is what is read; --out wants another place for the results")
         return Files.at(out)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint
+
+    def check_no_folders(self) -> None:
+        """ValueError where a folder lies where a file is to be written."""
+        for path in self.paths:
+            if path.is_dir():
+                raise ValueError(f"{path}: is a folder, where a file is to be written")
+
     def prepare(self) -> None:
         """Make the folder and see that it can be written to, before the work and after all that may be wrong with the
         input; clear away what a run left that was killed. ValueError where another run writes there."""
@@ -89,23 +101,22 @@ class Files:
         return locked(self.model.with_name(f".{self.model.stem}.lock"), self.model)
 
     def rehearse(self, run: Run) -> None:
-        """See that what is written at the end can be, before the work: that no name is too long or a folder's, and that
-        the model opens again. ValueError or OSError where it is not so."""
-        for path in (self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint):
-            if path.is_dir():
-                raise ValueError(f"{path}: is a folder, where a file is to be written")
-            alike = path.with_name("." + path.name[1:])
-            if not (path.exists() or alike.exists()):
-                write_beside(alike, b"")
-                alike.unlink()
-        probe = self.model.with_name(".model" + SUFFIX)
-        try:
-            run.save_model(probe)
-            read_header(probe)
-        except ModelError as error:
-            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
-        finally:
-            probe.unlink(missing_ok=True)
+        """See that what is written at the end can be, before the work: that no name is too long, and that the model
+        opens again. ModelError or OSError where it is not so."""
+        with self.alone():
+            for path in self.paths:
+                alike = path.with_name("." + path.name[1:])
+                if not (path.exists() or alike.exists()):
+                    write_beside(alike, b"")
+                    alike.unlink()
+            probe = self.model.with_name(".model" + SUFFIX)
+            try:
+                run.save_model(probe)
+                read_header(probe)
+            except ModelError as error:
+                raise ModelError(str(error).replace(str(probe), str(self.model))) from None
+            finally:
+                probe.unlink(missing_ok=True)
 
 
 def find_other(recipe: Recipe, files: Files) -> str:

@@ -13,7 +13,9 @@ from distill.bench import architectures as bench_architectures
 from distill.bench import conversions as bench_distill
 from distill.bench import cpu_peers
 from distill.bench.results import Failure
+from distill.learning.files import Records
 from distill.learning.metrics import Metrics
+from distill.photographs.settings import Settings
 
 
 @pytest.fixture
@@ -36,5 +38,12 @@ def in_this_process(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
-    """No previews but where they come as often as checkpoints: how many there are depends on the machine."""
+    """No previews and checkpoints by the clock but where a test asks for them: how many there are depends on the
+    machine."""
+    begin = Records.__init__
+
+    def begun(records, run, files, every):
+        begin(records, run, files, math.inf if every == Settings().save_every else every)
+
+    monkeypatch.setattr(Records, "__init__", begun)
     monkeypatch.setattr("distill.learning.files.PREVIEW_EVERY", math.inf)

@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
+import torch
 import tyro
 from PIL import Image
 
@@ -18,6 +22,7 @@ from distill.learning import monitor as progress
 from fields import files
 from fields.files import load
 from fields.programs import program
+from render.paths import look_at
 from viewer.settings import ViewSettings
 
 QUICK = ["builtin:48", "--preset", "tiny", "--batch", "4096"]
@@ -159,12 +164,12 @@ def test_interrupted_run_saves_ends_with_130_and_continues(monkeypatch, tmp_path
     command = [sys.executable, "-m", "distill.train_scene", *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "log.jsonl"
-    for _ in range(600):
+    while process.poll() is None:
         if log.exists() and len(log.read_text().splitlines()) >= 2:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate()[1]
     assert process.returncode == 130
     assert "Traceback" not in error
     assert load(tmp_path / "model.safetensors").header.provenance["steps"] > 1
@@ -209,6 +214,153 @@ def test_viewer_becomes_view_scene_with_the_same_flags(monkeypatch, tmp_path, wo
     assert run(monkeypatch, *words) == 0
     assert begun == [(sys.executable, program("viewer.view_scene", *passed))]
     assert tyro.cli(ViewSettings, args=passed).inputs == (data,)
+
+
+def capture(folder):
+    """A data set of eight views of nothing much."""
+    (folder / "images").mkdir(parents=True)
+    frames = []
+    for number, angle in enumerate(torch.linspace(0, 6.283, 9)[:-1]):
+        name = f"images/{number:03d}.png"
+        Image.new("RGBA", (16, 16), (200, 30 * number, 0, 255)).save(folder / name)
+        eye = torch.stack([3 * angle.cos(), 3 * angle.sin(), torch.tensor(1.0)])
+        pose = look_at(eye, torch.zeros(3), torch.tensor([0.0, 0.0, 1.0]))
+        frames.append({"file_path": name, "transform_matrix": pose.tolist()})
+    record = {"fl_x": 20.0, "w": 16, "h": 16, "frames": frames}
+    (folder / "transforms.json").write_text(json.dumps(record))
+    return folder
+
+
+SMALL = ["--preset", "tiny", "--batch", 1024]
+
+
+def one_line(capsys):
+    """What stands on standard error, which must be one line, behind the command's name."""
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    return error.removeprefix("train-scene: ").strip()
+
+
+def test_no_result_is_lost_untold(monkeypatch, tmp_path, capsys):
+    """Names that share a stem, files of one name, a working folder inside the data; then other flags, other data."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("scan.v1", "scan.v2"):
+        capture(tmp_path / name)
+    for folder, data, out in (
+        (".", "scan.v1", "runs/scan.v1"), (".", "scan.v2/transforms.json", "runs/scan.v2"),
+        ("scan.v1/images", "..", "runs/scan.v1"),
+    ):  # fmt: skip
+        monkeypatch.chdir(tmp_path / folder)
+        assert run(monkeypatch, data, *SMALL, "--steps", 1) == 0
+        assert (tmp_path / out / "model.safetensors").is_file()
+    assert sorted(path.name for path in (tmp_path / "scan.v1").iterdir()) == ["images", "transforms.json"]
+    assert len(list((tmp_path / "scan.v1" / "images").iterdir())) == 8
+    capsys.readouterr()
+    monkeypatch.chdir(tmp_path)
+    model = Path("runs/scan.v1/model.safetensors")
+    before = model.read_bytes()
+    end = "; --overwrite writes over it, --out names another place"
+    for words, difference in (
+        (["--steps", 2], "steps 1, this run has 2"),
+        (["--steps", 1, "--max-seconds", 60], "--max-seconds inf, this run has 60"),
+        (["--steps", 1, "--seed", 3], "seed 0, this run has 3"),
+    ):
+        assert run(monkeypatch, "scan.v1", *SMALL, *words) == 2
+        assert one_line(capsys) == f"{model}: is of another run, with {difference}{end}"
+    assert run(monkeypatch, "scan.v2", *SMALL, "--steps", 1, "--out", model.parent) == 2
+    said = f"{model}: is of another run, with data '..', this run has {str(tmp_path / 'scan.v2')!r}{end}"
+    assert one_line(capsys) == said
+    assert run(monkeypatch, "scan.v1", *SMALL, "--steps", 1, "--out", "scan.v1") == 2
+    assert one_line(capsys) == "scan.v1: is what is read; --out wants another place for the results"
+    assert model.read_bytes() == before
+    assert run(monkeypatch, "scan.v1", *SMALL, "--steps", 2, "--overwrite") == 0
+    assert load(model).header.provenance["steps"] == 2
+    assert str(tmp_path) not in json.dumps(load(model).header.record())  # where the data lies is nobody's business
+
+
+def test_a_run_goes_on_however_its_data_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    capture(tmp_path / "base")
+    (tmp_path / "link").symlink_to("base")
+    words = [*SMALL, "--steps", 9, "--out", tmp_path / "o"]
+    pressed = iter(range(1, 9))
+
+    def press(bar, step):
+        os.kill(os.getpid(), signal.SIGHUP if next(pressed) % 2 else signal.SIGINT)
+
+    monkeypatch.setattr(progress.Bar, "saw", press)
+    assert run(monkeypatch, "base", *words) == 129
+    for name in ("base/", "./base", "link", tmp_path / "base", "base/transforms.json"):
+        assert run(monkeypatch, name, *words, "--resume") in (129, 130)
+    capture(tmp_path / "other" / "base")
+    monkeypatch.chdir(tmp_path / "other")
+    capsys.readouterr()
+    assert run(monkeypatch, "base", *words, "--resume") == 2
+    assert f"this run has {str(tmp_path / 'other' / 'base')!r}" in one_line(capsys)
+    (tmp_path / "base").rename(tmp_path / "moved")  # all together to another place or machine
+    assert run(monkeypatch, "base", *words, "--resume") == 2  # but it was called base/transforms.json last
+    (tmp_path / "other" / "base").rename(tmp_path / "other" / "last")
+    (tmp_path / "moved").rename(tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "base", *words, "--resume") in (129, 130)
+    assert load(tmp_path / "o" / "model.safetensors").header.provenance["steps"] == 7
+
+
+def test_results_that_cannot_be_written_are_kept_elsewhere_and_go_on(monkeypatch, tmp_path, capsys):
+    out, other = tmp_path / "o", tmp_path / "temporary"
+    other.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+    real = Path.replace
+
+    def full(part, path):
+        if Path(path) == out / "model.safetensors":
+            raise OSError(28, "No space left on device")
+        real(part, path)
+
+    capture(tmp_path / "data")
+    words = [tmp_path / "data", *SMALL, "--steps", 3]
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Path, "replace", full)
+        assert run(patch, *words, "--out", out) == 2
+    [kept] = other.iterdir()
+    where = f"what was learnt is in {kept}: --out {kept} --resume goes on"
+    assert one_line(capsys) == f"{out}/model.safetensors: No space left on device; {where}"
+    assert load(kept / "model.safetensors").header.provenance["steps"] == 3
+    assert run(monkeypatch, *words, "--out", kept, "--resume") == 0
+    assert "continues at step 3" in capsys.readouterr().out
+    assert (kept / "metrics.json").is_file()
+
+
+def test_a_folder_that_is_removed_meanwhile_comes_again(monkeypatch, tmp_path, capsys):
+    out = tmp_path / "o"
+    monkeypatch.setattr("distill.learning.files.MEASURED_EVERY", 0.0)
+
+    def removed(bar, step):
+        if step.index == 1:
+            shutil.rmtree(out)
+
+    monkeypatch.setattr(progress.Bar, "saw", removed)
+    assert run(monkeypatch, capture(tmp_path / "data"), *SMALL, "--steps", 4, "--out", out) == 0
+    left = {path.name for path in out.iterdir()}
+    assert left == {"model.safetensors", "metrics.json", "log.jsonl", "test_sheet.png"}
+    assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [3, 4]
+
+
+def test_two_runs_in_one_place_are_told_and_what_the_killed_one_left_is_swept(monkeypatch, tmp_path, capsys):
+    out, data = tmp_path / "o", capture(tmp_path / "data")
+    words = [str(word) for word in (data, *SMALL, "--steps", 100_000, "--out", out)]
+    command = [sys.executable, "-m", "distill.train_scene", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not (out / "log.jsonl").exists() or not (out / "log.jsonl").read_text():
+            time.sleep(0.1)
+            assert process.poll() is None
+        assert run(monkeypatch, *words) == 2
+        assert f"{out}/model.safetensors: process {process.pid} is writing it; wait" in one_line(capsys)
+        process.kill()
+    assert (out / ".model.lock").exists()
+    (out / f".model.safetensors.abcdefgh.{process.pid}.part").write_bytes(b"half")
+    assert run(monkeypatch, data, *SMALL, "--steps", 1, "--out", out) == 0
+    assert not list(out.glob(".*"))
 
 
 @pytest.mark.parametrize("name", ["viewer", "fields", "numpy", "runpy"])

@@ -290,8 +290,8 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
     code = (
         "import sys, tempfile; from pathlib import Path; from fields.files import part_name\n"
         "folder = Path(sys.argv[1])\n"
-        "tempfile.mkstemp(dir=folder, **part_name(folder / 'model.safetensors'))\n"
-        "Path(tempfile.mkdtemp(dir=folder, **part_name(folder / 'film.mp4')), 'film.mp4').touch()\n"
+        "tempfile.mkstemp(*part_name(folder / 'model.safetensors'), folder)\n"
+        "Path(tempfile.mkdtemp(*part_name(folder / 'film.mp4'), folder), 'film.mp4').touch()\n"
         "print(flush=True); input()"
     )
     root = Path(__file__).parents[2]

@@ -58,7 +58,7 @@ def python(house, *arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (house, ROOT))), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=house, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+        command, cwd=house, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900,
         check=False,
     )  # fmt: skip
     return done.returncode, done.stdout

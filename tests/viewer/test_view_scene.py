@@ -37,7 +37,7 @@ def live(model, tmp_path_factory):
     with virtual() as display:
         command = [sys.executable, str(HERE / "live_script.py"), str(model), str(folder / "data")]
         done = subprocess.run(
-            command, cwd=folder, env=WITHOUT | {"DISPLAY": display}, capture_output=True, text=True, timeout=200,
+            command, cwd=folder, env=WITHOUT | {"DISPLAY": display}, capture_output=True, text=True, timeout=900,
             check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -73,7 +73,7 @@ def test_a_worker_that_is_killed_leaves_the_picture_and_another_takes_its_place(
 
 def started(*words, cwd, env=WITHOUT):
     command = [sys.executable, "-m", "viewer.view_scene", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_without_a_display_one_line_says_what_to_do(model, tmp_path):
@@ -151,7 +151,7 @@ def test_an_empty_folder_and_a_damaged_model_are_one_line(monkeypatch, capsys, t
     assert "bad.safetensors" in run(monkeypatch, capsys, tmp_path / "bad.safetensors")[1]
 
 
-PATIENCE = 90.0  # seconds that anything may take on a busy machine
+PATIENCE = 600.0  # seconds after which it hangs: no machine is that slow
 
 
 def wait(condition, what):

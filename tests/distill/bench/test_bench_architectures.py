@@ -96,7 +96,7 @@ import pathlib, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored from birth
 try:
     pathlib.Path("ready").touch()
-    time.sleep(60)
+    time.sleep(3600)
 except KeyboardInterrupt:
     time.sleep(0.2)
     pathlib.Path("saved").touch()

@@ -28,7 +28,7 @@ def driven(name: str, folder: Path, display: str) -> dict:
     environment = {k: v for k, v in os.environ.items() if k != "WAYLAND_DISPLAY"} | {"DISPLAY": display}
     command = [sys.executable, str(HERE / "window_script.py"), name]
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr

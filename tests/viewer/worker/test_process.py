@@ -14,7 +14,7 @@ from distill.photographs.settings import Settings
 from viewer.messages import FrameDrawn, FrameRequest, LearnFrom, Notice, OpenModel, RunProgress, Views, WorkerStarted
 from viewer.worker.process import LOST, WorkerProcess, describe_end
 
-LIMIT = 90.0  # seconds; a new process imports everything, on a busy machine too
+LIMIT = 600.0  # seconds after which it hangs: a new process imports everything, on a busy machine too
 
 
 class Heard:
