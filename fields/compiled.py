@@ -6,7 +6,6 @@ one would run with the old machine code of another. The folder therefore has a n
 
 import hashlib
 import itertools
-import multiprocessing
 import os
 import re
 import shutil
@@ -73,7 +72,8 @@ def kept() -> bool:
 
 def say(line: str) -> None:
     """For a person at a terminal, once: not in the processes that this one starts."""
-    if sys.stderr and sys.stderr.isatty() and multiprocessing.parent_process() is None:
+    processes = sys.modules.get("multiprocessing.process")  # such a process has imported it
+    if sys.stderr and sys.stderr.isatty() and not (processes and processes.parent_process()):
         sys.stderr.write(f"{line}\n")
 
 

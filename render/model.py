@@ -29,6 +29,7 @@ class LoadedModel:
     header: Header
     train_cameras: tuple[Camera, ...]
     test_cameras: tuple[Camera, ...]
+    source: str = "the model"  # the file that messages name
 
     @property
     def transform(self) -> torch.Tensor:
@@ -42,10 +43,10 @@ class LoadedModel:
 
     def image(self, camera: Camera, look: Look = color, near: float = 0.0) -> Frame:
         """A picture from this camera (scene units), of what lies `near` scene units or further along each ray.
-        ValueError where the field's weights give numbers that are not finite."""
+        ModelError where the field's weights give numbers that are not finite."""
         frame = self.renderer.image(self.field, self.grid, camera, look, near)
         if not bool(torch.isfinite(frame.pixels.rgb).all() & torch.isfinite(frame.pixels.depth).all()):
-            raise ValueError("the model's weights give colours or densities that are not finite: it is damaged")
+            raise ModelError(f"{self.source}: damaged: its weights give colours or densities that are not finite")
         return frame
 
     @property
@@ -104,4 +105,4 @@ def open_model(path: Path, device: torch.device) -> LoadedModel:
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: {error}") from None
     grid = OccupancyGrid(model.occupancy, box, header.resolution).to(device)
-    return LoadedModel(model.field.to(device).eval(), grid, renderer, header, train, test)
+    return LoadedModel(model.field.to(device).eval(), grid, renderer, header, train, test, str(path))

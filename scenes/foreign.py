@@ -1,9 +1,9 @@
 """What other programs leave and this one does not read: told by names and first bytes, with what to do about it."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from fields import json_files
@@ -198,9 +198,20 @@ def describe_folder(folder: Path) -> str:
 
 
 def list_names(folder: Path) -> list[str]:
-    """Paths of the files within a folder, sorted, those of hidden folders left out; not more than can be looked at."""
-    found = (path.relative_to(folder).as_posix() for path in islice(folder.rglob("*"), MOST) if path.is_file())
-    return sorted(name for name in found if not re.search(r"(^|/)\.", name))
+    """Paths of the files within a folder, sorted, but for hidden ones; not more than can be looked at."""
+    found: list[str] = []
+    seen: set[str] = set()  # links may go round
+    for base, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if (place := os.path.realpath(base)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        inside = Path(base).relative_to(folder)
+        found += [(inside / name).as_posix() for name in names if not name.startswith(".")]
+        if max(len(found), len(seen)) > MOST:
+            break
+    return sorted(found)
 
 
 def has_frames(path: Path) -> bool:

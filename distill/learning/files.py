@@ -28,7 +28,6 @@ PREVIEW_EVERY = 15.0  # seconds
 MEASURED_EVERY = 0.5  # seconds
 SMOOTH = 0.05  # weight of a new batch's error among those before
 SUFFIX = ".safetensors"
-BESIDE = "metrics", "log", "preview", "sheet", "checkpoint"  # of Files, besides the model
 Names = tuple[str, str, str]
 
 
@@ -54,7 +53,8 @@ class Files:
     def beside(model: Path) -> "Files":
         """The model where it was asked for, the rest beside it under its name."""
         names = "_metrics.json", "_log.jsonl", "_preview.png", "_sheet.png", "_checkpoint.safetensors"
-        return Files(model, *(model.with_name(model.stem + name) for name in names))
+        metrics, log, preview, sheet, checkpoint = (model.with_name(model.stem + name) for name in names)
+        return Files(model, metrics, log, preview, sheet, checkpoint)
 
     @staticmethod
     def at(out: Path) -> "Files":
@@ -78,6 +78,17 @@ class Files:
             raise ValueError(f"{out}: is what is read; --out wants another place for the results")
         return Files.at(out)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return self.model, self.metrics, self.log, self.preview, self.sheet, self.checkpoint
+
+    def check_no_folders(self) -> None:
+        """ValueError where a folder lies where a file is to be written."""
+        for path in self.paths:
+            if path.is_dir():
+                raise ValueError(f"{path}: is a folder, where a file is to be written")
+
     def prepare(self) -> None:
         """Make the folder and see that it can be written to, before the work and after all that may be wrong with the
         input; clear away what a run left that was killed. ValueError where another run writes there."""
@@ -91,20 +102,19 @@ class Files:
         return locked(self.model.with_name(f".{self.model.stem}.lock"), self.model)
 
     def rehearse(self, run: Run) -> None:
-        """See that what is written at the end can be, before the work: that no name is too long or a folder's, and that
-        the model opens again. ValueError or OSError, which name the file, where it is not so."""
-        paths = {path.name: path for path in (self.model, *(getattr(self, name) for name in BESIDE))}
-        for path in paths.values():
-            if path.is_dir():
-                raise ValueError(f"{path}: is a folder, where a file is to be written")
-        parent = self.model.parent
+        """See that what is written at the end can be, before the work: that no name is too long, and that the model
+        opens again. ModelError or OSError, which name the file, where it is not so."""
+        named, parent = {path.name: path for path in self.paths}, self.model.parent
         try:
-            with tempfile.TemporaryDirectory(*part_name(self.model), parent, ignore_cleanup_errors=True) as folder:
-                for name in paths:
+            with (
+                self.alone(),
+                tempfile.TemporaryDirectory(*part_name(self.model), parent, ignore_cleanup_errors=True) as folder,
+            ):
+                for name in named:
                     write_beside(Path(folder) / name, b"")
                 self.open_again(run, Path(folder) / self.model.name)
         except OSError as error:
-            meant = paths.get(Path(error.filename or "").name, self.model)
+            meant = named.get(Path(error.filename or "").name, self.model)
             raise OSError(error.errno, error.strerror, str(meant)) from None
 
     def open_again(self, run: Run, probe: Path) -> None:

@@ -95,6 +95,8 @@ class Job:
         """Continue from the checkpoint among the files, where that is wanted, and see that they can be written.
         ModelError where the checkpoint is another run's or damaged; ValueError where another run's results would be
         lost and nobody said `overwrite`, or where one writes them now."""
+        if self.files:
+            self.files.check_no_folders()
         if self.files and not resume and not overwrite and (other := find_other(self.run.recipe, self.files)):
             raise ValueError(f"{other}; --overwrite writes over it, --out names another place")
         if resume and not self.files:

@@ -37,6 +37,7 @@ from render.precision import precision
 from render.renderer import Frame, Renderer
 from scenes.results import digest, locate
 
+LARGEST_WEIGHT = 1e15  # that a run may go on with
 CHUNK = 1 << 17  # points asked at once
 CHECKPOINT_KEY = "polyfield_checkpoint"
 
@@ -308,8 +309,9 @@ def check_sound(outline: Field, tensors: dict[str, Tensor]) -> None:
         if found is None or found.shape != value.shape or found.dtype != value.dtype:
             raise ValueError(f"'{name}' is missing, or has another shape or type than the run's")
     for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ValueError(f"'{printable(name, 80)}' holds numbers that are not finite")
+        largest = LARGEST_WEIGHT if name in wanted else math.inf
+        if value.is_floating_point() and not bool((value.isfinite() & (value.abs() <= largest)).all()):
+            raise ValueError(f"'{printable(name, 80)}' holds numbers that are not finite, or that no training leaves")
 
 
 def call_all(works: list[Callable[[], None]]) -> None:

@@ -202,7 +202,7 @@ def vertex_colors(document: Document, attributes: dict[str, Any], points: int) -
         raise ValueError(f"COLOR_0 has {len(values)} rows for {points} vertices")
     if values.dtype.kind in "iu":  # it should have said that it is normalized
         values = values / np.float32(np.iinfo(values.dtype).max)
-    bad = ~np.isfinite(values).all(1)
+    bad = np.asarray(~np.isfinite(values).all(1))
     values = np.where(bad[:, None], np.float32(0.45), values).clip(0, 1)  # 0.7 as it is shown
     told = f"colours: {bad.sum()} of {points} vertices have none that is a number: grey"
     return values, [Fact("assumed", told)] if bad.any() else []

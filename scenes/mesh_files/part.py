@@ -56,7 +56,7 @@ class Polygons:
         low, high = self.corners.min(initial=0), self.corners.max(initial=0)
         if low < 0 or (len(self.corners) and high >= len(self.points)):
             raise SceneError(f"{path}: a face names vertex {low if low < 0 else high}, of {len(self.points)} from 0 on")
-        sound = (np.abs(self.points) <= LENGTH).all(1)  # not so of NaN
+        sound = np.asarray((np.abs(self.points) <= LENGTH).all(1))  # not so of NaN
         bad = np.unique(np.searchsorted(self.starts, np.flatnonzero(~sound[self.corners]), "right"))
         check_finite(path, len(bad), len(self.starts) - 1)
         check_count(path, int(np.maximum(np.diff(self.starts) - 2, 0).sum()))
@@ -87,7 +87,7 @@ def shades(values: np.ndarray, what: str) -> tuple[np.ndarray, list[Fact]]:
     values = np.asarray(values)[:, :3]
     whole = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
     values = values.astype(np.float64) / whole
-    bad = ~np.isfinite(values).all(1)
+    bad = np.asarray(~np.isfinite(values).all(1))
     values[bad] = GREY
     if whole == 1 and values.max(initial=0) > 1:
         values = np.where(bad[:, None], values, values / 255)

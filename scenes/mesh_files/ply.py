@@ -114,7 +114,7 @@ def column(words: list[str], order: str) -> Property:
     """`[list TYPE] TYPE NAME`. ValueError where it is none."""
     if not set(words[:-1]) <= {*TYPES, "list"} or len(words) != (4 if words[:1] == ["list"] else 2):
         raise ValueError(f"wanted a property, found '{' '.join(words)}'")
-    types = [np.dtype(TYPES[word]).newbyteorder(order) for word in words[:-1] if word != "list"]
+    types = [np.dtype(order + TYPES[word]) for word in words[:-1] if word != "list"]
     return Property(words[-1], types[-1], types[0] if len(types) == 2 else None)
 
 

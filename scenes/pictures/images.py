@@ -234,20 +234,20 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
 
 
 def _wide(path: Path) -> np.ndarray:
-    """(H, W, 1, 3 or 4) int64 of a file with 16 bits a channel, 0 to 65535."""
+    """(H, W, 1, 3 or 4) uint16 of a file with 16 bits a channel."""
 
     def half(image: Image.Image) -> np.ndarray:
-        return _grey(image)[..., None] if image.mode in WIDE else np.array(image).astype(np.int64) << 8
+        return _grey(image)[..., None] if image.mode in WIDE else np.array(image).astype(np.uint16) << 8
 
     def lower(image: Image.Image) -> np.ndarray:
         assert isinstance(image, ImageFile.ImageFile)
         image.tile = [tile._replace(args=str(tile.args).replace("16B", "16L")) for tile in image.tile]
-        return np.array(image).astype(np.int64)
+        return np.array(image).astype(np.uint16)
 
     upper = _decode(path, half)
     return upper if upper.shape[-1] == 1 else upper + _decode(path, lower)
 
 
 def _grey(image: Image.Image) -> np.ndarray:
-    """(H, W) int64 of 16-bit grey."""
-    return np.asarray(image).astype(np.int64).clip(0, 65535)
+    """(H, W) uint16 of 16-bit grey."""
+    return np.asarray(image).clip(0, 65535).astype(np.uint16)

@@ -65,3 +65,14 @@ def test_what_a_terminal_would_obey_is_left_out():
 
 def test_values_are_told_as_json_writes_them():
     assert [numbers.brief(v) for v in (True, None, 1.5)] == [json.dumps(v) for v in (True, None, 1.5)]
+
+
+def test_what_json_could_not_write_again_is_named():
+    numbers.check_plain({"a": [1, "x", None, {"b": 2.5}]}, "header")
+    with pytest.raises(ValueError, match=r"^header holds NaN or infinity"):
+        numbers.check_plain({"a": [{"b": math.nan}]}, "header")
+    deep: list = []
+    for _ in range(numbers.DEEPEST):
+        deep = [deep]
+    with pytest.raises(ValueError, match=r"^header holds lists within lists, more than 64 deep"):
+        numbers.check_plain(deep, "header")

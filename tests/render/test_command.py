@@ -148,6 +148,14 @@ def test_the_first_word_is_for_a_person_at_a_terminal(person, capsys, monkeypatc
     assert (said.out, said.err) == ("", "reading a.safetensors\n" if person else "")
 
 
+def test_what_a_file_says_never_reaches_the_terminal_and_is_short():
+    told = one_line(ValueError("a.json: \x1b[31mred\x07 \u202egnp\r\nnext " + "x" * 5000))
+    assert told.startswith("a.json: [31mred gnp next xxx")
+    assert len(told) <= 300
+    assert told.isprintable()
+    assert one_line(OSError(2, "No such file or directory", "a\x1b[2J")) == "a [2J: No such file or directory"
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

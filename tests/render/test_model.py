@@ -130,3 +130,13 @@ def test_several_cascades_for_a_larger_box(tmp_path):
     assert torch.equal(grid.bits, bits)
     assert torch.equal(grid.box, box)
     assert not torch.equal(grid.box, UNIT_BOX)
+
+
+def test_weights_that_give_no_numbers_are_told_with_the_file(tmp_path):
+    path = block_file(tmp_path / "m.safetensors")
+    model = open_model(path, CPU)
+    with torch.no_grad():
+        for parameter in model.field.parameters():
+            parameter.fill_(torch.nan)
+    with pytest.raises(ModelError, match=r"m\.safetensors: damaged: its weights give"):
+        model.image(camera())

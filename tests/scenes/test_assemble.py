@@ -1,8 +1,10 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import drawn
+import psutil
 import pytest
 import torch
 
@@ -296,6 +298,40 @@ def test_a_lens_that_shows_all_of_the_picture_ignores_nothing(tmp_path):
     scene = load(str(tmp_path), ReadOptions())
     assert all(bool(view.valid.all()) for view in (*scene.train, *scene.test))
     assert "ignored" not in [fact.kind for fact in scene.facts]
+
+
+def test_more_frames_than_anybody_takes_are_refused_before_any_is_looked_at(tmp_path):
+    drawn.write(tmp_path / "transforms.json", {"fl_x": 60, "frames": [{}] * 100_001})
+    refuse(tmp_path, "expected at most 100000 frames, found 100001")
+
+
+@pytest.mark.parametrize(("place", "message"), [(1e11, "stands too far away"), (1e200, "must be a number from")])
+def test_a_camera_that_float32_cannot_place_is_refused(tmp_path, place, message):
+    pose = [[*row[:3], place if i == 0 else row[3]] for i, row in enumerate(POSE)]
+    refuse(changed(tmp_path, transform_matrix=pose), message)
+
+
+def test_cameras_within_nothing_are_refused(tmp_path):
+    content = drawn.transforms(tmp_path)
+    for frame in content["frames"]:
+        for row in frame["transform_matrix"][:3]:
+            row[3] *= 1e-300
+    drawn.write(tmp_path / "transforms.json", content)
+    with pytest.raises(SceneError, match=r"transforms\.json: "):
+        load(str(tmp_path), OPTIONS)
+
+
+def test_pictures_that_would_not_fit_into_memory_are_refused_by_their_sizes(tmp_path, monkeypatch):
+    drawn.transforms(tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=10 * 48 * 32 * 5 - 1))
+    refuse(tmp_path, "10 pictures take 0.0 GiB, this machine has 0.0; --downscale or --max-resolution")
+
+
+def test_names_and_values_of_a_file_reach_no_terminal_as_they_are(tmp_path):
+    drawn.transforms(tmp_path, scale="\x1b[31mred", **{"odd\x1b[2J": "\u202e"})
+    facts = [fact.text for fact in load(str(tmp_path), OPTIONS).facts]
+    assert any("red" in text for text in facts)
+    assert all(text.isprintable() for text in facts)
 
 
 def test_poses_that_a_format_draws_itself_are_written_in_no_convention():

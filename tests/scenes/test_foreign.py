@@ -197,3 +197,11 @@ def test_pictures_of_all_kinds_are_counted(tmp_path):
     drawn.save(tmp_path / "a.png", torch.zeros(4, 4, dtype=torch.uint8))
     lay(tmp_path, "b.Jpeg")
     assert refusal(tmp_path).startswith("2 pictures but no camera poses")
+
+
+def test_links_are_followed_and_may_go_round(tmp_path):
+    lay(tmp_path / "elsewhere", "a.jpg")
+    (tmp_path / "it").mkdir()
+    (tmp_path / "it" / "images").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "it")
+    assert refusal(tmp_path / "it").startswith("1 pictures but no camera poses")

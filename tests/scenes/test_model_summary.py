@@ -98,3 +98,15 @@ def test_the_place_is_in_the_units_of_the_input():
         transform=(torch.diag(torch.tensor([0.5, 0.5, 0.5, 1.0]))).tolist(), box=[[0, 0, 0], [1, 1, 0.5]]
     )
     assert model_summary.place(one) == "2 x 2 x 1 of your units"
+
+
+def test_numbers_that_no_model_has_are_not_told(tmp_path):
+    huge = {"psnr": 10**400, "ssim": True, "frame_ms_median": 10**400}
+    said = told(tmp_path, metrics=huge, provenance={"train_seconds": 10**400, "steps": 3})
+    assert said["quality"].startswith("never scored")
+    assert not {"frame", "learnt"} & said.keys()
+
+
+def test_a_picture_of_many_pixels_is_not_decoded(monkeypatch):
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
+    assert model_summary.thumbnail(header(picture(2000, 1000))) is None

@@ -52,6 +52,11 @@ def test_a_plain_background_without_alpha(good):
     assert fog not in told(dataclasses.replace(opaque, transparent=True))[1]
 
 
+def test_what_is_doubtful_is_said(good):
+    facts = [*good.facts, Fact("doubtful", "masks: they mask nothing"), Fact("assumed", "split: every 8th")]
+    assert told(dataclasses.replace(good, facts=facts)) == ("yes, but", ["masks: they mask nothing"])
+
+
 @pytest.mark.parametrize(("train", "answer"), [(1, "unlikely"), (8, "unlikely"), (9, "yes, but"), (14, "yes, but")])
 def test_few_pictures(good, train, answer):
     words = "only 1 picture to train on" if train == 1 else f"only {train} pictures to train on"

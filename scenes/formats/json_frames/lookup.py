@@ -20,7 +20,7 @@ class NamedFiles:
     def find(self, name: str) -> tuple[Path, int]:
         """The file that a `file_path` means, and how many times smaller than what was named it is: 1 but in a folder of
         shrunken copies. The path as written where there is none."""
-        path = self.folder / PurePosixPath(name.strip().replace("\\", "/"))
+        path = self.folder / name.strip().replace("\\", "/")  # as a text: it may begin with a drive of Windows
         if found := self.beside(path):
             return found, 1
         for factor, folder, rest in self.copies(path):

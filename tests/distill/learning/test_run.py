@@ -1,18 +1,21 @@
 """A run as a whole: a source with parameters of its own, as refined poses or exposures have, learns them beside the
 field, keeps them over an interruption, and leaves none of them in the model."""
 
+import json
 import math
 from dataclasses import dataclass
 
 import pytest
 import safetensors
+import safetensors.torch
 import torch
 from analytic import G
 from torch import nn
 
+from distill.learning.budget import restored_rays
 from distill.learning.fit import Loss, Phase, Schedule
 from distill.learning.learnables import Group, Learnables, of_field
-from distill.learning.run import Place, Recipe, Run
+from distill.learning.run import CHECKPOINT_KEY, Place, Recipe, Run
 from fields.files import ModelError, load
 from fields.shape import preset
 from fields.space import CUBE
@@ -178,3 +181,67 @@ def test_data_is_known_by_where_it_lies_unless_all_has_moved(tmp_path):
         assert recipe.difference(record | {"data": text}, where).startswith(f"data {text!r}, this run has {here!r}")
     assert recipe.difference(record | {"preset": "small"}, here) == "preset 'small', this run has 'tiny'"
     assert here not in str(recipe.origin()) and recipe.origin()["location"] == digest(here)
+
+
+def weight(tensors):
+    return next(name for name in tensors if name.startswith("weights.architecture"))
+
+
+def without(tensors):
+    del tensors[weight(tensors)]
+
+
+def longer(tensors):
+    tensors[weight(tensors)] = tensors[weight(tensors)][:-1].clone()
+
+
+def spoilt(tensors):
+    tensors[weight(tensors)].view(-1)[0] = math.nan
+
+
+def counted_back(tensors):
+    tensors["run.counts"] = torch.tensor([-5, 0, 0])
+
+
+def endless(tensors):
+    tensors["run.seconds"] = torch.tensor(math.inf)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without, "is missing, or has another shape or type"),
+        (longer, "is missing, or has another shape or type"),
+        (spoilt, "holds numbers that are not finite"),
+        (counted_back, "run.counts must be a whole number from 0"),
+        (endless, "'run.seconds' holds numbers that are not finite"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_with_its_name(tmp_path, change, message):
+    path = tmp_path / "c.safetensors"
+    begin().save_checkpoint(path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        words, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(tensors)
+    path.write_bytes(safetensors.torch.save(tensors, words))
+    with pytest.raises(ModelError, match=r"c\.safetensors: damaged checkpoint: .*" + message):
+        begin().load_checkpoint(path)
+
+
+def test_a_checkpoint_of_a_field_larger_than_its_file_takes_no_memory(tmp_path):
+    path = tmp_path / "c.safetensors"
+    begin().save_checkpoint(path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        words, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    record = json.loads(words[CHECKPOINT_KEY])
+    record["config"] |= {"levels": 32, "channels": 8, "table_bits": 24, "finest": 65536}  # 17 GB
+    path.write_bytes(safetensors.torch.save(tensors, {CHECKPOINT_KEY: json.dumps(record)}))
+    with pytest.raises(ModelError, match=r"c\.safetensors: damaged checkpoint: .* another shape"):
+        begin().load_checkpoint(path)
+
+
+@pytest.mark.parametrize("rays", [0, -128, 10**9])
+def test_rays_that_no_step_leaves_are_refused(rays):
+    assert int(restored_rays(torch.tensor(64), 4096)) == 64
+    with pytest.raises(ValueError, match="rays must be one number from 1 to 4096"):
+        restored_rays(torch.tensor(rays), 4096)

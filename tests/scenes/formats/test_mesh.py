@@ -183,6 +183,72 @@ def test_a_folder_named_as_a_mesh_is_none(tmp_path):
         load(str(tmp_path / "m.obj"), SMALL)
 
 
+@pytest.mark.parametrize(
+    ("up", "sides"),
+    [("x", (4, 2, 1)), ("-x", (4, 2, 1)), ("y", (1, 4, 2)), ("-y", (1, 4, 2)), ("z", (1, 2, 4)), ("-z", (1, 2, 4))],
+)
+@pytest.mark.parametrize("name", ["brick.obj", "brick.glb"])
+def test_the_axis_that_is_up(tmp_path, name, up, sides):
+    scene = load(str(solids.saved(tmp_path, solids.brick(), name)), ReadOptions(downscale=40, up=up))
+    assert torch.allclose((scene.box[1] - scene.box[0]) * 4.08 - 0.08, torch.tensor(sides).float(), atol=1e-5)
+    axis = torch.zeros(3, dtype=torch.float64)
+    axis["xyz".index(up[-1])] = -1 if up.startswith("-") else 1
+    turn = scene.transform[:3, :3] * scene.unit
+    assert torch.allclose(turn @ axis, torch.tensor([0.0, 0, 1], dtype=torch.float64))
+    assert float(turn.det()) == pytest.approx(1)
+    sign = up.upper() if up.startswith("-") else f"+{up.upper()}"
+    assert any(fact.text == f"axes: {sign} is up, as --up says" for fact in scene.facts)
+
+
+def test_the_maker_of_an_obj_says_which_axis_is_up(tmp_path):
+    path = solids.saved(tmp_path, solids.brick(), "brick.obj")
+    path.write_text("# Blender 4.2.0\n" + path.read_text())
+    found = mesh.survey(str(path), ReadOptions())
+    assert any("+Y is assumed to be up, as Blender exports it" in fact for fact in found.facts)
+    scene = load(str(path), ReadOptions(downscale=40))
+    assert torch.allclose((scene.box[1] - scene.box[0]) * 4.08 - 0.08, torch.tensor([1.0, 4, 2]), atol=1e-5)
+    scene = load(str(path), ReadOptions(downscale=40, up="z"))
+    assert torch.allclose((scene.box[1] - scene.box[0]) * 4.08 - 0.08, torch.tensor([1.0, 2, 4]), atol=1e-5)
+
+
+def inspect(monkeypatch, *words):
+    """Run inspect-scene in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["inspect-scene", *map(str, words)])
+    with pytest.raises(SystemExit) as caught:
+        inspect_scene.main()
+    return caught.value.code
+
+
+def test_inspect_scene_tells_of_a_mesh_without_drawing_it(tmp_path, monkeypatch, capsys):
+    def draw(*_):
+        raise AssertionError("a picture was drawn")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mesh, "draw", draw)
+    path = solids.saved(tmp_path, solids.brick(), "brick.obj")
+    assert inspect(monkeypatch, path, "--up", "-y", "--downscale", 2) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "triangles 12 in 1 parts",
+        "size 1 x 2 x 4,",
+        "watertight",
+        "textures none",
+        "-Y is up, as --up says",
+    ):
+        assert words in said
+    assert f"next train-scene {path} --downscale 2 --up=-y" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_inspect_scene_tells_of_a_mesh_for_programs(tmp_path, monkeypatch, capsys):
+    path = solids.saved(tmp_path, solids.brick(), "brick.stl")
+    assert inspect(monkeypatch, path, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["format"], values["triangles"], values["watertight"], values["holes"]) == ("mesh", 12, True, 0)
+    assert values["high"] == [11, 22, 34]
+    assert values["command"] == f"train-scene {path}"
+
+
 def test_inspect_scene_examines_the_pictures_of_a_mesh_where_that_is_asked(tmp_path, monkeypatch, capsys):
     path = solids.saved(tmp_path, solids.brick(), "brick.glb")
     monkeypatch.setattr(

@@ -28,9 +28,7 @@ def test_a_closed_brick(tmp_path):
 
 
 def test_holes_are_counted_by_the_piece(tmp_path):
-    found = summary(
-        tmp_path, [*solids.CUBE_FACES[2:6], *solids.CUBE_FACES[7:]]
-    )  # without one end and a triangle beside it
+    found = summary(tmp_path, [*solids.CUBE_FACES[2:6], *solids.CUBE_FACES[7:]])  # without one end, and more
     assert (found.watertight, found.open_edges, found.holes) == (False, 5, 1)
     found = summary(tmp_path, solids.CUBE_FACES[4:])  # without both ends
     assert (found.open_edges, found.holes) == (8, 2)

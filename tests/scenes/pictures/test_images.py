@@ -1,4 +1,5 @@
 import struct
+import subprocess
 import zlib
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_a_truncated_picture_names_file_expectation_and_finding(tmp_path, suffix
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_what_is_no_picture_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(SceneError, match=r"a\.png: not a picture: expected PNG or JPEG"):
+    with pytest.raises(SceneError, match=r"a\.png: not a picture: expected PNG, JPEG, WebP or TIFF"):
         images.headers([tmp_path / "a.png"])
 
 
@@ -167,3 +168,31 @@ def test_other_types_of_picture(tmp_path, suffix):
     pixels[..., 3] = 255
     Image.fromarray(pixels.numpy()).save(tmp_path / f"a{suffix}", lossless=True)
     assert torch.equal(read_one(tmp_path / f"a{suffix}"), pixels)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 24 16\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("form", ["EPS", "BMP", "GIF", "PPM", "ICO", "TGA"])
+def test_only_the_formats_that_are_named_are_decoded(tmp_path, monkeypatch, form):
+    path, started = tmp_path / "a.png", []
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **more: started.append(words))  # Ghostscript
+    if form == "EPS":
+        path.write_bytes(EPS)
+    else:
+        Image.new("RGB", (24, 16)).save(path, form)
+    with pytest.raises(SceneError, match=r"a\.png: "):
+        images.read([path], PLAIN)
+    assert not started
+
+
+def test_a_large_picture_is_shrunk_row_by_row():
+    asked = []
+
+    def light(values):
+        asked.append(len(values))
+        return values.float()
+
+    got = images.area(torch.full((900, 30, 4), 7, dtype=torch.uint8), (10, 30), light)
+    assert torch.allclose(got, torch.full((30, 10, 4), 7.0))
+    assert max(asked) == 30  # not 900
