@@ -147,7 +147,7 @@ def write_part(path: Path, content: bytes) -> None:
 
 
 def part_name(path: Path) -> tuple[str, str]:
-    """Suffix and prefix, as `tempfile` takes them, of what becomes a file once it is whole: of which, and by whom."""
+    """Suffix and prefix, for `tempfile`, of what becomes a file once it is whole: by what process, and of which."""
     return f".{os.getpid()}.part", f".{path.name[:NAMED]}."
 
 

@@ -28,7 +28,6 @@ PREVIEW_EVERY = 15.0  # seconds
 MEASURED_EVERY = 0.5  # seconds
 SMOOTH = 0.05  # weight of a new batch's error among those before
 SUFFIX = ".safetensors"
-BESIDE = "metrics", "log", "preview", "sheet", "checkpoint"  # of Files, besides the model
 Names = tuple[str, str, str]
 
 
@@ -103,20 +102,19 @@ class Files:
         return locked(self.model.with_name(f".{self.model.stem}.lock"), self.model)
 
     def rehearse(self, run: Run) -> None:
-        """See that what is written at the end can be, before the work: that no name is too long or a folder's, and that
-        the model opens again. ValueError or OSError, which name the file, where it is not so."""
-        paths = {path.name: path for path in (self.model, *(getattr(self, name) for name in BESIDE))}
-        for path in paths.values():
-            if path.is_dir():
-                raise ValueError(f"{path}: is a folder, where a file is to be written")
-        parent = self.model.parent
+        """See that what is written at the end can be, before the work: that no name is too long, and that the model
+        opens again. ModelError or OSError, which name the file, where it is not so."""
+        named, parent = {path.name: path for path in self.paths}, self.model.parent
         try:
-            with tempfile.TemporaryDirectory(*part_name(self.model), parent, ignore_cleanup_errors=True) as folder:
-                for name in paths:
+            with (
+                self.alone(),
+                tempfile.TemporaryDirectory(*part_name(self.model), parent, ignore_cleanup_errors=True) as folder,
+            ):
+                for name in named:
                     write_beside(Path(folder) / name, b"")
                 self.open_again(run, Path(folder) / self.model.name)
         except OSError as error:
-            meant = paths.get(Path(error.filename or "").name, self.model)
+            meant = named.get(Path(error.filename or "").name, self.model)
             raise OSError(error.errno, error.strerror, str(meant)) from None
 
     def open_again(self, run: Run, probe: Path) -> None:
