@@ -166,13 +166,20 @@ def test_degenerate_triangles_are_dropped_and_told(tmp_path):
 
 def test_coordinates_far_from_the_origin_and_of_any_size(tmp_path):
     pictures = []
-    for k, (scale, shift) in enumerate([(1.0, 0.0), (1e-30, 0.0), (1e12, 0.0), (1.0, 1e7)]):
+    for k, (scale, shift) in enumerate([(1.0, 0.0), (1e-14, 0.0), (1e12, 0.0), (1.0, 1e7)]):
         path = tmp_path / f"{k}.obj"
         rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in (solids.CUBE * scale + shift).tolist()]
         path.write_text("\n".join([*rows, *("f {} {} {}".format(*(face + 1)) for face in solids.CUBE_FACES)]))
         pictures.append(torch.stack([view.image for view in load(str(path), SMALL).train]))
     for other in pictures[1:]:
         assert (pictures[0].int() - other.int()).abs().float().mean() < 0.05  # levels; ties at edges may differ
+
+
+def test_a_mesh_too_small_to_save_a_model_of_is_refused_before_it_is_drawn(tmp_path):
+    path = tmp_path / "m.obj"
+    path.write_text("v 0 0 0\nv 1e-30 0 0\nv 0 1e-30 0\nf 1 2 3\n")
+    with pytest.raises(SceneError, match=r"the mesh is 1e-30 units long; wanted 2e-15 to 5e\+14"):
+        load(str(path), SMALL)
 
 
 def test_too_much_downscaling_is_told(tmp_path):
