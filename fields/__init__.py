@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from fields import compiled, memory, waiting
-from fields.numbers import brief
+from fields import compiled, memory, numbers, waiting
 
 compiled.keep()
 compiled.keep_triton()
@@ -83,4 +82,4 @@ def check_known(kind: str, name: str, names: tuple[str, ...]) -> None:
     if name not in names:
         near = difflib.get_close_matches(name, names, 1, 0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no {kind} is named {brief(name)}{hint} (there are: {', '.join(names)})")
+        raise ValueError(f"no {kind} is named {numbers.brief(name)}{hint} (there are: {', '.join(names)})")

@@ -34,6 +34,8 @@ def load(data: str, options: ReadOptions) -> Scene:
 
 def assemble(reading: Reading, options: ReadOptions) -> Scene:
     """Load the pictures and find the scene's place. SceneError where that cannot be, which names the file."""
+    if options.up != "auto" and not reading.placement:
+        raise SceneError(f"{reading.source}: --up {options.up} is for meshes; photographs have their poses")
     pictures, missing = leave_out_missing(reading, options)
     pictures, read_as = turn_poses(pictures, reading, options)
     shots, transparent, found = fetch(reading, pictures, options)

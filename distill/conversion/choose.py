@@ -127,7 +127,8 @@ def nearest_table(tables: list[MeasuredTable], teacher: Header, device: str) -> 
 
 def likeness(table: MeasuredTable, teacher: Header) -> tuple[bool, bool]:
     """Whether a table was measured on the scene that a teacher was trained on, and on pictures of the same size."""
-    recipe = teacher.provenance.get("recipe", {})
+    recipe = teacher.provenance.get("recipe")
+    recipe = recipe if isinstance(recipe, dict) else {}  # other programs may write model files
     name, _, downscale = table.data.partition(" --downscale ")
     scene = PureWindowsPath(str(recipe.get("data", ""))).name.partition(":")[0] == name.partition(":")[0]
     return scene, scene and str(recipe.get("downscale", 1)) == (downscale or "1")

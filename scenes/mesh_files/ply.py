@@ -46,7 +46,7 @@ class Element:
 
 
 @dataclass(frozen=True)
-class Header:
+class PlyHeader:
     """What the file says of itself."""
 
     order: str  # of bytes, < or >; empty: the file is text
@@ -86,7 +86,7 @@ def read(path: Path) -> Contents:
     return Contents([part], [*facts, *told, *said])
 
 
-def header(content: bytes) -> Header:
+def header(content: bytes) -> PlyHeader:
     """The header. ValueError where it is none."""
     end = re.search(rb"(?:\A|\n)end_header[ \t]*\r?\n", content[:LONGEST])
     if not re.match(rb"ply\s", content) or not end:
@@ -107,7 +107,7 @@ def header(content: bytes) -> Header:
         raise ValueError(f"wanted a format of {', '.join(ORDERS)}")
     if any(element.rows < 0 for element in elements):
         raise ValueError("an element has less than no rows")
-    return Header(order, elements, names, end.end())
+    return PlyHeader(order, elements, names, end.end())
 
 
 def column(words: list[str], order: str) -> Property:
@@ -118,7 +118,7 @@ def column(words: list[str], order: str) -> Property:
     return Property(words[-1], types[-1], types[0] if len(types) == 2 else None)
 
 
-def rows(head: Header, content: bytes) -> dict[str, dict[str, Column]]:
+def rows(head: PlyHeader, content: bytes) -> dict[str, dict[str, Column]]:
     """The columns of each element, by name. ValueError where the file ends before they do."""
     data: np.ndarray = np.frombuffer(content, np.uint8, offset=head.size)
     if not head.order:

@@ -337,3 +337,7 @@ def test_names_and_values_of_a_file_reach_no_terminal_as_they_are(tmp_path):
 def test_poses_that_a_format_draws_itself_are_written_in_no_convention():
     with pytest.raises(SceneError, match="builtin:32: has no poses of its own"):
         load("builtin:32", ReadOptions(poses="opencv"))
+
+
+def test_photographs_have_no_axis_that_is_up(tmp_path):
+    refuse(changed(tmp_path), "--up y is for meshes", ReadOptions(up="y"))

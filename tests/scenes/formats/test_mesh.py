@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from PIL import Image
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
+from distill.conversion.settings import ConversionSettings
+from distill.photographs.settings import Settings
 from render.camera import project
-from scenes import inspect_scene
+from scenes import eval_scene, inspect_scene
 from scenes.assemble import load
 from scenes.formats import mesh
 from scenes.mesh_files.contents import contents
 from scenes.options import ReadOptions, SceneError
+from viewer.messages import CompareWith
+from viewer.settings import ViewSettings
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
 
@@ -209,6 +214,15 @@ def test_the_maker_of_an_obj_says_which_axis_is_up(tmp_path):
     assert torch.allclose((scene.box[1] - scene.box[0]) * 4.08 - 0.08, torch.tensor([1.0, 4, 2]), atol=1e-5)
     scene = load(str(path), ReadOptions(downscale=40, up="z"))
     assert torch.allclose((scene.box[1] - scene.box[0]) * 4.08 - 0.08, torch.tensor([1.0, 2, 4]), atol=1e-5)
+
+
+@pytest.mark.parametrize("up", ["auto", "y", "-x"])
+def test_every_way_to_read_data_says_which_axis_is_up(up):
+    flags = eval_scene.Flags(Path("m.safetensors"), "m.obj", up=up)
+    settings = Settings(up=up), ConversionSettings(to="mlp", up=up), ViewSettings(settings=Settings(up=up)).settings
+    assert [one.pictures().up for one in settings] == [up] * 3
+    assert eval_scene.options(flags).up == up
+    assert CompareWith("m.obj", up=up).up == up
 
 
 def inspect(monkeypatch, *words):
