@@ -12,7 +12,7 @@ import pytest
 import tyro
 
 import fields
-import polyfield_commands
+from render import entries
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -90,7 +90,7 @@ def test_every_example_of_the_help_is_understood(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_its_script_starts_the_command(name, monkeypatch):
     started = []
-    monkeypatch.setattr(polyfield_commands, "start", started.append)
+    monkeypatch.setattr(entries, "start", started.append)
     module, _, function = PROJECT["scripts"][name].partition(":")
     getattr(importlib.import_module(module), function)()
     assert started == [COMMANDS[name]]
@@ -107,12 +107,12 @@ class Watch:
 
 sys.meta_path.insert(0, Watch())
 sys.argv = ["/somewhere/{name}", *{words!r}]
-import polyfield_commands
-polyfield_commands.{function}()
+from render import entries
+entries.{function}()
 """
 
 
-@pytest.mark.parametrize("module", ["fields", "tyro", "torch"])
+@pytest.mark.parametrize("module", ["tyro", "torch"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ctrl_c_while_it_is_imported_is_one_line(name, module, tmp_path):
     (tmp_path / "m.safetensors").write_bytes(b"")

@@ -97,6 +97,11 @@ def test_arrays_train_and_convert_and_nothing_is_written(drawn, tmp_path, monkey
     student = polyfield.convert(learning.model, to="mlp", preset="tiny", batch=1024, steps=6)
     model = student.finish()
     assert " dB" in model._repr_html_() and "<img src='data:image/png;base64,iVBOR" in model._repr_html_()
+    said = model.loaded.header.provenance
+    assert said["recipe"]["teacher"] == student.metrics["teacher"]["file"] == "memory"  # no file that is gone
+    assert "memory.safetensors" not in str(said)
+    with pytest.raises(ValueError, match=r"^memory: is already of this shape, hashgrid tiny"):
+        polyfield.convert(learning.model, to="hashgrid", preset="tiny")
     assert student.metrics["steps"] == 6 and model.image(model.cameras[0]).shape == (24, 32, 3)
     assert not list(empty.iterdir())
     assert model.save(str(tmp_path / "student.safetensors")) == (tmp_path / "student.safetensors").stat().st_size

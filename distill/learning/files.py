@@ -4,9 +4,10 @@ import contextlib
 import json
 import math
 import os
+import tempfile
 import time
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from distill.learning.fit import Step
 from distill.learning.lock import locked
 from distill.learning.metrics import Metrics
 from distill.learning.run import Recipe, Run, read_checkpoint
-from fields.files import ModelError, read_header, round_to_half, sweep, write_beside, write_json
+from fields.files import ModelError, part_name, read_header, round_to_half, sweep, write_beside, write_json
 from render.paths import surrounding
 from render.pictures import encode_png
 from scenes.evaluate import Scored
@@ -40,7 +41,7 @@ class Files:
     preview: Path
     sheet: Path
     checkpoint: Path
-    owner: str = ""  # whose results they are, where the folder was chosen for them
+    owner: str = field(default="", kw_only=True)  # whose results they are, where the folder was chosen for them
 
     @staticmethod
     def within(folder: Path, owner: str = "") -> "Files":
@@ -102,28 +103,34 @@ class Files:
 
     def rehearse(self, run: Run) -> None:
         """See that what is written at the end can be, before the work: that no name is too long, and that the model
-        opens again. ModelError or OSError where it is not so."""
-        with self.alone():
-            for path in self.paths:
-                alike = path.with_name("." + path.name[1:])
-                if not (path.exists() or alike.exists()):
-                    write_beside(alike, b"")
-                    alike.unlink()
-            probe = self.model.with_name(".model" + SUFFIX)
-            try:
-                run.save_model(probe)
-                read_header(probe)
-            except ModelError as error:
-                raise ModelError(str(error).replace(str(probe), str(self.model))) from None
-            finally:
-                probe.unlink(missing_ok=True)
+        opens again. ModelError or OSError, which name the file, where it is not so."""
+        named, parent = {path.name: path for path in self.paths}, self.model.parent
+        try:
+            with (
+                self.alone(),
+                tempfile.TemporaryDirectory(*part_name(self.model), parent, ignore_cleanup_errors=True) as folder,
+            ):
+                for name in named:
+                    write_beside(Path(folder) / name, b"")
+                self.open_again(run, Path(folder) / self.model.name)
+        except OSError as error:
+            meant = named.get(Path(error.filename or "").name, self.model)
+            raise OSError(error.errno, error.strerror, str(meant)) from None
+
+    def open_again(self, run: Run, probe: Path) -> None:
+        """Write the model there and read what it says. ModelError names the one that will be written."""
+        try:
+            run.save_model(probe)
+            read_header(probe)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(probe), str(self.model))) from None
 
 
 def find_other(recipe: Recipe, files: Files) -> str:
     """Which of the files is another run's, and by what; empty where none is."""
     for path, compare in ((files.model, compare_model), (files.checkpoint, compare_checkpoint)):
         try:
-            difference = compare(recipe, path) if path.exists() else ""
+            difference = compare(recipe, path) if path.is_file() else ""
         except ModelError:
             return f"{path}: is nothing that this run wrote"
         if difference:

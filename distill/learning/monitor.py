@@ -86,7 +86,7 @@ def rescued(job: Job) -> str:
         folder = job.rescue().model.parent
     except OSError:
         return ""
-    return f"; what was learnt is in {folder}: --out {folder} --resume goes on"
+    return f"; what was learnt is in {folder}, from where --resume goes on"
 
 
 def told(console: Console) -> Tell:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fields.files import LARGEST_UNIT
 from scenes.mesh_files.part import Contents, Part
 from scenes.options import SceneError
 
 READERS = {".glb": "gltf", ".gltf": "gltf", ".obj": "obj", ".ply": "ply", ".stl": "stl", ".off": "off"}
 LARGEST = 4 << 30  # bytes of a file
+EXTENT = LARGEST_UNIT / 2  # units of the longest side at most, and 1 / EXTENT at least: a model can be saved of it
 THIN = 1e-12  # twice a triangle's area over its longest edge squared, below which it is no triangle
 
 
@@ -36,6 +38,8 @@ def solid(path: Path, found: list[Part]) -> tuple[list[Part], int]:
     longest = float((points.max(0) - points.min(0)).max())
     if not longest > 0:
         raise SceneError(f"{path}: the mesh has no extent: it is {longest:.3g} units long; wanted more than 0")
+    if not 1 / EXTENT <= longest <= EXTENT:
+        raise SceneError(f"{path}: the mesh is {longest:.3g} units long; wanted {1 / EXTENT:g} to {EXTENT:g}")
     kept = []
     for one in found:
         edges = (np.roll(one.corners, -1, 1) - one.corners) / longest  # (F, 3, 3)

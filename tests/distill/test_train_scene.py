@@ -323,7 +323,7 @@ def test_results_that_cannot_be_written_are_kept_elsewhere_and_go_on(monkeypatch
         patch.setattr(files.Path, "replace", full)
         assert run(patch, *words, "--out", out) == 2
     [kept] = other.iterdir()
-    where = f"what was learnt is in {kept}: --out {kept} --resume goes on"
+    where = f"what was learnt is in {kept}, from where --resume goes on"
     assert one_line(capsys) == f"{out}/model.safetensors: No space left on device; {where}"
     assert load(kept / "model.safetensors").header.provenance["steps"] == 3
     assert run(monkeypatch, *words, "--out", kept, "--resume") == 0

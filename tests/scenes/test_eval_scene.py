@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from PIL import Image
 from render.camera import Camera, moved
 from render.renderer import Renderer
 from scenes import eval_scene
-from scenes.eval_scene import Flags, picture_name, trained_on
+from scenes.eval_scene import Flags, choose_out, picture_name, trained_on
 from scenes.options import SceneError
 from scenes.scene import Scene, View, carry_views
 
@@ -79,6 +80,12 @@ def test_a_rescaled_copy_scores_as_the_original(monkeypatch, tmp_path, capsys):
     assert record["frame_ms_median"] > 0
     assert "scoring" in said.err
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == record
+
+
+def test_models_that_share_a_folder_are_scored_into_folders_of_their_own():
+    assert choose_out(Path("runs/chair/model.safetensors")) == Path("runs/chair/eval")
+    assert choose_out(Path("scan.v1.safetensors")) == Path("scan.v1_eval")
+    assert choose_out(Path("scan.v2.safetensors")) == Path("scan.v2_eval")
 
 
 def test_it_writes_pictures_sheet_and_a_table(monkeypatch, tmp_path, capsys):

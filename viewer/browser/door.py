@@ -9,7 +9,9 @@ here, that call goes through `Door.serve`. A viser that opens its server otherwi
 """
 
 import asyncio
+import errno
 import ipaddress
+import os
 import re
 import secrets
 import socket
@@ -57,6 +59,25 @@ def name_host(host: str) -> str:
     if host in ("0.0.0.0", "::", ""):
         return "localhost"
     return f"[{host}]" if ":" in host else host
+
+
+def require_free(host: str, port: int) -> None:
+    """ValueError unless a server can be bound there. viser would look for another port, or for ever."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name != "nt":  # where it would let two programs listen at once
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        busy = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        text = say_taken(port) if busy else f"--host {host} --port {port}: cannot listen there: {error}"
+        raise ValueError(text) from None
+
+
+def say_taken(port: int) -> str:
+    """What is said where a port is not free."""
+    return f"--port {port}: another program listens there already; choose another"
 
 
 @final

@@ -6,7 +6,7 @@ kinds are handed on, put together anew out of what was checked.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from fields.numbers import array, number, whole
 from render.units import MOST_PIXELS
@@ -14,6 +14,7 @@ from render.units import MOST_PIXELS
 Accepts = Callable[[str, object], bool]  # whether a widget, by its uuid, may be set to a value
 FAR = 1e6  # scene units: no camera is farther from the origin
 LEAST = 1e-6  # scene units: between a camera and what it looks at
+TYPED = 1000  # characters of a text that is typed
 TILT = 1e-3  # radians: the narrowest lens, and what the widest lacks of a half turn
 
 
@@ -61,6 +62,25 @@ def check_update(found: dict[str, Any], accepts: Accepts) -> dict[str, Any]:
     if not accepts(uuid, updates["value"]):
         raise ValueError("a value that was not offered")
     return {"uuid": uuid, "updates": {"value": updates["value"]}}
+
+
+def is_allowed(widget: Any, value: object) -> bool:
+    """Whether a person could have set a widget to this: pages may send anything."""
+    if not widget.visible:
+        return False
+    if hasattr(widget, "options"):
+        return isinstance(value, str) and value in widget.options
+    if hasattr(widget, "min"):
+        fits = isinstance(value, int) or not isinstance(widget.value, int)
+        return fits and is_number(value) and widget.min <= value <= widget.max
+    if isinstance(widget.value, bool):
+        return isinstance(value, bool)
+    return isinstance(value, str) and len(value) <= TYPED and value.isprintable()
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number: true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 CHECKS = {"ViewerCameraMessage": check_camera, "GuiUpdateMessage": check_update}

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeGuard, final
+from typing import Any, final
 
 import numpy as np
 
 import fields
 from fields.numbers import brief
 from render.looks import MODES
+from viewer.browser.incoming import is_allowed
 from viewer.browser.status import FREE, format_status, format_title, format_view, list_new, select_points
 from viewer.front import actions, controls
 from viewer.front.arrangement import ARRANGEMENTS
@@ -34,7 +35,7 @@ WAYS = {"previous": "previous_view", "next": "next_view", "home": "reset_view"} 
 STEERING = ("pause", "resume", "step", "reset")
 PAUSE = 1.0  # seconds between clicks of one button that count
 SAVES = 100  # files that pages may have saved
-TYPED, NAMED = 1000, 100  # characters of a text that is typed, and of a file's name
+NAMED = 100  # characters of a file's name
 NO_NAME = set('/\\:*?"<>|')  # characters that name more than a file, on one system or another
 
 
@@ -80,25 +81,6 @@ class BoundWidget:
         if value != self.known:
             self.known = value
             self.widget.value = value
-
-
-def is_allowed(widget: Any, value: object) -> bool:
-    """Whether a person could have set a widget to this: pages may send anything."""
-    if not widget.visible:
-        return False
-    if hasattr(widget, "options"):
-        return isinstance(value, str) and value in widget.options
-    if hasattr(widget, "min"):
-        fits = isinstance(value, int) or not isinstance(widget.value, int)
-        return fits and is_number(value) and widget.min <= value <= widget.max
-    if isinstance(widget.value, bool):
-        return isinstance(value, bool)
-    return isinstance(value, str) and len(value) <= TYPED and value.isprintable()
-
-
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number: true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @final

@@ -4,14 +4,11 @@ The picture lies behind viser's empty scene. Every browser shows the same one; t
 and the others are brought along. viser's cameras look along +Z with Y down (OpenCV), ours along -Z with Y up.
 """
 
-import errno
 import importlib.util
 import io
 import logging
 import math
 import operator
-import os
-import socket
 import sys
 import threading
 import time
@@ -28,7 +25,7 @@ from PIL import Image
 
 from render.command import one_line
 from viewer.browser import page, writing
-from viewer.browser.door import Door, guarded
+from viewer.browser.door import Door, guarded, require_free, say_taken
 from viewer.browser.panel import ENDED, BrowserPanel
 from viewer.browser.status import list_new
 from viewer.front import compare, navigation
@@ -122,25 +119,6 @@ def open_server(door: Door, port: int, title: str = "Polyfield") -> Any:
     server.gui.configure_theme(control_width="medium", dark_mode=True, show_logo=False, show_share_button=False)
     server.gui.main_panel.dock_right()
     return server
-
-
-def require_free(host: str, port: int) -> None:
-    """ValueError unless a server can be bound there. viser would look for another port, or for ever."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            if os.name != "nt":  # where it would let two programs listen at once
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, OverflowError) as error:
-        busy = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        text = say_taken(port) if busy else f"--host {host} --port {port}: cannot listen there: {error}"
-        raise ValueError(text) from None
-
-
-def say_taken(port: int) -> str:
-    """What is said where a port is not free."""
-    return f"--port {port}: another program listens there already; choose another"
 
 
 def stop_server(server: Any) -> None:

@@ -1,6 +1,7 @@
 """The contest of architectures: one protocol, failures that are told, the front, the plot."""
 
 import json
+import os
 import sys
 import time
 
@@ -103,9 +104,10 @@ except KeyboardInterrupt:
 """
     (tmp_path / "slow_command.py").write_text(code)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
 
-    def interrupted(*_):
-        while not (tmp_path / "ready").exists():
+    def interrupted(started, *_):
+        while not (tmp_path / "ready").exists() and started.poll() is None:
             time.sleep(0.02)
         raise KeyboardInterrupt
 

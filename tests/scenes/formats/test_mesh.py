@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from PIL import Image
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
+from distill.conversion.settings import ConversionSettings
+from distill.photographs.settings import Settings
 from render.camera import project
-from scenes import inspect_scene
+from scenes import eval_scene, inspect_scene
 from scenes.assemble import load
 from scenes.formats import mesh
 from scenes.mesh_files.contents import contents
 from scenes.options import ReadOptions, SceneError
+from viewer.messages import CompareWith
+from viewer.settings import ViewSettings
 
 SMALL = ReadOptions(downscale=20)  # 20 x 20 pixels
 
@@ -161,13 +166,20 @@ def test_degenerate_triangles_are_dropped_and_told(tmp_path):
 
 def test_coordinates_far_from_the_origin_and_of_any_size(tmp_path):
     pictures = []
-    for k, (scale, shift) in enumerate([(1.0, 0.0), (1e-30, 0.0), (1e12, 0.0), (1.0, 1e7)]):
+    for k, (scale, shift) in enumerate([(1.0, 0.0), (1e-14, 0.0), (1e12, 0.0), (1.0, 1e7)]):
         path = tmp_path / f"{k}.obj"
         rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in (solids.CUBE * scale + shift).tolist()]
         path.write_text("\n".join([*rows, *("f {} {} {}".format(*(face + 1)) for face in solids.CUBE_FACES)]))
         pictures.append(torch.stack([view.image for view in load(str(path), SMALL).train]))
     for other in pictures[1:]:
         assert (pictures[0].int() - other.int()).abs().float().mean() < 0.05  # levels; ties at edges may differ
+
+
+def test_a_mesh_too_small_to_save_a_model_of_is_refused_before_it_is_drawn(tmp_path):
+    path = tmp_path / "m.obj"
+    path.write_text("v 0 0 0\nv 1e-30 0 0\nv 0 1e-30 0\nf 1 2 3\n")
+    with pytest.raises(SceneError, match=r"the mesh is 1e-30 units long; wanted 2e-15 to 5e\+14"):
+        load(str(path), SMALL)
 
 
 def test_too_much_downscaling_is_told(tmp_path):
@@ -209,6 +221,15 @@ def test_the_maker_of_an_obj_says_which_axis_is_up(tmp_path):
     assert torch.allclose((scene.box[1] - scene.box[0]) * 4.08 - 0.08, torch.tensor([1.0, 4, 2]), atol=1e-5)
     scene = load(str(path), ReadOptions(downscale=40, up="z"))
     assert torch.allclose((scene.box[1] - scene.box[0]) * 4.08 - 0.08, torch.tensor([1.0, 2, 4]), atol=1e-5)
+
+
+@pytest.mark.parametrize("up", ["auto", "y", "-x"])
+def test_every_way_to_read_data_says_which_axis_is_up(up):
+    flags = eval_scene.Flags(Path("m.safetensors"), "m.obj", up=up)
+    settings = Settings(up=up), ConversionSettings(to="mlp", up=up), ViewSettings(settings=Settings(up=up)).settings
+    assert [one.pictures().up for one in settings] == [up] * 3
+    assert eval_scene.options(flags).up == up
+    assert CompareWith("m.obj", up=up).up == up
 
 
 def inspect(monkeypatch, *words):

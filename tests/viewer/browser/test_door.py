@@ -1,9 +1,11 @@
 """Who is let in: addresses, tokens and amounts, without a socket."""
 
+import socket
+
 import pytest
 
 from viewer.browser import door as door_module
-from viewer.browser.door import Door, is_loopback, name_host
+from viewer.browser.door import Door, is_loopback, name_host, require_free
 
 
 class Headers(dict):
@@ -144,3 +146,19 @@ def test_what_is_told_of_a_stranger_holds_no_commands_for_the_terminal():
     headers = Headers(Host="localhost:8080", Origin="http://\x1b]0;x\x07\u202e" + "a" * 5000)
     kind, text = Door("127.0.0.1", pytest.fail).examine(headers, "/", 8080)
     assert kind == "origin" and text.isprintable() and len(text) < 200
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"^--port {port}: another program listens there"):
+            require_free("127.0.0.1", port)
+    require_free("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_one_line():
+    with pytest.raises(ValueError, match=r"^--host 203\.0\.113\.7 --port 8080: cannot listen there: .+$") as told:
+        require_free("203.0.113.7", 8080)  # an address that is kept for documents (RFC 5737)
+    assert "\n" not in str(told.value)

@@ -4,7 +4,6 @@ import asyncio
 import io
 import math
 import re
-import socket
 import sys
 import threading
 from dataclasses import replace
@@ -22,6 +21,7 @@ from render.camera import project
 from viewer.browser import panel as web_panel
 from viewer.browser import server as web
 from viewer.browser.door import Door
+from viewer.browser.incoming import is_allowed
 from viewer.browser.server import BrowserCamera
 from viewer.front import compare, navigation
 from viewer.front.navigation import Eye
@@ -92,22 +92,6 @@ def test_pictures_have_the_canvas_proportions_and_a_limit():
 
 
 # ---- the door
-
-
-def test_a_port_that_is_taken_is_named():
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        with pytest.raises(ValueError, match=rf"^--port {port}: another program listens there"):
-            web.require_free("127.0.0.1", port)
-    web.require_free("127.0.0.1", port)
-
-
-def test_an_address_of_another_machine_is_one_line():
-    with pytest.raises(ValueError, match=r"^--host 203\.0\.113\.7 --port 8080: cannot listen there: .+$") as told:
-        web.require_free("203.0.113.7", 8080)  # an address that is kept for documents (RFC 5737)
-    assert "\n" not in str(told.value)
 
 
 def test_without_viser_the_command_that_installs_it_is_told(monkeypatch):
@@ -304,7 +288,7 @@ def test_widgets_take_only_what_they_offer(site):
     site.panel.steering.visible = True
     for values, expected in ((offered, True), (wrong, False)):
         for label, tried in values.items():
-            assert [web_panel.is_allowed(find(site, label), value) for value in tried] == [expected] * len(tried)
+            assert [is_allowed(find(site, label), value) for value in tried] == [expected] * len(tried)
 
 
 def test_widgets_that_are_gone_are_known_no_more(site):

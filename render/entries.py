@@ -1,5 +1,5 @@
-"""The commands' first lines: a console script imports this file alone, so that Ctrl-C is one line from the first moment
-on, while all the rest is imported."""
+"""The commands' first lines: a console script imports this file first, which takes a moment, so that Ctrl-C is one line
+while all the rest is imported, which takes seconds."""
 
 import sys
 
