@@ -157,7 +157,7 @@ def choose_cameras(
         if not cameras:
             raise ValueError(f"--camera {route.camera}: {path} holds no {name} cameras")
         if not number.isascii() or not number.isdigit() or int(number[:9]) >= len(cameras):
-            raise ValueError(f"--camera {route.camera}: wanted {name}:0 to {name}:{len(cameras) - 1}")
+            raise ValueError(f"--camera {printable(route.camera, 60)}: wanted {name}:0 to {name}:{len(cameras) - 1}")
         camera = cameras[int(number)]
         return [camera.resized(*scale_size(camera.size, route.size))], route.fps
     if name not in ("orbit", "spiral"):
