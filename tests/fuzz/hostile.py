@@ -70,7 +70,7 @@ def model_cameras(folder: Path, rng: Random) -> Path:
 def model_words(folder: Path, rng: Random) -> Path:
     record, tensors = good_inputs.opened(good_inputs.model("hashgrid"))
     key = rng.choice(("provenance", "metrics", "thumbnail", "provenance"))
-    record |= nasty.changed({key: record[key]}, rng)
+    record |= nasty.changed({key: record[key]}, rng, 1)
     if key == "thumbnail" and rng.random() < 0.5:
         record[key] = base64.b64encode(picture_bytes(rng)).decode()
     return put(folder, "m.safetensors", packed(nasty.written(record), tensors))

@@ -96,7 +96,7 @@ def text(good: str, rng: random.Random) -> bytes:
         "deep object": lambda: ('{"frames":' * 50_000).encode(),
         "deep within": lambda: (good[: good.rfind("}")] + ', "x": ' + "[" * 50_000 + "]" * 50_000 + "}").encode(),
         "comment": lambda: (good[:where] + rng.choice(SIGNS) + good[where:]).encode(),
-        "unclosed": lambda: (rng.choice(("/* ", '"\\')) * 30_000 + good).encode(),
+        "unclosed": lambda: (rng.choice(("/* ", '"\\')) * 100_000 + good).encode(),
         "comments": lambda: (rng.choice(OPEN) * n + good).encode(),
         "commas": lambda: (good[: good.rfind("}")] + "," + " " * n + "}").encode(),
         "more commas": lambda: (good[:where] + (", " * n) + good[where:]).encode(),
