@@ -2,7 +2,9 @@
 
 import gc
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -477,3 +479,26 @@ def test_a_film_without_frames_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
         write_film(tmp_path / "a.gif", iter([]), 10.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX systems")
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio leaves it where a film is stopped
+def test_a_film_that_a_signal_ends_leaves_the_old_one(name, status, model, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+    (tmp_path / ".a.mp4.abcdefgh.999999999.part").mkdir()  # as of one that was killed
+    frames = iter([torch.zeros(24, 32, 3), torch.ones(24, 32, 3)])
+
+    def picture(*_):
+        frame = next(frames, None)
+        if frame is None:
+            os.kill(os.getpid(), getattr(signal, name))
+            signal.pause()
+        return frame
+
+    monkeypatch.setattr(Still, "picture", property(picture))
+    assert command(monkeypatch, model, tmp_path / "a.mp4", "--frames", 9) == status
+    assert (tmp_path / "a.mp4").read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "m.safetensors"]
+    assert f"render-scene: ended by {name}\n" in capsys.readouterr().err
+    gc.collect()  # the stopped encoder's pipe goes here, not in a later test
