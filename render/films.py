@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from fields.files import part_name, write_beside
+from fields.numbers import printable
 from render import path_files, paths
 from render.camera import Camera
 from render.legends import Legend, draw_legend
