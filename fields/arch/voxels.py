@@ -91,9 +91,7 @@ class Network(Architecture):
         kept = torch.zeros(total, dtype=torch.bool)
         kept[:rows] = True  # until a mask is loaded
         self.register_buffer("mask", packed(kept))
-        later = generator is None and not self.mask.is_meta  # the mask that counts is about to be loaded
-        index = self.mask.new_zeros(0, 0, 0, dtype=torch.int32) if later else numbered(self.mask, config.resolution + 1)
-        self.register_buffer("index", index, persistent=False)
+        self.register_buffer("index", numbered(self.mask, config.resolution + 1), persistent=False)
         self.register_buffer("vertices", torch.arange(rows, dtype=torch.int32), persistent=False)
         self.register_buffer("side", torch.tensor(config.resolution + 1, dtype=torch.int32), persistent=False)
         self.register_load_state_dict_post_hook(renumber)
