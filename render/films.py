@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from fields.files import part_name, write_beside
+from fields.numbers import printable
 from render import path_files, paths
 from render.camera import Camera
 from render.legends import Legend, draw_legend
@@ -157,7 +158,7 @@ def choose_cameras(
         if not cameras:
             raise ValueError(f"--camera {route.camera}: {path} holds no {name} cameras")
         if not number.isascii() or not number.isdigit() or int(number[:9]) >= len(cameras):
-            raise ValueError(f"--camera {route.camera}: wanted {name}:0 to {name}:{len(cameras) - 1}")
+            raise ValueError(f"--camera {printable(route.camera, 60)}: wanted {name}:0 to {name}:{len(cameras) - 1}")
         camera = cameras[int(number)]
         return [camera.resized(*scale_size(camera.size, route.size))], route.fps
     if name not in ("orbit", "spiral"):

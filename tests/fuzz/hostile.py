@@ -84,7 +84,7 @@ def model_text(folder: Path, rng: Random) -> Path:
 
 def model_tensors(folder: Path, rng: Random) -> Path:
     record, tensors = good_inputs.opened(some_model(rng))
-    names = [name for name in tensors if name != "occupancy"]
+    names = sorted(name for name in tensors if name != "occupancy")
     for name in rng.sample(names, min(len(names), rng.choice((1, 1, 2)))):
         bent(tensors, name, rng)
     return put(folder, "m.safetensors", packed(nasty.written(record), tensors))
@@ -350,7 +350,7 @@ def checkpoint(good: bytes, folder: Path, rng: Random) -> Path:
             text = nasty.text(words[key], rng).decode("utf-8", "replace")
         words = {key: text}
     else:
-        for name in rng.sample(list(tensors), rng.choice((1, 1, 2))):
+        for name in rng.sample(sorted(tensors), rng.choice((1, 1, 2))):
             bent(tensors, name, rng)
     path.write_bytes(safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, words))
     return path

@@ -376,7 +376,7 @@ BAD = [
     (["a.png", "--camera", "test:-1"], "--camera test:-1: wanted test:0 to test:0"),
     (["a.png", "--camera", "train:" + "9" * 5000], "wanted train:0 to train:2"),
     (["a.png", "--camera", "obrit"], "--camera obrit: wanted orbit, spiral, train:N, test:N or an existing JSON file"),
-    (["a.png", "--camera", "m.safetensors"], "m.safetensors: wanted a camera path in JSON"),
+    (["a.png", "--camera", "m.safetensors"], "m.safetensors: expected JSON in UTF-8, found byte"),
     (["a.png", "--device", "cuda"], "--device cuda: PyTorch finds no CUDA device here"),
 ]
 

@@ -136,7 +136,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(monkeypatch, tmp_path
 
 @pytest.mark.parametrize(
     "provenance",
-    [{}, {"recipe": None}, {"recipe": {"data": "/photos/garden"}}, {"recipe": {"data": 3}}, {"recipe": "x"}, []],
+    [{}, {"recipe": None}, {"recipe": {"data": "/photos/garden"}}, {"recipe": {"data": 3}}, {"recipe": "x"}],
 )
 def test_without_data_only_the_builtin_scene_is_known(provenance, monkeypatch, tmp_path, capsys):
     path = block_file(tmp_path / "m.safetensors", provenance=provenance)
