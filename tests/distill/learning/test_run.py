@@ -17,6 +17,7 @@ from distill.learning.fit import Loss, Phase, Schedule
 from distill.learning.learnables import Group, Learnables, of_field
 from distill.learning.run import CHECKPOINT_KEY, Place, Recipe, Run
 from fields.files import ModelError, load
+from fields.numbers import brief
 from fields.shape import preset
 from fields.space import CUBE
 from render.occupancy import OccupancyGrid, pack
@@ -178,7 +179,9 @@ def test_data_is_known_by_where_it_lies_unless_all_has_moved(tmp_path):
         (None, None),
         ("base", ""),
     ):
-        assert recipe.difference(record | {"data": text}, where).startswith(f"data {text!r}, this run has {here!r}")
+        assert recipe.difference(record | {"data": text}, where).startswith(
+            f"data {brief(text)}, this run has {here!r}"
+        )
     assert recipe.difference(record | {"preset": "small"}, here) == "preset 'small', this run has 'tiny'"
     assert here not in str(recipe.origin()) and recipe.origin()["location"] == digest(here)
 
