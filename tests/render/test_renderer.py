@@ -246,7 +246,9 @@ def test_over_takes_one_background_or_one_for_each_pixel():
     ],
 )
 def test_impossible_settings_are_refused(change):
-    with pytest.raises(ValueError, match=r"renderer wants 0\.0001 <= step < 1, cone 0 or 1e-06 to 0\.1, 0 <= stop"):
+    with pytest.raises(
+        ValueError, match=r"renderer wants 0\.0001 <= step < 1, cone 0 or 1e-06 to 0\.1, 0 <= stop < 1; found"
+    ):
         Renderer(**change)
     with pytest.raises(ValueError, match="renderer wants"):
         Renderer(**dict.fromkeys(change, float("nan")))

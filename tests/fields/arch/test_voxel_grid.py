@@ -147,7 +147,7 @@ def test_nothing_opaque_changes_nothing(generator):
 
 def test_base_after_growth_has_rows_for_the_surface_alone(generator):
     base = voxels.PRESETS["base"]
-    net = Network(dataclasses.replace(base, degree=0), 3, None).grown(shell, generator)
+    net = Network(dataclasses.replace(base, degree=0), 3, generator).grown(shell, generator)
     assert net.config.resolution == 256
     surface = 4 * math.pi * (0.35 * 256) ** 2
     assert surface * 4 < net.config.rows < surface * 8  # four vertices thick, and one more on either side
