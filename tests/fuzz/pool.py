@@ -57,11 +57,14 @@ class Worker:
 
     def begin(self) -> None:
         """Start the process."""
-        os.environ.update(THREADS)
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, self.prepare), daemon=True)
+        before = dict(os.environ)
+        os.environ.update(THREADS)  # of the process that is begun, and not of this one
         self.process.start()
+        os.environ.clear()
+        os.environ.update(before)
         theirs.close()
         self.task: Task = "", 0
         self.begun = self.worked = 0.0  # since when it tries, and what it had worked by then; 0: it prepares
