@@ -174,7 +174,7 @@ def test_one_camera_that_looks_elsewhere_is_named_and_the_hull_found_without_it(
 
 
 def test_what_few_cameras_can_carve_is_no_hull():
-    lens = Intrinsics(88, 88, 32, 32)
+    lens = Intrinsics(140, 140, 30, 30)  # the block fills the picture, so that few frame what lies beside it
     poses = drawn.ring(48, radius=4.0, lowest=-2.0)
     fit = place(shots(poses, lens=lens), transparent=True, aabb_scale=None)
     low, high = inward(fit)
